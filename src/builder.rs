@@ -1,0 +1,106 @@
+//! Settings of an engine.
+
+use crate::vitals::{Vitals, check};
+use crate::{Error, shard};
+
+/// Settings of an engine, all with defaults; [`build`](Self::build) checks and starts it.
+///
+/// ```
+/// let vitals = mcp_vitals::Vitals::builder()
+///     .service("search-server", "1.4.0")
+///     .const_label("region", "eu-1")
+///     .memory_limit(32 << 20)
+///     .build()?;
+/// # Ok::<(), mcp_vitals::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing starts before `build`"]
+pub struct VitalsBuilder {
+    pub(crate) service: (String, String),
+    pub(crate) const_labels: Vec<(String, String)>,
+    pub(crate) memory_limit: u64,
+    pub(crate) max_shards: Option<u32>,
+    pub(crate) series_limit: u32,
+    pub(crate) value_length_limit: u32,
+}
+
+impl Default for VitalsBuilder {
+    fn default() -> Self {
+        VitalsBuilder {
+            service: (String::new(), String::new()),
+            const_labels: Vec::new(),
+            memory_limit: 64 << 20,
+            max_shards: None,
+            series_limit: 2_000,
+            value_length_limit: 128,
+        }
+    }
+}
+
+impl VitalsBuilder {
+    /// Name and version of the service, shown in `target_info`.
+    pub fn service(mut self, name: &str, version: &str) -> Self {
+        self.service = (name.to_owned(), version.to_owned());
+        self
+    }
+
+    /// A label that every series carries. A metric that has a label of this name is refused.
+    pub fn const_label(mut self, name: &str, value: &str) -> Self {
+        self.const_labels.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Bytes that the engine's cells, series and buffers may take together,
+    /// `1 MiB ..= 1 TiB`; default 64 MiB. Past it a thread records into common cells, a new series
+    /// becomes `_other`, and both are counted.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
+    /// Threads that may record into cells of their own at a time, `1..=4096`; default 256. More
+    /// threads share common cells with a locked add. Shards belong to the **process**: the last
+    /// engine that says a number sets it for all.
+    pub fn max_shards(mut self, shards: u32) -> Self {
+        self.max_shards = Some(shards);
+        self
+    }
+
+    /// Most series one family may have unless it says otherwise, `1..=1_000_000`; further label
+    /// sets share the series whose labels are all `_other`. Default 2,000.
+    pub fn series_limit(mut self, series: u32) -> Self {
+        self.series_limit = series;
+        self
+    }
+
+    /// Bytes of a label value that are kept, `16..=4096`; the rest is cut off at a character's
+    /// edge. Default 128.
+    pub fn value_length_limit(mut self, bytes: u32) -> Self {
+        self.value_length_limit = bytes;
+        self
+    }
+
+    /// Checks every setting, then starts the engine.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range or breaks a rule; nothing is then half started.
+    pub fn build(self) -> Result<Vitals, Error> {
+        check("memory_limit", self.memory_limit, 1 << 20, 1 << 40)?;
+        check("series_limit", self.series_limit.into(), 1, 1_000_000)?;
+        check("value_length_limit", self.value_length_limit.into(), 16, 4096)?;
+        if let Some(shards) = self.max_shards {
+            check("max_shards", shards.into(), 1, shard::lease::MOST_SHARDS as u64)?;
+            shard::pool().set_limit(shards as usize);
+        }
+        Vitals::start(self)
+    }
+
+    /// [`build`](Self::build), or [`Vitals::disabled`] with one line on stderr: telemetry never
+    /// stops a server.
+    pub fn build_or_disabled(self) -> Vitals {
+        self.build().unwrap_or_else(|error| {
+            eprintln!("mcp-vitals is off: {error}");
+            Vitals::disabled()
+        })
+    }
+}

@@ -1,0 +1,4 @@
+//! Data to bytes.
+
+pub(crate) mod number;
+pub(crate) mod text;

@@ -1,0 +1,97 @@
+//! Numbers as the exposition formats write them.
+
+/// Appends an integer.
+#[inline]
+pub(crate) fn push_integer(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a level.
+#[inline]
+pub(crate) fn push_signed(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends `units / 10^decimals` exactly: a sum of nanoseconds in seconds loses no digit.
+pub(crate) fn push_scaled(out: &mut Vec<u8>, units: u64, decimals: u8) {
+    let scale = 10u64.pow(u32::from(decimals));
+    push_integer(out, units / scale);
+    let mut fraction = units % scale;
+    if fraction == 0 {
+        return;
+    }
+    let mut digits = [b'0'; 20];
+    let mut end = usize::from(decimals);
+    for digit in digits[..end].iter_mut().rev() {
+        *digit = b'0' + (fraction % 10) as u8;
+        fraction /= 10;
+    }
+    while digits[end - 1] == b'0' {
+        end -= 1;
+    }
+    out.push(b'.');
+    out.extend_from_slice(&digits[..end]);
+}
+
+/// Appends a float: whole numbers as integers, `NaN`, `+Inf` and `-Inf` as Prometheus spells them.
+pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
+    // Beyond 2^53 not every integer is an f64, and the shortest form is the scientific one.
+    if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
+        return push_signed(out, value as i64);
+    }
+    let text = match value {
+        _ if value.is_nan() => "NaN",
+        f64::INFINITY => "+Inf",
+        f64::NEG_INFINITY => "-Inf",
+        _ => return out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes()),
+    };
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// A bucket boundary: always with a point or an exponent (`1.0`), alike in every format, so that
+/// negotiating another one never changes a series.
+pub(crate) fn boundary(bound: f64) -> String {
+    ryu::Buffer::new().format_finite(bound).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(push: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        push(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn floats_read_back(value: f64) {
+            let text = text(|out| push_float(out, value));
+            let read: f64 = text.parse().unwrap();
+            prop_assert!(read == value || (read.is_nan() && value.is_nan()), "{}", text);
+        }
+
+        /// The oracle divides with integers of twice the width.
+        #[test]
+        fn scaled_integers_are_exact(units: u64, decimals in 0u8..=9) {
+            let text = text(|out| push_scaled(out, units, decimals));
+            let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+            let digits = format!("{whole}{fraction:0<width$}", width = usize::from(decimals));
+            prop_assert_eq!(digits.parse::<u128>().unwrap(), u128::from(units));
+        }
+    }
+
+    #[test]
+    fn special_floats_are_spelled_as_prometheus_does() {
+        let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 3.0, 0.1, 1e300];
+        let spelled = special.map(|value| text(|out| push_float(out, value)));
+        assert_eq!(spelled, ["NaN", "+Inf", "-Inf", "0", "0", "3", "0.1", "1e300"]);
+    }
+
+    #[test]
+    fn boundaries_have_a_point_or_an_exponent() {
+        assert_eq!([1.0, 0.005, 10.0, 1e-9].map(boundary), ["1.0", "0.005", "10.0", "1e-9"]);
+    }
+}

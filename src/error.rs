@@ -1,0 +1,98 @@
+//! What can go wrong while an engine is set up.
+
+use std::fmt;
+
+/// What can go wrong while an engine is set up, or looked up by name. What recording cannot keep,
+/// it counts.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A metric name that is not `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+    InvalidName {
+        /// The name as given.
+        name: String,
+    },
+    /// A label name that is not `[a-zA-Z_][a-zA-Z0-9_]*`, or that Prometheus keeps for itself.
+    InvalidLabel {
+        /// The metric, or nothing for an engine-wide label.
+        metric: String,
+        /// The label name as given.
+        label: String,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+    /// The name is registered already, with another type, help, labels or buckets.
+    Conflict {
+        /// The metric name, or the sample name that both would expose.
+        name: String,
+        /// What differs.
+        what: &'static str,
+    },
+    /// No family of this name is registered.
+    UnknownMetric {
+        /// The name as given.
+        name: String,
+    },
+    /// Bucket boundaries that are not finite, not ascending, too many or out of range.
+    InvalidBuckets {
+        /// The metric name.
+        name: String,
+        /// The rule that they break.
+        rule: &'static str,
+    },
+    /// A limit outside its range, in the unit of the builder method that set it.
+    OutOfRange {
+        /// The builder method.
+        field: &'static str,
+        /// The value as given.
+        value: u64,
+        /// The least allowed.
+        min: u64,
+        /// The most allowed.
+        max: u64,
+    },
+    /// `memory_limit` is used up: the family has no room for its first series.
+    MemoryLimit {
+        /// The metric name.
+        name: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::InvalidName { name } => {
+                write!(f, "metric name {name:?}: must match [a-zA-Z_:][a-zA-Z0-9_:]*")
+            }
+            Error::InvalidLabel { metric, label, rule } if metric.is_empty() => {
+                write!(f, "label {label:?}: {rule}")
+            }
+            Error::InvalidLabel { metric, label, rule } => {
+                write!(f, "label {label:?} of metric {metric:?}: {rule}")
+            }
+            Error::Conflict { name, what } => {
+                write!(f, "metric {name:?} is registered already with another {what}")
+            }
+            Error::UnknownMetric { name } => {
+                write!(f, "no metric {name:?} is registered; register it before it is looked up")
+            }
+            Error::InvalidBuckets { name, rule } => write!(f, "buckets of metric {name:?}: {rule}"),
+            Error::OutOfRange { field, value, min, max } => {
+                write!(f, "{field} is {value}; must be {min} to {max}")
+            }
+            Error::MemoryLimit { name, limit } => write!(
+                f,
+                "memory_limit of {limit} bytes has no room for metric {name:?}; raise it or \
+                 register fewer families"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        None
+    }
+}

@@ -1,0 +1,130 @@
+//! Recording by name, for code that holds no handle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Counter, Gauge, Histogram, UpDown};
+use crate::registry::table::Families;
+use crate::registry::{FamilyCore, MOST_LABELS, MetricKind, Series};
+
+/// A registered metric, found by its name; see [`Vitals::metric`](crate::Vitals::metric).
+///
+/// Labels are given by name, in any order. A label that is missing, unknown or there twice, and a
+/// verb that is not the metric's, record nothing and are counted in
+/// `mcp_vitals_mismatched_total`: recording never fails.
+pub struct Metric {
+    family: Option<(arc_swap::Guard<Arc<Families>>, usize)>,
+}
+
+impl Metric {
+    pub(crate) fn disabled() -> Metric {
+        Metric { family: None }
+    }
+
+    pub(crate) fn find(families: arc_swap::Guard<Arc<Families>>, name: &str) -> Option<Metric> {
+        let index = families.by_name(name)?;
+        Some(Metric { family: Some((families, index)) })
+    }
+
+    /// Adds one to a counter, an up-down gauge or a gauge.
+    pub fn inc(&self, labels: &[(&str, &str)]) {
+        self.add(labels, 1);
+    }
+
+    /// Adds `n` to a counter, an up-down gauge or a gauge.
+    pub fn add(&self, labels: &[(&str, &str)], n: u64) {
+        match self.kind() {
+            MetricKind::Counter => self.record(labels, |series| Counter::new(series).add(n)),
+            MetricKind::UpDown => self.record(labels, |series| UpDown::new(series).add(n)),
+            MetricKind::Gauge => self.record(labels, |series| Gauge::new(series).add(n as f64)),
+            MetricKind::Histogram | MetricKind::Observed => self.mismatched(),
+        }
+    }
+
+    /// Takes one from an up-down gauge or a gauge.
+    pub fn dec(&self, labels: &[(&str, &str)]) {
+        match self.kind() {
+            MetricKind::UpDown => self.record(labels, |series| UpDown::new(series).dec()),
+            MetricKind::Gauge => self.record(labels, |series| Gauge::new(series).dec()),
+            _ => self.mismatched(),
+        }
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, labels: &[(&str, &str)], value: f64) {
+        match self.kind() {
+            MetricKind::Gauge => self.record(labels, |series| Gauge::new(series).set(value)),
+            _ => self.mismatched(),
+        }
+    }
+
+    /// Records a value in the exposed unit (seconds, bytes) into a histogram; see
+    /// [`Histogram::observe`].
+    pub fn observe(&self, labels: &[(&str, &str)], value: f64) {
+        match self.kind() {
+            MetricKind::Histogram => {
+                self.record(labels, |series| Histogram::new(series).observe(value));
+            }
+            _ => self.mismatched(),
+        }
+    }
+
+    /// Records a duration into a histogram.
+    pub fn record_duration(&self, labels: &[(&str, &str)], elapsed: Duration) {
+        match self.kind() {
+            MetricKind::Histogram => {
+                self.record(labels, |series| Histogram::new(series).record(elapsed));
+            }
+            _ => self.mismatched(),
+        }
+    }
+
+    fn family(&self) -> Option<&FamilyCore> {
+        self.family.as_ref().map(|(families, index)| &*families.in_order[*index])
+    }
+
+    fn kind(&self) -> MetricKind {
+        // Of a disabled metric any kind will do: there is no family to record into.
+        self.family().map_or(MetricKind::Counter, |family| family.spec.kind)
+    }
+
+    fn mismatched(&self) {
+        if let Some(family) = self.family() {
+            family.losses.mismatched.inc();
+        }
+    }
+
+    /// Records in the series of `labels`, or counts that they are not the family's.
+    fn record(&self, labels: &[(&str, &str)], record: impl FnOnce(Arc<Series>)) {
+        let Some(family) = self.family() else { return };
+        match in_order(family, labels, |values| family.with(values)) {
+            Some(series) => record(series),
+            None => self.mismatched(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Metric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = self.family().map(|family| &family.spec.name);
+        f.debug_struct("Metric").field("name", &name).finish()
+    }
+}
+
+/// The values in the family's order; nothing unless each label is there exactly once.
+fn in_order<R>(
+    family: &FamilyCore,
+    labels: &[(&str, &str)],
+    with: impl FnOnce(&[&str]) -> R,
+) -> Option<R> {
+    let names = family.label_names();
+    if labels.len() != names.len() {
+        return None;
+    }
+    let mut values = [""; MOST_LABELS];
+    for (place, name) in values.iter_mut().zip(names) {
+        // As many labels as names, and each name is found: so none is there twice.
+        *place = labels.iter().find(|(label, _)| *label == &**name)?.1;
+    }
+    Some(with(&values[..names.len()]))
+}

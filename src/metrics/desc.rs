@@ -1,0 +1,177 @@
+//! What a metric is, said once at set-up.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use super::{Counter, Gauge, Histogram, Kind, UpDown};
+use crate::registry::{Limits, MetricKind, Spec};
+
+/// Boundaries for durations unless a family has its own: 100 µs to 60 s.
+const DURATION_BUCKETS: [f64; 18] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0, 60.0,
+];
+/// Cells an octave: at most 1.6 % wide.
+const CELLS_LOG2: u32 = 6;
+const HOUR_NANOS: u64 = 3_600_000_000_000;
+
+/// What a histogram measures: how its integers become the exposed number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unit {
+    /// Kept in nanoseconds, exposed in seconds.
+    Seconds,
+    /// Kept and exposed in bytes.
+    Bytes,
+    /// Kept and exposed as a plain count: tokens, rows, items.
+    Count,
+    /// Kept in billionths, exposed as a ratio.
+    Ratio,
+}
+
+impl Unit {
+    fn decimals(self) -> u8 {
+        match self {
+            Unit::Seconds | Unit::Ratio => 9,
+            Unit::Bytes | Unit::Count => 0,
+        }
+    }
+}
+
+/// What a metric is: its name, help, kind, labels and limits. Given to
+/// [`Vitals::register`](crate::Vitals::register), which checks it.
+///
+/// ```
+/// use mcp_vitals::{Desc, Unit};
+/// # let vitals = mcp_vitals::Vitals::builder().build()?;
+/// let sizes = vitals.register(
+///     Desc::histogram("reply_size_bytes", "Size of replies.")
+///         .unit(Unit::Bytes)
+///         .buckets(&[1e3, 1e4, 1e5, 1e6])
+///         .labels(["tool"]),
+/// )?;
+/// sizes.with(["search"]).record_units(2_048);
+/// # Ok::<(), mcp_vitals::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "register it"]
+pub struct Desc<K, const N: usize> {
+    pub(crate) spec: Spec,
+    pub(crate) limits: Limits,
+    pub(crate) declared: Vec<[String; N]>,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl Desc<Counter, 0> {
+    /// A total that only grows. By convention the name ends in `_total`.
+    pub fn counter(name: &str, help: &str) -> Self {
+        Desc::new(name, help)
+    }
+}
+
+impl Desc<Gauge, 0> {
+    /// A reading that is set.
+    pub fn gauge(name: &str, help: &str) -> Self {
+        Desc::new(name, help)
+    }
+
+    /// A total that is read elsewhere and set: shown as a counter.
+    #[allow(dead_code)]
+    pub(crate) fn observed(name: &str, help: &str) -> Self {
+        let mut desc = Desc::new(name, help);
+        desc.spec.kind = MetricKind::Observed;
+        desc
+    }
+}
+
+impl Desc<UpDown, 0> {
+    /// A level that goes up and down by events.
+    pub fn updown(name: &str, help: &str) -> Self {
+        Desc::new(name, help)
+    }
+}
+
+impl Desc<Histogram, 0> {
+    /// A distribution of durations, exposed in seconds with boundaries from 100 µs to 60 s; see
+    /// [`unit`](Self::unit) and [`buckets`](Self::buckets) for others.
+    pub fn histogram(name: &str, help: &str) -> Self {
+        let mut desc = Desc::new(name, help);
+        desc.spec.buckets = DURATION_BUCKETS.to_vec();
+        desc.spec.decimals = Unit::Seconds.decimals();
+        desc.spec.bits = CELLS_LOG2;
+        desc.spec.highest = HOUR_NANOS;
+        desc
+    }
+}
+
+impl<const N: usize> Desc<Histogram, N> {
+    /// What is measured. Anything but seconds has no boundaries and no upper end of its own: give
+    /// [`buckets`](Self::buckets) after this.
+    pub fn unit(mut self, unit: Unit) -> Self {
+        self.spec.decimals = unit.decimals();
+        if unit != Unit::Seconds {
+            self.spec.buckets.clear();
+            self.spec.highest = u64::MAX / 2;
+        }
+        self
+    }
+
+    /// The boundaries of the classic buckets, ascending, in the **exposed unit** (seconds, bytes),
+    /// without `+Inf`; at most 500. They cost nothing when recording.
+    pub fn buckets(mut self, bounds: &[f64]) -> Self {
+        self.spec.buckets = bounds.to_vec();
+        self
+    }
+
+    /// The highest trackable duration; default one hour. More is kept as just that in its bucket,
+    /// whole in the sum, and counted. Each doubling costs 4 bytes a series, and 520 bytes for each
+    /// thread that records values there.
+    pub fn highest(mut self, highest: Duration) -> Self {
+        self.spec.highest = u64::try_from(highest.as_nanos()).unwrap_or(u64::MAX / 2);
+        self
+    }
+
+    /// Cells between a value and its double: 16, 32, 64 (default), 128 or 256, rounded up to one
+    /// of these; a cell is at most `1/cells` wide.
+    pub fn cells_per_octave(mut self, cells: u32) -> Self {
+        self.spec.bits = cells.clamp(16, 256).next_power_of_two().ilog2();
+        self
+    }
+}
+
+impl<K: Kind> Desc<K, 0> {
+    fn new(name: &str, help: &str) -> Self {
+        let spec = Spec {
+            name: name.to_owned(),
+            help: help.to_owned(),
+            kind: K::kind(),
+            labels: Vec::new(),
+            decimals: 0,
+            buckets: Vec::new(),
+            bits: 0,
+            highest: 0,
+        };
+        Desc { spec, limits: Limits::default(), declared: Vec::new(), kind: PhantomData }
+    }
+
+    /// The label names, in the order in which values are given; at most 16.
+    pub fn labels<const N: usize>(mut self, names: [&str; N]) -> Desc<K, N> {
+        self.spec.labels = names.map(str::to_owned).to_vec();
+        Desc { spec: self.spec, limits: self.limits, declared: Vec::new(), kind: PhantomData }
+    }
+}
+
+impl<K: Kind, const N: usize> Desc<K, N> {
+    /// Most series the family may have, `1..=1_000_000`; default the builder's `series_limit`.
+    pub fn series_limit(mut self, series: u32) -> Self {
+        self.limits.series = series;
+        self
+    }
+
+    /// Makes these label sets at once, at 0: a counter that is born at 1 is invisible to `rate`
+    /// and `increase`.
+    pub fn declare<'a>(mut self, sets: impl IntoIterator<Item = [&'a str; N]>) -> Self {
+        self.declared.extend(sets.into_iter().map(|set| set.map(str::to_owned)));
+        self
+    }
+}

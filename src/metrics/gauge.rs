@@ -1,0 +1,72 @@
+//! A reading that is set.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::registry::{Cells, Series};
+use crate::shard::cells::add_float;
+use crate::sync::{AtomicU64, Ordering};
+
+/// A reading that is set: a temperature, a queue's length, memory in use.
+///
+/// One word for all threads, so that the last `set` is what a scrape shows. For a level that
+/// many threads move up and down, an [`UpDown`](crate::UpDown) costs less.
+#[derive(Clone)]
+pub struct Gauge {
+    series: Option<Arc<Series>>,
+}
+
+impl Gauge {
+    pub(crate) const DISABLED: Gauge = Gauge { series: None };
+
+    pub(crate) fn new(series: Arc<Series>) -> Gauge {
+        Gauge { series: Some(series) }
+    }
+
+    fn word(&self) -> Option<&AtomicU64> {
+        match self.series.as_ref()?.cells() {
+            Cells::Gauge(word) => Some(word),
+            _ => None,
+        }
+    }
+
+    /// Sets the reading; any `f64`, shown as Prometheus writes it (`NaN`, `+Inf`). Wait-free.
+    #[inline]
+    pub fn set(&self, value: f64) {
+        if let Some(word) = self.word() {
+            // Relaxed: a reading publishes no other memory.
+            word.store(value.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// Adds to the reading. Lock-free: repeated when another thread sets it at the same moment.
+    #[inline]
+    pub fn add(&self, value: f64) {
+        if let Some(word) = self.word() {
+            add_float(word, value);
+        }
+    }
+
+    /// One up.
+    #[inline]
+    pub fn inc(&self) {
+        self.add(1.0);
+    }
+
+    /// One down.
+    #[inline]
+    pub fn dec(&self) {
+        self.add(-1.0);
+    }
+
+    /// The reading; 0 before the first `set` and when disabled.
+    pub fn get(&self) -> f64 {
+        self.word().map_or(0.0, |word| f64::from_bits(word.load(Ordering::Relaxed)))
+    }
+}
+
+impl fmt::Debug for Gauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Gauge").field(&self.get()).finish()
+    }
+}

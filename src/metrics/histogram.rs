@@ -1,0 +1,165 @@
+//! A distribution.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::timer::Timer;
+use crate::registry::{Cells, HistogramCells, Series};
+use crate::shard;
+use crate::shard::cells::{Slot, Writer, add_owned};
+use crate::shard::hdr::{CELL_MARKS, FIRST_CELL, OCTAVE_MARKS, Place, SUM};
+
+/// A distribution: latencies by default, or sizes and counts by [`Unit`](crate::Unit).
+///
+/// Log-linear buckets in the manner of HdrHistogram, in the calling thread's own cells: 64 an
+/// octave, each at most 1.6 % wide, allocated by octave when a value first falls there. Classic
+/// buckets, quantiles and sums are views of the same cells; `le` counts are exact, and the count
+/// of a scrape is by construction the sum of its buckets.
+///
+/// ```
+/// # let vitals = mcp_vitals::Vitals::builder().build()?;
+/// let latency = vitals.histogram("job_duration_seconds", "How long jobs take.")?;
+/// latency.record(std::time::Duration::from_millis(3));
+/// latency.observe(0.004);
+/// let snapshot = vitals.snapshot();
+/// let read = snapshot.histogram("job_duration_seconds", &[]).unwrap();
+/// assert_eq!(read.count(), 2);
+/// assert_eq!(read.sum(), 0.007);
+/// # Ok::<(), mcp_vitals::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Histogram {
+    header: Slot,
+    series: Option<Arc<Series>>,
+}
+
+impl Histogram {
+    pub(crate) const DISABLED: Histogram = Histogram { header: Slot::NONE, series: None };
+
+    pub(crate) fn new(series: Arc<Series>) -> Histogram {
+        match series.cells() {
+            Cells::Histogram(cells) => Histogram { header: cells.header, series: Some(series) },
+            _ => Histogram::DISABLED,
+        }
+    }
+
+    /// Records one observed duration.
+    ///
+    /// More than the family's highest trackable value (one hour by default) is kept as just that
+    /// in its bucket, whole in the sum, and counted in `mcp_vitals_clamped_total`. Cost as
+    /// [`record_nanos`](Self::record_nanos).
+    #[inline]
+    pub fn record(&self, elapsed: Duration) {
+        self.record_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Records one observed duration of `nanos` **nanoseconds**, exposed in seconds.
+    ///
+    /// Wait-free, an index computation and two adds (about 2 ns); never fails. The first value in
+    /// an octave allocates. Source: HdrHistogram's `recordValue`.
+    #[inline]
+    pub fn record_nanos(&self, nanos: u64) {
+        self.record_units(nanos);
+    }
+
+    /// Records one value in the histogram's integer unit: nanoseconds for
+    /// [`Unit::Seconds`](crate::Unit), else bytes, tokens or whatever is counted.
+    #[inline]
+    pub fn record_units(&self, units: u64) {
+        let Some((series, cells)) = self.parts() else { return };
+        let layout = cells.layout();
+        if units > layout.highest() {
+            return self.record_clamped(units);
+        }
+        let place = layout.place(units);
+        let run = cells.octave(place.octave);
+        let own = shard::own();
+        // Slot 0 is in no shard's directory: an octave that nobody has allocated ends up here too.
+        let (Some(buckets), Some(header)) =
+            (own.chunk(run.chunk()), own.chunk(self.header.chunk()))
+        else {
+            return record_slow(series, cells, place, units);
+        };
+        let before = add_owned(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1);
+        add_owned(header.cell(self.header.offset(SUM)), units);
+        if before == 0 {
+            mark(Writer::Own(own), cells, run, place);
+        }
+    }
+
+    /// Records one value in the exposed unit: seconds, bytes, tokens.
+    ///
+    /// Rounded to the integer unit (a nanosecond for seconds). What is not finite, or negative, is
+    /// refused and counted in `mcp_vitals_refused_total`: it would spoil the sum for ever.
+    #[inline]
+    pub fn observe(&self, value: f64) {
+        let Some((_, cells)) = self.parts() else { return };
+        if !value.is_finite() || value < 0.0 {
+            return cells.kind.losses.refused.inc();
+        }
+        // `as` saturates at `u64::MAX`, which is then clamped and counted.
+        self.record_units((value * cells.kind.units_per_one).round() as u64);
+    }
+
+    /// Starts a timer that records here when it is dropped or stopped.
+    #[inline]
+    pub fn start_timer(&self) -> Timer<'_> {
+        Timer::start(self)
+    }
+
+    #[inline(always)]
+    fn parts(&self) -> Option<(&Series, &HistogramCells)> {
+        let series = self.series.as_deref()?;
+        match series.cells() {
+            Cells::Histogram(cells) => Some((series, cells)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.series.is_none()
+    }
+
+    #[cold]
+    fn record_clamped(&self, units: u64) {
+        let Some((series, cells)) = self.parts() else { return };
+        cells.kind.losses.clamped.inc();
+        record_slow(series, cells, cells.layout().place(cells.layout().highest()), units);
+    }
+}
+
+/// Records where the warm path can't: a first touch, the common cells, a clamped value.
+#[cold]
+fn record_slow(series: &Series, cells: &HistogramCells, place: Place, units: u64) {
+    let Some(run) = cells.octave_or_allocate(place.octave, series.space()) else {
+        // No budget for the octave: the observation is lost, and counted.
+        return cells.kind.losses.lost.inc();
+    };
+    let writer = shard::writer(series.space(), &[run, cells.header]);
+    let (Some(buckets), Some(header)) = (writer.chunk(run), writer.chunk(cells.header)) else {
+        return cells.kind.losses.lost.inc();
+    };
+    let before = writer.add(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1);
+    writer.add(header.cell(cells.header.offset(SUM)), units);
+    if before == 0 {
+        mark(writer, cells, run, place);
+    }
+}
+
+/// Marks the octave and the cell as touched in this writer's shard, so that scrapes read them.
+#[cold]
+fn mark(writer: Writer<'_>, cells: &HistogramCells, run: Slot, place: Place) {
+    let (Some(buckets), Some(header)) = (writer.chunk(run), writer.chunk(cells.header)) else {
+        return;
+    };
+    let bit = 1 << cells.layout().mark(place.cell);
+    writer.set_bits(buckets.cell(run.offset(CELL_MARKS)), bit);
+    writer.set_bits(header.cell(cells.header.offset(OCTAVE_MARKS)), 1 << place.octave);
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram").finish_non_exhaustive()
+    }
+}

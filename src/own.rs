@@ -1,0 +1,138 @@
+//! What the engine says of itself: its losses, its memory, what a scrape costs.
+
+use std::sync::Arc;
+
+use crate::Error;
+use crate::metrics::{Counter, Desc, Family, Gauge, Histogram};
+use crate::registry::table::Table;
+use crate::registry::{Limits, Losses};
+use crate::shard;
+use crate::vitals::add_family;
+
+/// The engine's own metrics, `mcp_vitals_…`.
+pub(crate) struct Own {
+    overflow: Family<Counter, 1>,
+    clamped: Family<Counter, 1>,
+    refused: Family<Counter, 1>,
+    lost: Family<Counter, 1>,
+    mismatched: Family<Counter, 1>,
+    series: Gauge,
+    memory_used: Gauge,
+    shards: Gauge,
+    shards_leased: Gauge,
+    common_records: Gauge,
+    pub(crate) scrape_duration: Histogram,
+}
+
+impl Own {
+    pub(crate) fn register(table: &Table) -> Result<Own, Error> {
+        // One series for each metric that can lose something, whatever limit labels have.
+        let limits = Limits { series: 1_000_000, value_length: 4096 };
+        let by_metric = |name: &str, help: &str| {
+            add_family(table, Desc::counter(name, help).labels(["metric"]), limits, Losses::none)
+        };
+        let gauge = |name: &str, help: &str| {
+            add_family(table, Desc::gauge(name, help), limits, Losses::none)
+                .map(|family| family.with([]))
+        };
+        let own = Own {
+            overflow: by_metric(
+                "mcp_vitals_series_overflow_total",
+                "Label sets past a limit that were recorded in the series whose labels are _other.",
+            )?,
+            clamped: by_metric(
+                "mcp_vitals_clamped_total",
+                "Observations above the histogram's range, kept as its highest value in the buckets.",
+            )?,
+            refused: by_metric(
+                "mcp_vitals_refused_total",
+                "Values refused because they are not finite, or negative.",
+            )?,
+            lost: by_metric(
+                "mcp_vitals_lost_total",
+                "Observations lost because memory_limit had no room for their cells.",
+            )?,
+            mismatched: by_metric(
+                "mcp_vitals_mismatched_total",
+                "Records by name whose labels or kind are not the metric's.",
+            )?,
+            series: gauge("mcp_vitals_series", "Series of this engine.")?,
+            memory_used: gauge(
+                "mcp_vitals_memory_used_bytes",
+                "Bytes of cells and series charged to memory_limit.",
+            )?,
+            shards: gauge("mcp_vitals_shards", "Shards of the process.")?,
+            shards_leased: gauge(
+                "mcp_vitals_shards_leased",
+                "Shards of the process that a living thread records into.",
+            )?,
+            common_records: add_family(
+                table,
+                Desc::observed(
+                    "mcp_vitals_common_records_total",
+                    "Records of the process that took a locked add because their thread had no cell.",
+                ),
+                limits,
+                Losses::none,
+            )?
+            .with([]),
+            scrape_duration: add_family(
+                table,
+                Desc::histogram(
+                    "mcp_vitals_scrape_duration_seconds",
+                    "How long it takes to merge and encode all series.",
+                )
+                .buckets(&[0.0001, 0.001, 0.01, 0.1, 1.0]),
+                limits,
+                Losses::none,
+            )?
+            .with([]),
+        };
+        gauge("mcp_vitals_memory_limit_bytes", "The memory_limit.")?
+            .set(table.space().limit() as f64);
+        Ok(own)
+    }
+
+    /// The counters of one family's losses, there at 0 from the start.
+    pub(crate) fn losses(&self, metric: &str, labelled: bool, histogram: bool) -> Arc<Losses> {
+        let counter = |family: &Family<Counter, 1>, wanted: bool| {
+            if wanted { family.with([metric]) } else { Counter::DISABLED }
+        };
+        Arc::new(Losses {
+            overflow: counter(&self.overflow, labelled),
+            clamped: counter(&self.clamped, histogram),
+            refused: counter(&self.refused, histogram),
+            lost: counter(&self.lost, histogram),
+            mismatched: counter(&self.mismatched, true),
+        })
+    }
+
+    /// Sets the readings that are taken when somebody looks.
+    pub(crate) fn refresh(&self, table: &Table) {
+        let families = table.families();
+        let series: u32 = families.in_order.iter().map(|family| family.series_count()).sum();
+        self.series.set(f64::from(series));
+        self.memory_used.set(table.space().used() as f64);
+        let (mut shards, mut leased) = (0, 0);
+        for shard in shard::pool().iter() {
+            shards += 1;
+            leased += u32::from(shard.is_leased());
+        }
+        self.shards.set(f64::from(shards));
+        self.shards_leased.set(f64::from(leased));
+        self.common_records.set(shard::common_records() as f64);
+    }
+}
+
+impl Losses {
+    /// Losses that are not counted: those of the metrics that count losses.
+    pub(crate) fn none() -> Arc<Losses> {
+        Arc::new(Losses {
+            overflow: Counter::DISABLED,
+            clamped: Counter::DISABLED,
+            refused: Counter::DISABLED,
+            lost: Counter::DISABLED,
+            mismatched: Counter::DISABLED,
+        })
+    }
+}

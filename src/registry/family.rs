@@ -1,0 +1,267 @@
+//! A metric name, its fixed label names, and its series up to a limit.
+
+use std::sync::Arc;
+
+use super::list::List;
+use super::map::SeriesMap;
+use super::name::{self, MOST_LABELS};
+use super::series::Series;
+use crate::metrics::Counter;
+use crate::shard::hdr::Layout;
+use crate::shard::space::Space;
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
+
+/// The value that labels past a limit share.
+pub(crate) const OTHER: &str = "_other";
+
+/// What a family's series are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    Counter,
+    /// A counter whose total is read elsewhere and set, as the processor seconds of the process.
+    Observed,
+    Gauge,
+    UpDown,
+    Histogram,
+}
+
+impl MetricKind {
+    /// The type as the exposition formats call it.
+    pub(crate) fn type_name(self) -> &'static str {
+        match self {
+            MetricKind::Counter | MetricKind::Observed => "counter",
+            MetricKind::Gauge | MetricKind::UpDown => "gauge",
+            MetricKind::Histogram => "histogram",
+        }
+    }
+}
+
+/// What a family's histograms share.
+pub(crate) struct HistogramKind {
+    pub(crate) layout: Layout,
+    /// Decimals between the integer that is kept and the unit that is exposed: 9 for seconds.
+    pub(crate) decimals: u8,
+    /// 10^decimals.
+    pub(crate) units_per_one: f64,
+    /// `le="0.005"} ` for each boundary, `+Inf` last.
+    pub(crate) bounds_text: Box<[Box<str>]>,
+    pub(crate) losses: Arc<Losses>,
+}
+
+/// Where a family counts what it could not keep as it was given.
+pub(crate) struct Losses {
+    /// Label sets that went to the `_other` series.
+    pub(crate) overflow: Counter,
+    /// Observations above the histogram's range.
+    pub(crate) clamped: Counter,
+    /// Values that are no number of the metric's kind: not finite, or negative.
+    pub(crate) refused: Counter,
+    /// Observations for which `memory_limit` had no cell.
+    pub(crate) lost: Counter,
+    /// Records by name whose labels or kind are not the family's.
+    pub(crate) mismatched: Counter,
+}
+
+/// What a family is made of; two registrations of a name must agree in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Spec {
+    pub(crate) name: String,
+    pub(crate) help: String,
+    pub(crate) kind: MetricKind,
+    pub(crate) labels: Vec<String>,
+    pub(crate) decimals: u8,
+    /// Histogram only: boundaries in the exposed unit, log2 of the cells an octave, and the
+    /// highest trackable value in the integer unit.
+    pub(crate) buckets: Vec<f64>,
+    pub(crate) bits: u32,
+    pub(crate) highest: u64,
+}
+
+/// What may differ between two registrations: the first one's stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// 0: the engine's.
+    pub(crate) series: u32,
+    /// In bytes; 0: the engine's.
+    pub(crate) value_length: u32,
+}
+
+impl Limits {
+    /// These, and `engine`'s where they are silent.
+    pub(crate) fn or(self, engine: Limits) -> Limits {
+        let pick = |own: u32, engine: u32| if own == 0 { engine } else { own };
+        Limits {
+            series: pick(self.series, engine.series),
+            value_length: pick(self.value_length, engine.value_length),
+        }
+    }
+}
+
+/// What all families of an engine share.
+pub(crate) struct Shared {
+    pub(crate) map: SeriesMap,
+    pub(crate) space: Arc<Space>,
+    /// The engine's constant labels, rendered.
+    pub(crate) constant: String,
+}
+
+pub(crate) struct FamilyCore {
+    id: u32,
+    pub(crate) spec: Spec,
+    /// `# HELP` and `# TYPE`, rendered once.
+    head: Box<str>,
+    label_names: Box<[Box<str>]>,
+    shared: Arc<Shared>,
+    limits: Limits,
+    count: AtomicU32,
+    series: List<Arc<Series>>,
+    /// The series of all label sets past a limit; of a family without labels, its only one.
+    other: Arc<Series>,
+    other_listed: AtomicBool,
+    pub(crate) losses: Arc<Losses>,
+    pub(crate) histogram: Option<Arc<HistogramKind>>,
+}
+
+impl FamilyCore {
+    /// Nothing where the budget has no room for the family's first series.
+    pub(crate) fn new(
+        id: u32,
+        spec: Spec,
+        histogram: Option<Arc<HistogramKind>>,
+        limits: Limits,
+        shared: Arc<Shared>,
+        losses: Arc<Losses>,
+    ) -> Option<FamilyCore> {
+        let label_names: Box<[Box<str>]> = spec.labels.iter().map(|l| l.as_str().into()).collect();
+        let labels = render_labels(&label_names, &[OTHER; MOST_LABELS], &shared.constant);
+        let other =
+            Series::new(&shared.space, id, &spec.name, &labels, spec.kind, histogram.as_ref())?;
+        let family = FamilyCore {
+            id,
+            head: head(&spec),
+            spec,
+            label_names,
+            shared,
+            limits,
+            count: AtomicU32::new(0),
+            series: List::new(),
+            other,
+            other_listed: AtomicBool::new(false),
+            losses,
+            histogram,
+        };
+        if family.label_names.is_empty() {
+            family.list_other();
+        }
+        Some(family)
+    }
+
+    pub(crate) fn head(&self) -> &str {
+        &self.head
+    }
+
+    pub(crate) fn label_names(&self) -> &[Box<str>] {
+        &self.label_names
+    }
+
+    /// The series born so far, in the order of their birth.
+    pub(crate) fn series(&self) -> impl Iterator<Item = &Arc<Series>> {
+        self.series.iter()
+    }
+
+    pub(crate) fn series_count(&self) -> u32 {
+        let other = self.other_listed.load(Ordering::Relaxed);
+        self.count.load(Ordering::Relaxed) + u32::from(other)
+    }
+
+    /// The series of `values`, one for each label name in their order. Never fails: past a limit
+    /// it is the `_other` series, and that is counted.
+    pub(crate) fn with(&self, values: &[&str]) -> Arc<Series> {
+        if values.is_empty() {
+            return self.other.clone();
+        }
+        let mut within = [""; MOST_LABELS];
+        let limit = self.limits.value_length as usize;
+        for (place, value) in within.iter_mut().zip(values) {
+            *place = name::cut(value, limit);
+        }
+        let values = &within[..values.len()];
+        let hash = self.shared.map.hash(self.id, values);
+        let is = |series: &Series| series.is(self.id, &self.label_names, values);
+        self.shared.map.find(hash, is).unwrap_or_else(|| self.birth(hash, values))
+    }
+
+    #[cold]
+    fn birth(&self, hash: u64, values: &[&str]) -> Arc<Series> {
+        if values.iter().all(|&value| value == OTHER) {
+            self.list_other();
+            return self.other.clone();
+        }
+        if !self.reserve() {
+            return self.overflow();
+        }
+        // Rendered and allocated before the map's lock is taken: whoever is suspended inside the
+        // lock holds up the others for one insertion and no more.
+        let labels = render_labels(&self.label_names, values, &self.shared.constant);
+        let histogram = self.histogram.as_ref();
+        let (name, kind) = (&self.spec.name, self.spec.kind);
+        let Some(series) = Series::new(&self.shared.space, self.id, name, &labels, kind, histogram)
+        else {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return self.overflow();
+        };
+        let is = |series: &Series| series.is(self.id, &self.label_names, values);
+        match self.shared.map.insert(hash, &series, is) {
+            Ok(()) => {
+                self.series.push(series.clone());
+                series
+            }
+            Err(there) => {
+                series.unborn();
+                self.count.fetch_sub(1, Ordering::Relaxed);
+                there
+            }
+        }
+    }
+
+    fn reserve(&self) -> bool {
+        // Relaxed: only a number. The update refuses instead of overshooting.
+        self.count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count < self.limits.series).then_some(count + 1)
+            })
+            .is_ok()
+    }
+
+    fn overflow(&self) -> Arc<Series> {
+        self.losses.overflow.inc();
+        self.list_other();
+        self.other.clone()
+    }
+
+    /// Shows the `_other` series from its first use on.
+    fn list_other(&self) {
+        // AcqRel: one thread lists it, whoever else comes at the same moment goes on.
+        if !self.other_listed.swap(true, Ordering::AcqRel) {
+            self.series.push(self.other.clone());
+        }
+    }
+}
+
+fn render_labels(names: &[Box<str>], values: &[&str], constant: &str) -> String {
+    let mut labels = String::new();
+    name::push_labels(&mut labels, names.iter().map(|n| &**n).zip(values.iter().copied()));
+    labels.push_str(constant);
+    labels
+}
+
+fn head(spec: &Spec) -> Box<str> {
+    let mut head = format!("# HELP {} ", spec.name);
+    name::push_escaped_help(&mut head, &spec.help);
+    head.push_str("\n# TYPE ");
+    head.push_str(&spec.name);
+    head.push(' ');
+    head.push_str(spec.kind.type_name());
+    head.push('\n');
+    head.into_boxed_str()
+}

@@ -1,0 +1,90 @@
+//! An append-only list that readers walk while others append.
+
+use std::sync::OnceLock;
+
+use crate::sync::{AtomicUsize, Ordering};
+
+const FIRST: usize = 32;
+const BUCKETS: usize = 26;
+
+type Bucket<T> = Box<[OnceLock<T>]>;
+
+/// Entries in buckets that double, so that nothing is ever moved: appending is amortised constant
+/// and never stops a reader, and a reader never stops an append.
+pub(crate) struct List<T> {
+    reserved: AtomicUsize,
+    buckets: [OnceLock<Bucket<T>>; BUCKETS],
+}
+
+impl<T> List<T> {
+    pub(crate) fn new() -> Self {
+        List { reserved: AtomicUsize::new(0), buckets: [const { OnceLock::new() }; BUCKETS] }
+    }
+
+    /// Bytes an entry costs, for the budget.
+    pub(crate) const fn entry_cost() -> u64 {
+        // Half of the last bucket may be empty.
+        2 * size_of::<OnceLock<T>>() as u64
+    }
+
+    pub(crate) fn push(&self, value: T) {
+        // Relaxed: only hands out places. `OnceLock` publishes the entry itself.
+        let index = self.reserved.fetch_add(1, Ordering::Relaxed);
+        let (bucket, offset) = place(index);
+        let entries = self.buckets[bucket]
+            .get_or_init(|| (0..FIRST << bucket).map(|_| OnceLock::new()).collect());
+        let _ = entries[offset].set(value);
+    }
+
+    /// The entries that are there; one that is just being appended may be left out.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let mut left = self.reserved.load(Ordering::Relaxed);
+        self.buckets
+            .iter()
+            .enumerate()
+            .map_while(move |(index, bucket)| {
+                let take = left.min(FIRST << index);
+                left -= take;
+                (take > 0).then(|| bucket.get().map_or(&[][..], |entries| &entries[..take]))
+            })
+            .flat_map(|entries| entries.iter().filter_map(OnceLock::get))
+    }
+}
+
+fn place(index: usize) -> (usize, usize) {
+    let from = index + FIRST;
+    let bucket = (from / FIRST).ilog2() as usize;
+    (bucket, from - (FIRST << bucket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_back_in_their_order() {
+        let list = List::new();
+        (0..1_000).for_each(|n| list.push(n));
+        assert!(list.iter().copied().eq(0..1_000));
+    }
+
+    #[test]
+    fn nothing_is_lost_when_threads_append_and_read_at_once() {
+        let list = List::new();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let list = &list;
+                scope.spawn(move || (0..2_000).for_each(|n| list.push(thread * 10_000 + n)));
+            }
+            for _ in 0..100 {
+                let seen = list.iter().count();
+                assert!(list.iter().count() >= seen);
+            }
+        });
+        let mut all: Vec<i32> = list.iter().copied().collect();
+        all.sort_unstable();
+        let expected: Vec<i32> =
+            (0..4).flat_map(|t| (0..2_000).map(move |n| t * 10_000 + n)).collect();
+        assert_eq!(all, expected);
+    }
+}

@@ -1,0 +1,12 @@
+//! What exists: families, their series, and the way from labels to a series.
+
+pub(crate) mod family;
+mod list;
+mod map;
+mod name;
+pub(crate) mod series;
+pub(crate) mod table;
+
+pub(crate) use family::{FamilyCore, Limits, Losses, MetricKind, Spec};
+pub(crate) use name::{MOST_LABELS, parse_labels};
+pub(crate) use series::{Cells, HistogramCells, Series};

@@ -1,0 +1,227 @@
+//! Names, and the text that is rendered once when a series is born.
+
+use crate::Error;
+
+/// Most labels one family may have.
+pub(crate) const MOST_LABELS: usize = 16;
+
+/// `[a-zA-Z_:][a-zA-Z0-9_:]*`, by Prometheus's data model.
+pub(crate) fn check_metric(name: &str) -> Result<(), Error> {
+    if is_name(name, |byte| byte == b':') {
+        return Ok(());
+    }
+    Err(Error::InvalidName { name: name.to_owned() })
+}
+
+/// Checks the labels of `metric`, own and constant ones together.
+pub(crate) fn check_labels<'a>(
+    metric: &str,
+    labels: impl Iterator<Item = &'a str> + Clone,
+    histogram: bool,
+) -> Result<(), Error> {
+    let refuse = |label: &str, rule| {
+        Err(Error::InvalidLabel { metric: metric.to_owned(), label: label.to_owned(), rule })
+    };
+    for (index, label) in labels.clone().enumerate() {
+        if !is_name(label, |_| false) {
+            return refuse(label, "must match [a-zA-Z_][a-zA-Z0-9_]*");
+        }
+        if label.starts_with("__") {
+            return refuse(label, "names that begin with __ are Prometheus's own");
+        }
+        if histogram && label == "le" {
+            return refuse(label, "le is the histogram's own label");
+        }
+        if labels.clone().take(index).any(|earlier| earlier == label) {
+            return refuse(label, "is there twice (constant labels count)");
+        }
+        if index >= MOST_LABELS {
+            return refuse(label, "a family has at most 16 labels");
+        }
+    }
+    Ok(())
+}
+
+fn is_name(name: &str, extra: impl Fn(u8) -> bool) -> bool {
+    let ok = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || extra(byte);
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(ok) && bytes.all(|byte| ok(byte) || byte.is_ascii_digit())
+}
+
+/// Appends a label value as text 0.0.4 and OpenMetrics both want it: `\`, `"` and newline escaped.
+pub(crate) fn push_escaped_value(out: &mut String, value: &str) {
+    push_escaped(out, value, true);
+}
+
+/// Appends a help text: `\` and newline escaped.
+pub(crate) fn push_escaped_help(out: &mut String, help: &str) {
+    push_escaped(out, help, false);
+}
+
+fn push_escaped(out: &mut String, text: &str, quotes: bool) {
+    for char in text.chars() {
+        match char {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '"' if quotes => out.push_str("\\\""),
+            _ => out.push(char),
+        }
+    }
+}
+
+/// Appends `name="value",` for each label; the caller takes the last comma off or puts braces.
+pub(crate) fn push_labels<'a>(out: &mut String, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+    for (name, value) in labels {
+        out.push_str(name);
+        out.push_str("=\"");
+        push_escaped_value(out, value);
+        out.push_str("\",");
+    }
+}
+
+/// Whether rendered labels begin with exactly these values, names standing in `names`.
+///
+/// Compares against the rendered text, so that a series keeps its labels once.
+pub(crate) fn labels_are(rendered: &str, names: &[Box<str>], values: &[&str]) -> bool {
+    let mut rest = rendered.as_bytes();
+    for (name, value) in names.iter().zip(values) {
+        // `name="`: the names of one family are always the same, so only their length counts.
+        rest = match rest.get(name.len() + 2..) {
+            Some(rest) => rest,
+            None => return false,
+        };
+        for &byte in value.as_bytes() {
+            let (escape, byte) = match byte {
+                b'\n' => (true, b'n'),
+                b'"' | b'\\' => (true, byte),
+                _ => (false, byte),
+            };
+            if escape {
+                match rest.split_first() {
+                    Some((b'\\', tail)) => rest = tail,
+                    _ => return false,
+                }
+            }
+            match rest.split_first() {
+                Some((&first, tail)) if first == byte => rest = tail,
+                _ => return false,
+            }
+        }
+        match rest.split_first() {
+            // The closing quote: an escaped one would have a backslash first.
+            Some((b'"', tail)) => rest = tail.strip_prefix(b",").unwrap_or(tail),
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// The labels of a rendered set, unescaped, in their order.
+pub(crate) fn parse_labels(rendered: &str) -> Vec<(String, String)> {
+    let mut labels = Vec::new();
+    let mut rest = rendered;
+    while let Some((name, tail)) = rest.split_once("=\"") {
+        let mut value = String::new();
+        let mut chars = tail.char_indices();
+        let mut end = tail.len();
+        while let Some((at, char)) = chars.next() {
+            match char {
+                '"' => {
+                    end = at + 1;
+                    break;
+                }
+                '\\' => match chars.next() {
+                    Some((_, 'n')) => value.push('\n'),
+                    Some((_, char)) => value.push(char),
+                    None => {}
+                },
+                _ => value.push(char),
+            }
+        }
+        labels.push((name.to_owned(), value));
+        rest = tail[end..].trim_start_matches(',');
+    }
+    labels
+}
+
+/// Cuts a label value to `limit` bytes at a character's edge.
+pub(crate) fn cut(value: &str, limit: usize) -> &str {
+    if value.len() <= limit {
+        return value;
+    }
+    let mut end = limit;
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    &value[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The oracle is the parser of the rendered text: no value forges another label.
+        #[test]
+        fn rendered_labels_read_back(values in prop::collection::vec(".*", 0..5)) {
+            let names: Vec<Box<str>> = (0..values.len()).map(|n| format!("l{n}").into()).collect();
+            let mut text = String::new();
+            push_labels(&mut text, names.iter().map(|n| &**n).zip(values.iter().map(|v| &**v)));
+            let read = parse_labels(&text);
+            prop_assert_eq!(read.iter().map(|l| &l.1).collect::<Vec<_>>(), values.iter().collect::<Vec<_>>());
+            let values: Vec<&str> = values.iter().map(|v| &**v).collect();
+            prop_assert!(labels_are(&text, &names, &values));
+        }
+
+        #[test]
+        fn other_values_are_not_the_same_labels(a in "[a\"\\\\\n,=]{0,6}", b in "[a\"\\\\\n,=]{0,6}",
+                                                c in "[a\"\\\\\n,=]{0,6}", d in "[a\"\\\\\n,=]{0,6}") {
+            let names: Vec<Box<str>> = vec!["l".into(), "m".into()];
+            let mut text = String::new();
+            push_labels(&mut text, [("l", &*a), ("m", &*b)].into_iter());
+            prop_assert_eq!(labels_are(&text, &names, &[&c, &d]), (&a, &b) == (&c, &d));
+        }
+
+        #[test]
+        fn a_cut_value_is_a_prefix_within_the_limit(value in ".*", limit in 0usize..40) {
+            let cut = cut(&value, limit);
+            prop_assert!(cut.len() <= limit && value.starts_with(cut));
+            prop_assert!(cut.len() == value.len() || limit - cut.len() < 4);
+        }
+    }
+
+    #[test]
+    fn names_follow_the_data_model() {
+        for name in ["a", "_a", ":a:b", "A9_"] {
+            assert!(check_metric(name).is_ok(), "{name}");
+        }
+        for name in ["", "9a", "a-b", "a b", "ä", "a{", "a\n"] {
+            assert!(check_metric(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn labels_that_prometheus_would_refuse_are_refused() {
+        let check =
+            |labels: &[&str], histogram| check_labels("m", labels.iter().copied(), histogram);
+        assert!(check(&["tool", "operation"], true).is_ok());
+        assert!(check(&["le"], false).is_ok());
+        for (labels, histogram) in [
+            (&["le"][..], true),
+            (&["a", "a"], false),
+            (&["__name__"], false),
+            (&["a:b"], false),
+            (&[""], false),
+            (
+                &[
+                    "q", "w", "e", "r", "t", "y", "u", "i", "o", "p", "a", "s", "d", "f", "g", "h",
+                    "j",
+                ],
+                false,
+            ),
+        ] {
+            assert!(check(labels, histogram).is_err(), "{labels:?}");
+        }
+    }
+}

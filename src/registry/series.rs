@@ -1,0 +1,193 @@
+//! One label set of one family, and where its numbers are.
+
+use std::sync::Arc;
+
+use crate::shard::cells::Slot;
+use crate::shard::hdr::{HEADER_CELLS, Layout, MOST_OCTAVES};
+use crate::shard::space::Space;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+use super::family::{HistogramKind, MetricKind};
+use super::list::List;
+use super::name;
+
+/// One label set of one family. Held by the family's list and map, and by every handle.
+pub struct Series {
+    space: Arc<Space>,
+    /// The number of its family within the engine.
+    family: u32,
+    /// Where in `text` the labels begin.
+    labels_at: u32,
+    /// For a number `name{labels} `, what its line begins with; for a histogram `name_bucket{labels,`.
+    text: Box<str>,
+    cells: Cells,
+}
+
+/// Where a series' numbers are.
+pub(crate) enum Cells {
+    Counter(Slot),
+    /// Incs and decs apart: each only grows, so that sharding them is exact.
+    UpDown {
+        inc: Slot,
+        dec: Slot,
+    },
+    /// The bits of an `f64`: `set` must be seen by the next reader whoever wrote it, so it is one
+    /// word for all threads.
+    Gauge(AtomicU64),
+    Histogram(Box<HistogramCells>),
+}
+
+/// Where a histogram's numbers are: a header, and a run of cells for each octave that was touched.
+pub(crate) struct HistogramCells {
+    pub(crate) kind: Arc<HistogramKind>,
+    pub(crate) header: Slot,
+    /// First slot of each octave's run, 0 where no thread has recorded there.
+    octaves: [AtomicU32; MOST_OCTAVES],
+}
+
+/// What a series costs beside its text and cells: itself, its entry in the map and in the list.
+const FIXED_COST: u64 =
+    (size_of::<Series>() + 16 + 2 * (8 + 16)) as u64 + List::<Arc<Series>>::entry_cost();
+
+impl Series {
+    /// A series of `labels`, rendered; nothing where the budget has no room.
+    pub(crate) fn new(
+        space: &Arc<Space>,
+        family: u32,
+        name: &str,
+        labels: &str,
+        kind: MetricKind,
+        histogram: Option<&Arc<HistogramKind>>,
+    ) -> Option<Arc<Series>> {
+        let (text, labels_at) = render(name, labels, histogram.is_some());
+        let cost = FIXED_COST
+            + text.len() as u64
+            + histogram.map_or(0, |_| size_of::<HistogramCells>() as u64);
+        if !space.charge(cost) {
+            return None;
+        }
+        let cells = match (kind, histogram) {
+            (MetricKind::Counter, _) => space.allocate(1).map(Cells::Counter),
+            (MetricKind::UpDown, _) => {
+                space.allocate(2).map(|inc| Cells::UpDown { inc, dec: inc.offset(1) })
+            }
+            (MetricKind::Histogram, Some(kind)) => space.allocate(HEADER_CELLS).map(|header| {
+                let octaves = std::array::from_fn(|_| AtomicU32::new(0));
+                Cells::Histogram(Box::new(HistogramCells { kind: kind.clone(), header, octaves }))
+            }),
+            (MetricKind::Gauge | MetricKind::Observed | MetricKind::Histogram, _) => {
+                Some(Cells::Gauge(AtomicU64::new(0)))
+            }
+        };
+        match cells {
+            Some(cells) => {
+                let space = space.clone();
+                Some(Arc::new(Series { space, family, labels_at, text, cells }))
+            }
+            None => {
+                space.refund(cost);
+                None
+            }
+        }
+    }
+
+    /// Gives back what a series took that lost the race to be born.
+    pub(crate) fn unborn(&self) {
+        let cost = match &self.cells {
+            Cells::Counter(slot) => {
+                self.space.give_back_unused(*slot, 1);
+                0
+            }
+            Cells::UpDown { inc, .. } => {
+                self.space.give_back_unused(*inc, 2);
+                0
+            }
+            Cells::Histogram(cells) => {
+                self.space.give_back_unused(cells.header, HEADER_CELLS);
+                size_of::<HistogramCells>() as u64
+            }
+            Cells::Gauge(_) => 0,
+        };
+        self.space.refund(FIXED_COST + self.text.len() as u64 + cost);
+    }
+
+    #[inline(always)]
+    pub(crate) fn cells(&self) -> &Cells {
+        &self.cells
+    }
+
+    #[inline(always)]
+    pub(crate) fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+
+    /// What every line of the series begins with; see [`Series::text`] in the struct.
+    #[inline(always)]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The labels as rendered, own ones first.
+    pub(crate) fn labels(&self) -> &str {
+        &self.text[self.labels_at as usize..]
+    }
+
+    /// Whether this is the series of `values` in `family`, whose labels are `names`.
+    pub(crate) fn is(&self, family: u32, names: &[Box<str>], values: &[&str]) -> bool {
+        self.family == family && name::labels_are(self.labels(), names, values)
+    }
+}
+
+/// What the lines of a series begin with. `labels` is rendered with a comma after each.
+fn render(name: &str, labels: &str, histogram: bool) -> (Box<str>, u32) {
+    let mut text = String::with_capacity(name.len() + labels.len() + 10);
+    text.push_str(name);
+    if histogram {
+        text.push_str("_bucket{");
+    } else if !labels.is_empty() {
+        text.push('{');
+    }
+    let labels_at = text.len() as u32;
+    text.push_str(labels);
+    if !histogram {
+        if !labels.is_empty() {
+            text.pop();
+            text.push('}');
+        }
+        text.push(' ');
+    }
+    (text.into_boxed_str(), labels_at)
+}
+
+impl HistogramCells {
+    /// The first slot of an octave's run, or `Slot::NONE`.
+    #[inline(always)]
+    pub(crate) fn octave(&self, octave: usize) -> Slot {
+        // Acquire: the run's common cells were put in place before its number was stored.
+        Slot(self.octaves[octave].load(Ordering::Acquire))
+    }
+
+    /// The first slot of an octave's run, allocated now if nobody has; briefly locks.
+    pub(crate) fn octave_or_allocate(&self, octave: usize, space: &Space) -> Option<Slot> {
+        let there = self.octave(octave);
+        if there != Slot::NONE {
+            return Some(there);
+        }
+        let cells = self.kind.layout.run(octave);
+        let new = space.allocate(cells)?;
+        // Release on success: publishes the run. Acquire on failure: the other's run is ours now.
+        let set =
+            self.octaves[octave].compare_exchange(0, new.0, Ordering::AcqRel, Ordering::Acquire);
+        match set {
+            Ok(_) => Some(new),
+            Err(other) => {
+                space.give_back_unused(new, cells);
+                Some(Slot(other))
+            }
+        }
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.kind.layout
+    }
+}

@@ -1,0 +1,161 @@
+//! The families of an engine, published as one list.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+
+use super::family::{FamilyCore, HistogramKind, Limits, Losses, MetricKind, Shared, Spec};
+use super::map::SeriesMap;
+use super::name;
+use crate::Error;
+use crate::encode::number;
+use crate::shard::hdr::Layout;
+use crate::shard::space::Space;
+use crate::sync::lock;
+
+/// Most boundaries one histogram family may have.
+const MOST_BUCKETS: usize = 500;
+
+/// What readers see: replaced as a whole when a family is added, which is rare.
+#[derive(Default)]
+pub(crate) struct Families {
+    pub(crate) in_order: Vec<Arc<FamilyCore>>,
+    by_name: HashMap<Box<str>, usize>,
+}
+
+impl Families {
+    pub(crate) fn by_name(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+}
+
+pub(crate) struct Table {
+    families: ArcSwap<Families>,
+    /// Held while a family is added: the names of all samples that are exposed.
+    adding: Mutex<HashSet<String>>,
+    shared: Arc<Shared>,
+    constant_names: Vec<String>,
+}
+
+impl Table {
+    pub(crate) fn new(space: Arc<Space>, constant: &[(String, String)]) -> Result<Table, Error> {
+        name::check_labels("", constant.iter().map(|(name, _)| name.as_str()), false)?;
+        let mut text = String::new();
+        name::push_labels(&mut text, constant.iter().map(|(n, v)| (n.as_str(), v.as_str())));
+        Ok(Table {
+            families: ArcSwap::default(),
+            adding: Mutex::default(),
+            shared: Arc::new(Shared { map: SeriesMap::new(), space, constant: text }),
+            constant_names: constant.iter().map(|(name, _)| name.clone()).collect(),
+        })
+    }
+
+    /// The families as they are now; cheap, and no lock.
+    pub(crate) fn families(&self) -> arc_swap::Guard<Arc<Families>> {
+        self.families.load()
+    }
+
+    pub(crate) fn space(&self) -> &Arc<Space> {
+        &self.shared.space
+    }
+
+    /// Adds a family, or gives the one that is there if it was registered the same.
+    pub(crate) fn register(
+        &self,
+        spec: Spec,
+        limits: Limits,
+        losses: impl FnOnce() -> Arc<Losses>,
+    ) -> Result<Arc<FamilyCore>, Error> {
+        name::check_metric(&spec.name)?;
+        let labels = spec.labels.iter().chain(&self.constant_names).map(String::as_str);
+        let is_histogram = spec.kind == MetricKind::Histogram;
+        name::check_labels(&spec.name, labels, is_histogram)?;
+
+        // The losses are series of other families: made before the lock, which they take too.
+        if let Some(there) = self.there(&spec)? {
+            return Ok(there);
+        }
+        let losses = losses();
+        let mut exposed = lock(&self.adding);
+        if let Some(there) = self.there(&spec)? {
+            return Ok(there);
+        }
+        let samples = sample_names(&spec);
+        if let Some(taken) = samples.iter().find(|sample| exposed.contains(*sample)) {
+            let name = taken.clone();
+            return Err(Error::Conflict { name, what: "family, which exposes the same sample" });
+        }
+        let histogram = match is_histogram {
+            true => Some(Arc::new(histogram_kind(&spec, losses.clone())?)),
+            false => None,
+        };
+        let now = self.families.load();
+        let id = now.in_order.len() as u32;
+        let (name, limit) = (spec.name.clone(), self.space().limit());
+        let family = FamilyCore::new(id, spec, histogram, limits, self.shared.clone(), losses)
+            .map(Arc::new)
+            .ok_or_else(|| Error::MemoryLimit { name: name.clone(), limit })?;
+        exposed.extend(samples);
+        let mut in_order = now.in_order.clone();
+        in_order.push(family.clone());
+        let mut by_name = now.by_name.clone();
+        by_name.insert(name.into(), id as usize);
+        self.families.store(Arc::new(Families { in_order, by_name }));
+        Ok(family)
+    }
+
+    fn there(&self, spec: &Spec) -> Result<Option<Arc<FamilyCore>>, Error> {
+        let families = self.families.load();
+        let Some(index) = families.by_name(&spec.name) else { return Ok(None) };
+        let there = &families.in_order[index];
+        let what = match &there.spec {
+            other if other.kind != spec.kind => "type",
+            other if other.help != spec.help => "help text",
+            other if other.labels != spec.labels => "set of labels",
+            other if other != spec => "set of buckets, range or unit",
+            _ => return Ok(Some(there.clone())),
+        };
+        Err(Error::Conflict { name: spec.name.clone(), what })
+    }
+}
+
+fn sample_names(spec: &Spec) -> Vec<String> {
+    let suffixes: &[&str] = match spec.kind {
+        MetricKind::Histogram => &["", "_bucket", "_sum", "_count"],
+        _ => &[""],
+    };
+    suffixes.iter().map(|suffix| format!("{}{suffix}", spec.name)).collect()
+}
+
+fn histogram_kind(spec: &Spec, losses: Arc<Losses>) -> Result<HistogramKind, Error> {
+    let refuse = |rule| Error::InvalidBuckets { name: spec.name.clone(), rule };
+    if spec.buckets.len() > MOST_BUCKETS {
+        return Err(refuse("at most 500 boundaries"));
+    }
+    let scale = 10f64.powi(i32::from(spec.decimals));
+    let mut bounds = Vec::with_capacity(spec.buckets.len());
+    for &bound in &spec.buckets {
+        let units = (bound * scale).round();
+        // NaN is in no range. Below 2^63, so that the cell above the last boundary exists.
+        if !(0.0..9.2e18).contains(&units) {
+            return Err(refuse("must be finite, not negative and below 2^63 of the integer unit"));
+        }
+        if bounds.last().is_some_and(|&last| units as u64 <= last) {
+            return Err(refuse("must ascend, by at least one integer unit (a nanosecond)"));
+        }
+        bounds.push(units as u64);
+    }
+    // `le` is exact even for what is clamped: that is above every boundary.
+    let highest = spec.highest.max(bounds.last().map_or(0, |&last| last + 1));
+    let layout = Layout::new(spec.bits, highest, &bounds)
+        .ok_or_else(|| refuse("at most 64 boundaries between a value and its double"))?;
+    let text = |bound: String| format!("le=\"{bound}\"}} ").into_boxed_str();
+    let bounds_text = spec
+        .buckets
+        .iter()
+        .map(|&bound| text(number::boundary(bound)))
+        .chain([text("+Inf".to_owned())])
+        .collect();
+    Ok(HistogramKind { layout, decimals: spec.decimals, units_per_one: scale, bounds_text, losses })
+}

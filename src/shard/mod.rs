@@ -1,0 +1,23 @@
+//! Where numbers are held: shards leased by threads, cells in chunks, slots in spaces.
+//!
+//! Recording is one thread-local read, one index and one add. The thread-local names a directory
+//! of chunks: the leased shard's, or [`EMPTY`] before the first record, past the last lease and
+//! after the lease went back, where each record takes the cold path.
+
+#[allow(unsafe_code)]
+pub(crate) mod cells;
+pub(crate) mod hdr;
+#[allow(unsafe_code)]
+pub(crate) mod lease;
+#[cfg(all(test, vitals_loom))]
+mod model;
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
+pub(crate) mod space;
+#[cfg(not(vitals_loom))]
+mod thread;
+
+#[cfg(not(vitals_loom))]
+pub(crate) use thread::{
+    add_slow, all_cells, common_records, own, pool, try_add, try_add_release, writer,
+};

@@ -1,0 +1,182 @@
+//! Every interleaving of the lock-free rooms, by loom: `scripts/model.sh` runs them, and
+//! `scripts/model.sh --weaken` shows that each fails when its ordering is taken away.
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::cells::{
+    Chunk, Directory, Slot, Writer, add_common, add_float, add_owned, add_owned_release, level,
+    total,
+};
+use super::lease::Pool;
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
+
+const SLOT: Slot = Slot(1);
+
+fn cells_with_a_chunk() -> Box<Directory> {
+    let cells = Directory::zeroed().unwrap();
+    cells.place(0, Chunk::zeroed().unwrap());
+    cells
+}
+
+fn add(cells: &Directory, slot: Slot, n: u64) {
+    add_owned(cells.chunk(0).unwrap().cell(slot), n);
+}
+
+/// Frees what a model placed, so that loom finds no leak.
+fn free(cells: &Directory) {
+    // SAFETY: the model's threads have ended.
+    drop(unsafe { cells.take(0) });
+}
+
+#[test]
+fn no_add_is_lost_and_no_scrape_goes_back() {
+    loom::model(|| {
+        let cells = Arc::new([cells_with_a_chunk(), cells_with_a_chunk()]);
+        let others = cells.clone();
+        let writer = thread::spawn(move || {
+            add(&others[0], SLOT, 1);
+            add(&others[0], SLOT, 1);
+        });
+        add(&cells[1], SLOT, 4);
+        let read = || total(cells.iter().map(|cells| &**cells), SLOT);
+        assert!(read() <= read());
+        writer.join().unwrap();
+        assert_eq!(read(), 6);
+        cells.iter().for_each(|cells| free(cells));
+    });
+}
+
+#[test]
+fn common_adds_are_not_lost() {
+    loom::model(|| {
+        let cells = Arc::new(cells_with_a_chunk());
+        let others = cells.clone();
+        let writer = thread::spawn(move || {
+            add_common(others.chunk(0).unwrap().cell(SLOT), 1);
+        });
+        add_common(cells.chunk(0).unwrap().cell(SLOT), 2);
+        writer.join().unwrap();
+        assert_eq!(cells.read(SLOT, Ordering::Relaxed), 3);
+        free(&cells);
+    });
+}
+
+#[test]
+fn a_chunk_is_seen_whole() {
+    loom::model(|| {
+        let cells = Arc::new(Directory::zeroed().unwrap());
+        let owner = cells.clone();
+        let writer = thread::spawn(move || {
+            let chunk = Chunk::zeroed().unwrap();
+            // Stands for the zeroes of a real allocation: what was written before the chunk was
+            // published.
+            chunk.cell(SLOT).store(7, Ordering::Relaxed);
+            owner.place(0, chunk);
+        });
+        let seen = cells.read(SLOT, Ordering::Relaxed);
+        assert!(seen == 0 && cells.chunk(0).is_none() || seen == 7 || seen == 0 && later(&cells));
+        writer.join().unwrap();
+        free(&cells);
+    });
+    /// The chunk came between the two looks.
+    fn later(cells: &Directory) -> bool {
+        cells.read(SLOT, Ordering::Relaxed) == 7
+    }
+}
+
+#[test]
+fn a_shard_is_handed_over_with_its_values() {
+    loom::model(|| {
+        let pool = Arc::new(Pool::new(1).unwrap());
+        let record = |pool: &Pool| {
+            let Some(shard) = pool.lease() else { return 0 };
+            if shard.cells.chunk(0).is_none() {
+                shard.cells.place(0, Chunk::zeroed().unwrap());
+            }
+            add(&shard.cells, SLOT, 1);
+            pool.release(shard);
+            1
+        };
+        let other = pool.clone();
+        let writer = thread::spawn(move || record(&other));
+        let mine = record(&pool);
+        let recorded = mine + writer.join().unwrap();
+        assert!(recorded >= 1);
+        assert_eq!(total(pool.iter().map(|shard| &*shard.cells), SLOT), recorded);
+        pool.iter().for_each(|shard| free(&shard.cells));
+    });
+}
+
+#[test]
+fn a_new_shard_is_seen_whole() {
+    loom::model(|| {
+        let pool = Arc::new(Pool::new(2).unwrap());
+        let other = pool.clone();
+        let writer = thread::spawn(move || {
+            let shard = other.lease().unwrap();
+            shard.cells.place(0, Chunk::zeroed().unwrap());
+            add(&shard.cells, SLOT, 5);
+        });
+        let read = || total(pool.iter().map(|shard| &*shard.cells), SLOT);
+        let (first, second) = (read(), read());
+        assert!(first <= second && (second == 0 || second == 5));
+        writer.join().unwrap();
+        assert_eq!(read(), 5);
+        pool.iter().for_each(|shard| free(&shard.cells));
+    });
+}
+
+#[test]
+fn a_balanced_up_down_is_never_negative() {
+    loom::model(|| {
+        let cells = Arc::new([cells_with_a_chunk(), cells_with_a_chunk()]);
+        let (inc, dec) = (Slot(1), Slot(2));
+        let raised = Arc::new(AtomicBool::new(false));
+        let (up, up_raised) = (cells.clone(), raised.clone());
+        let upper = thread::spawn(move || {
+            add(&up[0], inc, 1);
+            up_raised.store(true, Ordering::Release);
+        });
+        let down = cells.clone();
+        let downer = thread::spawn(move || {
+            // The request ends on another thread than it began on.
+            if raised.load(Ordering::Acquire) {
+                add_owned_release(down[1].chunk(0).unwrap().cell(dec), 1);
+            }
+        });
+        assert!(level(cells.iter().map(|cells| &**cells), inc, dec) >= 0);
+        upper.join().unwrap();
+        downer.join().unwrap();
+        cells.iter().for_each(|cells| free(cells));
+    });
+}
+
+#[test]
+fn gauge_adds_are_not_lost() {
+    loom::model(|| {
+        let word = Arc::new(AtomicU64::new(0f64.to_bits()));
+        let other = word.clone();
+        let writer = thread::spawn(move || add_float(&other, 1.5));
+        add_float(&word, 2.0);
+        writer.join().unwrap();
+        assert_eq!(f64::from_bits(word.load(Ordering::Relaxed)), 3.5);
+    });
+}
+
+#[test]
+fn common_marks_are_not_lost() {
+    loom::model(|| {
+        let cells = Arc::new(cells_with_a_chunk());
+        let mark = |cells: &Directory, bits| {
+            let writer = Writer::Common(cells);
+            writer.set_bits(writer.chunk(SLOT).unwrap().cell(SLOT), bits);
+        };
+        let other = cells.clone();
+        let writer = thread::spawn(move || mark(&other, 1));
+        mark(&cells, 2);
+        writer.join().unwrap();
+        assert_eq!(cells.read(SLOT, Ordering::Relaxed), 3);
+        free(&cells);
+    });
+}

@@ -1,0 +1,168 @@
+//! An engine's slots, and the one budget that all its memory is charged to.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use super::cells::{CHUNK_CELLS, CHUNK_COST, CHUNKS, Chunk, Directory, Slot};
+use super::{all_cells, pool};
+use crate::sync::{AtomicU64, Ordering, lock};
+
+/// Chunk numbers of the process that no engine has. Number 0 is never given out.
+struct Numbers {
+    next: usize,
+    free: Vec<usize>,
+}
+
+static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers { next: 1, free: Vec::new() });
+
+/// The slots that one engine's series live in. Dropped with the last series, family or engine that
+/// holds it; its chunks are then freed in every shard and their numbers go back.
+pub(crate) struct Space {
+    limit: u64,
+    used: AtomicU64,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    numbers: Vec<usize>,
+    next: u32,
+    left: usize,
+    /// Runs that were given back or left over at a chunk's end, by length.
+    free: BTreeMap<usize, Vec<Slot>>,
+}
+
+impl Space {
+    pub(crate) fn new(limit: u64) -> Space {
+        Space { limit, used: AtomicU64::new(0), slots: Mutex::default() }
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Takes `bytes` of the budget, or refuses.
+    pub(crate) fn charge(&self, bytes: u64) -> bool {
+        // Relaxed: an account that publishes nothing. The update refuses instead of overshooting,
+        // so the limit holds at every moment.
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|&sum| sum <= self.limit)
+            })
+            .is_ok()
+    }
+
+    pub(crate) fn refund(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// `cells` neighbouring slots of one chunk, zero in every shard, with their common cells in
+    /// place; nothing where the budget or the process's slots are used up. Briefly locks.
+    pub(crate) fn allocate(&self, cells: usize) -> Option<Slot> {
+        debug_assert!((1..=CHUNK_CELLS).contains(&cells));
+        let mut slots = lock(&self.slots);
+        if let Some(slot) = slots.reuse(cells) {
+            return Some(slot);
+        }
+        if slots.left < cells {
+            let number = self.new_chunk()?;
+            slots.keep_rest();
+            slots.numbers.push(number);
+            slots.next = (number * CHUNK_CELLS) as u32;
+            slots.left = CHUNK_CELLS;
+        }
+        let slot = Slot(slots.next);
+        slots.next += cells as u32;
+        slots.left -= cells;
+        Some(slot)
+    }
+
+    /// Gives back slots that nobody ever recorded into.
+    pub(crate) fn give_back_unused(&self, slot: Slot, cells: usize) {
+        lock(&self.slots).free.entry(cells).or_default().push(slot);
+    }
+
+    /// Puts the chunk `number` into the calling thread's own directory; false past the budget.
+    pub(crate) fn grow(&self, own: &Directory, number: usize) -> bool {
+        if !self.charge(CHUNK_COST) {
+            return false;
+        }
+        match Chunk::zeroed() {
+            Some(chunk) => {
+                own.place(number, chunk);
+                true
+            }
+            None => {
+                self.refund(CHUNK_COST);
+                false
+            }
+        }
+    }
+
+    fn new_chunk(&self) -> Option<usize> {
+        if !self.charge(CHUNK_COST) {
+            return None;
+        }
+        let placed = Chunk::zeroed().and_then(|chunk| {
+            let mut numbers = lock(&NUMBERS);
+            let number = match numbers.free.pop() {
+                Some(number) => number,
+                None if numbers.next < CHUNKS => {
+                    numbers.next += 1;
+                    numbers.next - 1
+                }
+                None => return None,
+            };
+            drop(numbers);
+            pool().common.place(number, chunk);
+            Some(number)
+        });
+        if placed.is_none() {
+            self.refund(CHUNK_COST);
+        }
+        placed
+    }
+}
+
+impl Slots {
+    /// A run of this length that was given back; a single cell may come off any longer one.
+    fn reuse(&mut self, cells: usize) -> Option<Slot> {
+        if let Some(slot) = self.free.get_mut(&cells).and_then(Vec::pop) {
+            return Some(slot);
+        }
+        if cells > 2 {
+            return None;
+        }
+        // Counters fill what runs left over at their chunk's end.
+        let length = self.free.iter().find(|(len, runs)| **len > cells && !runs.is_empty())?.0;
+        let length = *length;
+        let slot = self.free.get_mut(&length)?.pop()?;
+        self.free.entry(length - cells).or_default().push(slot.offset(cells));
+        Some(slot)
+    }
+
+    fn keep_rest(&mut self) {
+        if self.left > 0 {
+            self.free.entry(self.left).or_default().push(Slot(self.next));
+        }
+        self.left = 0;
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let slots = self.slots.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for &number in &slots.numbers {
+            for cells in all_cells() {
+                // SAFETY: the last holder of this space is gone, and whoever names one of its
+                // slots holds it; the number goes back to the process only below.
+                drop(unsafe { cells.take(number) });
+            }
+        }
+        lock(&NUMBERS).free.append(&mut slots.numbers);
+    }
+}

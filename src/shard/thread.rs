@@ -1,0 +1,162 @@
+//! The calling thread's shard.
+
+use std::cell::Cell;
+use std::sync::LazyLock;
+
+use crossbeam_utils::CachePadded;
+
+use super::cells::{Directory, Slot, Writer, add_common, add_owned, add_owned_release};
+use super::lease::{Pool, Shard};
+use super::space::Space;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Shards the process makes unless a builder says otherwise.
+pub(crate) const DEFAULT_SHARDS: usize = 256;
+/// A thread without a shard looks for a free one again after so many records.
+const RETRY_AFTER: u32 = 1_000;
+
+static EMPTY: Directory = Directory::empty();
+
+static POOL: LazyLock<Pool> = LazyLock::new(|| {
+    // Half a mebibyte of address space that the allocator refuses at the first series: nothing
+    // could be recorded, and set-up is where a host may be stopped.
+    Pool::new(DEFAULT_SHARDS).expect("no memory for the common cells")
+});
+
+/// Records that went to the common cells since the process began. On a line of its own: it is
+/// written by the threads that had to share.
+static COMMON_RECORDS: CachePadded<AtomicU64> = CachePadded::new(AtomicU64::new(0));
+
+#[derive(Clone, Copy)]
+enum State {
+    /// Nothing recorded yet.
+    Fresh,
+    Leased,
+    /// No shard was free; look again after so many records.
+    Waiting(u32),
+    /// The lease went back: a destructor of another thread-local is recording.
+    Ended,
+}
+
+struct Lease(Cell<Option<&'static Shard>>);
+
+thread_local! {
+    // Const and without a destructor: one read relative to the thread pointer, and still there
+    // while other thread-locals are destroyed.
+    static CELLS: Cell<&'static Directory> = const { Cell::new(&EMPTY) };
+    static STATE: Cell<State> = const { Cell::new(State::Fresh) };
+    static LEASE: Lease = const { Lease(Cell::new(None)) };
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // `EMPTY`, never null: what is recorded from here on goes to the common cells, and a
+        // second lease, which nobody would give back, is not taken.
+        CELLS.set(&EMPTY);
+        STATE.set(State::Ended);
+        if let Some(shard) = self.0.take() {
+            POOL.release(shard);
+        }
+    }
+}
+
+pub(crate) fn pool() -> &'static Pool {
+    &POOL
+}
+
+/// The cells of every shard, and the common ones.
+pub(crate) fn all_cells() -> impl Iterator<Item = &'static Directory> + Clone {
+    POOL.iter().map(|shard| &*shard.cells).chain([&*POOL.common])
+}
+
+pub(crate) fn common_records() -> u64 {
+    COMMON_RECORDS.load(Ordering::Relaxed)
+}
+
+/// The calling thread's own directory as it stands; empty where it has none.
+#[inline(always)]
+pub(crate) fn own() -> &'static Directory {
+    CELLS.get()
+}
+
+/// Adds `n` at `slot` in the calling thread's shard. Wait-free; false where the thread has no
+/// shard, or has not touched the chunk: [`add_slow`] then does it.
+#[inline(always)]
+pub(crate) fn try_add(slot: Slot, n: u64) -> bool {
+    match own().chunk(slot.chunk()) {
+        Some(chunk) => {
+            add_owned(chunk.cell(slot), n);
+            true
+        }
+        None => false,
+    }
+}
+
+/// [`try_add`], published to whoever reads the cell with Acquire.
+#[inline(always)]
+pub(crate) fn try_add_release(slot: Slot, n: u64) -> bool {
+    match own().chunk(slot.chunk()) {
+        Some(chunk) => {
+            add_owned_release(chunk.cell(slot), n);
+            true
+        }
+        None => false,
+    }
+}
+
+/// Adds `n` at `slot` whatever the thread's state: leases a shard and allocates the chunk where
+/// that is possible, else takes the common cells. Release, so that it serves decs too.
+#[cold]
+pub(crate) fn add_slow(space: &Space, slot: Slot, n: u64) {
+    let writer = writer(space, &[slot]);
+    let Some(chunk) = writer.chunk(slot) else { return };
+    match writer {
+        Writer::Own(_) => add_owned_release(chunk.cell(slot), n),
+        Writer::Common(_) => {
+            add_common(chunk.cell(slot), n);
+        }
+    }
+}
+
+/// The writer for `slots`, all of `space`: the thread's own shard when it has or gets one and the
+/// budget has room for its chunks, else the common cells, which are counted.
+#[cold]
+pub(crate) fn writer(space: &Space, slots: &[Slot]) -> Writer<'static> {
+    if let Some(cells) = leased() {
+        let ready = slots
+            .iter()
+            .all(|slot| cells.chunk(slot.chunk()).is_some() || space.grow(cells, slot.chunk()));
+        if ready {
+            return Writer::Own(cells);
+        }
+    }
+    COMMON_RECORDS.fetch_add(1, Ordering::Relaxed);
+    Writer::Common(&POOL.common)
+}
+
+/// The calling thread's directory, leased now if it can be.
+fn leased() -> Option<&'static Directory> {
+    match STATE.get() {
+        State::Leased => return Some(own()),
+        State::Ended => return None,
+        State::Waiting(0) | State::Fresh => {}
+        State::Waiting(records) => {
+            STATE.set(State::Waiting(records - 1));
+            return None;
+        }
+    }
+    let Some(shard) = POOL.lease() else {
+        STATE.set(State::Waiting(RETRY_AFTER));
+        return None;
+    };
+    // The guard gives the shard back when the thread ends. Where its own destructor has run
+    // already, nobody would: the shard goes back at once.
+    if LEASE.try_with(|lease| lease.0.set(Some(shard))).is_err() {
+        POOL.release(shard);
+        STATE.set(State::Ended);
+        return None;
+    }
+    STATE.set(State::Leased);
+    CELLS.set(&shard.cells);
+    Some(&shard.cells)
+}

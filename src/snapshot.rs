@@ -1,0 +1,252 @@
+//! Plain data between collecting and encoding: no atomics, no I/O.
+
+use crate::registry::parse_labels;
+
+/// Whoever walks a scrape: an encoder, or the builder of a [`Snapshot`].
+pub(crate) trait Visit {
+    /// Whether [`cell`](Self::cell) is wanted: a text encoder has no use for it.
+    const CELLS: bool;
+
+    /// A family with at least one series; its series follow.
+    fn family(&mut self, head: &Head<'_>);
+
+    /// A counter or a gauge. `line` is what its line begins with, up to the value.
+    fn number(&mut self, line: &str, labels: &str, number: Number);
+
+    /// A part of the next histogram: `count` observations from `low` to `high` units, which one
+    /// thread made.
+    fn cell(&mut self, low: u64, high: u64, count: u64);
+
+    /// A histogram. `line` is what each of its bucket lines begins with, up to `le`.
+    fn histogram(&mut self, line: &str, labels: &str, reading: &HistogramReading<'_>);
+}
+
+/// What is said of a family before its series.
+pub(crate) struct Head<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) type_name: &'static str,
+    /// `# HELP` and `# TYPE`, rendered.
+    pub(crate) text: &'a str,
+    /// Of a histogram: the boundaries in the exposed unit.
+    pub(crate) bounds: &'a [f64],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Number {
+    Total(u64),
+    Level(i64),
+    Reading(f64),
+}
+
+impl Number {
+    pub(crate) fn as_f64(self) -> f64 {
+        match self {
+            Number::Total(total) => total as f64,
+            Number::Level(level) => level as f64,
+            Number::Reading(reading) => reading,
+        }
+    }
+}
+
+/// A histogram as one read of its cells gives it.
+pub(crate) struct HistogramReading<'a> {
+    pub(crate) name: &'a str,
+    /// `le="…"} ` for each bucket.
+    pub(crate) bounds_text: &'a [Box<str>],
+    /// Observations in each bucket alone, the last for `+Inf`.
+    pub(crate) buckets: &'a [u64],
+    /// In the integer unit; `decimals` places after the point make the exposed one.
+    pub(crate) sum: u64,
+    pub(crate) decimals: u8,
+}
+
+/// All metrics at one moment, as plain data: for a host's own tests and reports.
+///
+/// ```
+/// # let vitals = mcp_vitals::Vitals::builder().build()?;
+/// vitals.counter("jobs_total", "Jobs done.")?.add(3);
+/// assert_eq!(vitals.snapshot().value("jobs_total", &[]), Some(3.0));
+/// # Ok::<(), mcp_vitals::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    families: Vec<FamilySnapshot>,
+}
+
+#[derive(Clone, Debug)]
+struct FamilySnapshot {
+    name: String,
+    type_name: &'static str,
+    bounds: Vec<f64>,
+    series: Vec<(Vec<(String, String)>, Value)>,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Number(f64),
+    Histogram(HistogramSnapshot),
+}
+
+/// One histogram at one moment, merged over all threads.
+#[derive(Clone, Debug)]
+pub struct HistogramSnapshot {
+    count: u64,
+    sum: u64,
+    decimals: u8,
+    buckets: Vec<(f64, u64)>,
+    hdr: hdrhistogram::Histogram<u64>,
+}
+
+impl Snapshot {
+    /// The value of a counter or gauge, or the count of a histogram. `labels` may be given in any
+    /// order, constant labels may be left out. Nothing when there is no such series.
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        Some(match self.find(name, labels)? {
+            Value::Number(value) => *value,
+            Value::Histogram(histogram) => histogram.count as f64,
+        })
+    }
+
+    /// A histogram; labels as in [`value`](Self::value).
+    pub fn histogram(&self, name: &str, labels: &[(&str, &str)]) -> Option<&HistogramSnapshot> {
+        match self.find(name, labels)? {
+            Value::Histogram(histogram) => Some(histogram),
+            Value::Number(_) => None,
+        }
+    }
+
+    /// The sum over all series of `name` whose labels include `labels`: counts for histograms.
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let family = self.families.iter().filter(|family| family.name == name);
+        let series = family.flat_map(|family| &family.series);
+        series
+            .filter(|(own, _)| includes(own, labels))
+            .map(|(_, value)| match value {
+                Value::Number(value) => *value,
+                Value::Histogram(histogram) => histogram.count as f64,
+            })
+            .sum()
+    }
+
+    /// Names and types (`counter`, `gauge`, `histogram`) of all families that have a series.
+    pub fn families(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.families.iter().map(|family| (family.name.as_str(), family.type_name))
+    }
+
+    /// The label sets of a family, constant labels last.
+    pub fn label_sets(&self, name: &str) -> impl Iterator<Item = &[(String, String)]> {
+        let family = self.families.iter().find(move |family| family.name == name);
+        family.into_iter().flat_map(|family| family.series.iter().map(|(labels, _)| &labels[..]))
+    }
+
+    fn find(&self, name: &str, labels: &[(&str, &str)]) -> Option<&Value> {
+        let family = self.families.iter().find(|family| family.name == name)?;
+        let mut found = family.series.iter().filter(|(own, _)| includes(own, labels));
+        let (_, value) = found.next()?;
+        // A second one matches when labels were left out that are not constant: none is meant.
+        found.next().is_none().then_some(value)
+    }
+}
+
+fn includes(own: &[(String, String)], labels: &[(&str, &str)]) -> bool {
+    labels.iter().all(|(name, value)| own.iter().any(|(n, v)| n == name && v == value))
+}
+
+impl HistogramSnapshot {
+    /// Observations: by construction the sum of the buckets.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The exact sum in the exposed unit (seconds, bytes).
+    pub fn sum(&self) -> f64 {
+        self.sum as f64 / 10f64.powi(i32::from(self.decimals))
+    }
+
+    /// The exact sum in the integer unit (nanoseconds, bytes).
+    pub fn sum_units(&self) -> u64 {
+        self.sum
+    }
+
+    /// Classic buckets: boundary in the exposed unit, and observations at or below it; `+Inf` last.
+    pub fn buckets(&self) -> &[(f64, u64)] {
+        &self.buckets
+    }
+
+    /// The value in the exposed unit that a share `quantile` (0 to 1) of the observations does not
+    /// exceed, within half a cell (0.8 % at 64 cells an octave).
+    pub fn quantile(&self, quantile: f64) -> f64 {
+        self.hdr.value_at_quantile(quantile) as f64 / 10f64.powi(i32::from(self.decimals))
+    }
+
+    /// The merged read for HdrHistogram's own tools: interval logs, further merging. Values are
+    /// the middles of our cells, in the integer unit.
+    pub fn hdr(&self) -> &hdrhistogram::Histogram<u64> {
+        &self.hdr
+    }
+}
+
+/// Builds a [`Snapshot`] from a scrape.
+#[derive(Default)]
+pub(crate) struct SnapshotBuilder {
+    snapshot: Snapshot,
+    cells: Vec<(u64, u64)>,
+}
+
+impl SnapshotBuilder {
+    pub(crate) fn finish(self) -> Snapshot {
+        self.snapshot
+    }
+
+    fn push(&mut self, labels: &str, value: Value) {
+        if let Some(family) = self.snapshot.families.last_mut() {
+            family.series.push((parse_labels(labels), value));
+        }
+    }
+}
+
+impl Visit for SnapshotBuilder {
+    const CELLS: bool = true;
+
+    fn family(&mut self, head: &Head<'_>) {
+        self.snapshot.families.push(FamilySnapshot {
+            name: head.name.to_owned(),
+            type_name: head.type_name,
+            bounds: head.bounds.to_vec(),
+            series: Vec::new(),
+        });
+    }
+
+    fn number(&mut self, _line: &str, labels: &str, number: Number) {
+        self.push(labels, Value::Number(number.as_f64()));
+    }
+
+    fn cell(&mut self, low: u64, high: u64, count: u64) {
+        self.cells.push((low + (high - low) / 2, count));
+    }
+
+    fn histogram(&mut self, _line: &str, labels: &str, reading: &HistogramReading<'_>) {
+        // Two digits are 128 cells an octave there, so each middle of ours has one of its own up
+        // to 128 cells an octave here. Its own cells can't be refused: it resizes itself.
+        let mut hdr = hdrhistogram::Histogram::<u64>::new(2)
+            .unwrap_or_else(|_| unreachable!("two significant digits are within 0 to 5"));
+        for (middle, count) in self.cells.drain(..) {
+            let _ = hdr.record_n(middle, count);
+        }
+        let bounds = self.snapshot.families.last().map_or(&[][..], |family| &family.bounds);
+        let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+        let mut count = 0;
+        let buckets = bounds
+            .zip(reading.buckets)
+            .map(|(bound, alone)| {
+                count += alone;
+                (bound, count)
+            })
+            .collect();
+        let (sum, decimals) = (reading.sum, reading.decimals);
+        self.push(
+            labels,
+            Value::Histogram(HistogramSnapshot { count, sum, decimals, buckets, hdr }),
+        );
+    }
+}
