@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use crate::Error;
 use crate::builder::VitalsBuilder;
-use crate::clock::Ticks;
+use crate::clock::Clock;
 use crate::collect::Scrape;
 use crate::encode::text::Text;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, UpDown};
@@ -14,7 +15,6 @@ use crate::registry::{Limits, Losses};
 use crate::shard::space::Space;
 use crate::snapshot::{Snapshot, SnapshotBuilder};
 use crate::sync::lock;
-use crate::{Error, clock};
 
 /// An engine: its metrics and the ways out of the process.
 ///
@@ -50,7 +50,6 @@ impl Vitals {
     }
 
     pub(crate) fn start(builder: VitalsBuilder) -> Result<Vitals, Error> {
-        clock::warm_up();
         let space = Arc::new(Space::new(builder.memory_limit));
         let table = Table::new(space, &builder.const_labels)?;
         let limits =
@@ -146,9 +145,10 @@ impl Vitals {
     /// is read like any other. Appends nothing when disabled.
     pub fn scrape_into(&self, out: &mut Vec<u8>) {
         let Some(core) = &self.core else { return };
-        let started = Ticks::now();
+        let clock = Clock::get();
+        let started = clock.now();
         core.walk(&mut Text::new(out));
-        core.own.scrape_duration.record_nanos(started.elapsed_nanos());
+        core.own.scrape_duration.record_nanos(clock.nanos_since(started));
     }
 
     /// All metrics in the Prometheus text format 0.0.4.

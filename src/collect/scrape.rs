@@ -80,21 +80,17 @@ impl Scrape {
                 octaves &= octaves - 1;
                 let run = cells.octave(octave);
                 let Some(chunk) = shard.chunk(run.chunk()) else { continue };
-                let mut marks = chunk.cell(run.offset(CELL_MARKS)).load(Ordering::Relaxed);
-                while marks != 0 {
-                    let mark = marks.trailing_zeros();
-                    marks &= marks - 1;
-                    for cell in layout.marked(octave, mark) {
-                        let count =
-                            chunk.cell(run.offset(FIRST_CELL + cell)).load(Ordering::Relaxed);
-                        if count == 0 {
-                            continue;
-                        }
-                        self.buckets[layout.bucket(octave, cell)] += count;
-                        if V::CELLS {
-                            let (low, high) = layout.range(octave, cell);
-                            visit.cell(low, high, count);
-                        }
+                let read = |cell| chunk.cell(run.offset(FIRST_CELL + cell)).load(Ordering::Relaxed);
+                let marks = chunk.cell(run.offset(CELL_MARKS)).load(Ordering::Relaxed);
+                for (bucket, cells) in layout.buckets(octave) {
+                    let mut count = 0u64;
+                    layout.touched(marks, cells, |cell| count = count.wrapping_add(read(cell)));
+                    self.buckets[bucket] = self.buckets[bucket].wrapping_add(count);
+                }
+                if V::CELLS {
+                    for cell in 0..layout.run(octave) - FIRST_CELL {
+                        let (low, high) = layout.range(octave, cell);
+                        visit.cell(low, high, read(cell));
                     }
                 }
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::timer::Timer;
+use crate::clock::Clock;
 use crate::registry::{Cells, HistogramCells, Series};
 use crate::shard;
 use crate::shard::cells::{Slot, Writer, add_owned};
@@ -30,16 +31,15 @@ use crate::shard::hdr::{CELL_MARKS, FIRST_CELL, OCTAVE_MARKS, Place, SUM};
 /// ```
 #[derive(Clone)]
 pub struct Histogram {
-    header: Slot,
-    series: Option<Arc<Series>>,
+    cells: Option<Arc<HistogramCells>>,
 }
 
 impl Histogram {
-    pub(crate) const DISABLED: Histogram = Histogram { header: Slot::NONE, series: None };
+    pub(crate) const DISABLED: Histogram = Histogram { cells: None };
 
     pub(crate) fn new(series: Arc<Series>) -> Histogram {
         match series.cells() {
-            Cells::Histogram(cells) => Histogram { header: cells.header, series: Some(series) },
+            Cells::Histogram(cells) => Histogram { cells: Some(cells.clone()) },
             _ => Histogram::DISABLED,
         }
     }
@@ -58,33 +58,32 @@ impl Histogram {
     ///
     /// Wait-free, an index computation and two adds (about 2 ns); never fails. The first value in
     /// an octave allocates. Source: HdrHistogram's `recordValue`.
-    #[inline]
+    #[inline(always)]
     pub fn record_nanos(&self, nanos: u64) {
         self.record_units(nanos);
     }
 
     /// Records one value in the histogram's integer unit: nanoseconds for
     /// [`Unit::Seconds`](crate::Unit), else bytes, tokens or whatever is counted.
-    #[inline]
+    #[inline(always)]
     pub fn record_units(&self, units: u64) {
-        let Some((series, cells)) = self.parts() else { return };
+        let Some(cells) = &self.cells else { return };
         let layout = cells.layout();
-        if units > layout.highest() {
-            return self.record_clamped(units);
+        if units > layout.highest() || layout.is_crowded() {
+            return record_anywhere(cells, units);
         }
-        let place = layout.place(units);
+        let place = layout.place_uncrowded(units);
         let run = cells.octave(place.octave);
         let own = shard::own();
         // Slot 0 is in no shard's directory: an octave that nobody has allocated ends up here too.
         let (Some(buckets), Some(header)) =
-            (own.chunk(run.chunk()), own.chunk(self.header.chunk()))
+            (own.chunk(run.chunk()), own.chunk(cells.header.chunk()))
         else {
-            return record_slow(series, cells, place, units);
+            return record_anywhere(cells, units);
         };
-        let before = add_owned(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1);
-        add_owned(header.cell(self.header.offset(SUM)), units);
-        if before == 0 {
-            mark(Writer::Own(own), cells, run, place);
+        add_owned(header.cell(cells.header.offset(SUM)), units);
+        if add_owned(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1) == 0 {
+            mark_own(cells, units);
         }
     }
 
@@ -94,7 +93,7 @@ impl Histogram {
     /// refused and counted in `mcp_vitals_refused_total`: it would spoil the sum for ever.
     #[inline]
     pub fn observe(&self, value: f64) {
-        let Some((_, cells)) = self.parts() else { return };
+        let Some(cells) = &self.cells else { return };
         if !value.is_finite() || value < 0.0 {
             return cells.kind.losses.refused.inc();
         }
@@ -108,47 +107,44 @@ impl Histogram {
         Timer::start(self)
     }
 
-    #[inline(always)]
-    fn parts(&self) -> Option<(&Series, &HistogramCells)> {
-        let series = self.series.as_deref()?;
-        match series.cells() {
-            Cells::Histogram(cells) => Some((series, cells)),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn is_disabled(&self) -> bool {
-        self.series.is_none()
-    }
-
-    #[cold]
-    fn record_clamped(&self, units: u64) {
-        let Some((series, cells)) = self.parts() else { return };
-        cells.kind.losses.clamped.inc();
-        record_slow(series, cells, cells.layout().place(cells.layout().highest()), units);
+    /// The clock to time into this histogram by; nothing when disabled.
+    #[inline]
+    pub(super) fn clock(&self) -> Option<Clock> {
+        self.cells.as_ref().map(|cells| cells.kind.clock)
     }
 }
 
-/// Records where the warm path can't: a first touch, the common cells, a clamped value.
-#[cold]
-fn record_slow(series: &Series, cells: &HistogramCells, place: Place, units: u64) {
-    let Some(run) = cells.octave_or_allocate(place.octave, series.space()) else {
+/// Records where the warm path can't: a first touch, the common cells, a clamped value, several
+/// boundaries in an octave.
+#[inline(never)]
+fn record_anywhere(cells: &HistogramCells, units: u64) {
+    if units > cells.layout().highest() {
+        cells.kind.losses.clamped.inc();
+    }
+    let place = cells.layout().place(units);
+    let Some(run) = cells.octave_or_allocate(place.octave) else {
         // No budget for the octave: the observation is lost, and counted.
         return cells.kind.losses.lost.inc();
     };
-    let writer = shard::writer(series.space(), &[run, cells.header]);
+    let writer = shard::writer(&cells.space, &[run, cells.header]);
     let (Some(buckets), Some(header)) = (writer.chunk(run), writer.chunk(cells.header)) else {
         return cells.kind.losses.lost.inc();
     };
-    let before = writer.add(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1);
     writer.add(header.cell(cells.header.offset(SUM)), units);
-    if before == 0 {
+    if writer.add(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1) == 0 {
         mark(writer, cells, run, place);
     }
 }
 
-/// Marks the octave and the cell as touched in this writer's shard, so that scrapes read them.
+/// Marks what the calling thread has just touched in its own shard. Finds the place again, so that
+/// the warm path has nothing to keep for it.
 #[cold]
+fn mark_own(cells: &HistogramCells, units: u64) {
+    let place = cells.layout().place(units);
+    mark(Writer::Own(shard::own()), cells, cells.octave(place.octave), place);
+}
+
+/// Marks the octave and the cell as touched in this writer's shard, so that scrapes read them.
 fn mark(writer: Writer<'_>, cells: &HistogramCells, run: Slot, place: Place) {
     let (Some(buckets), Some(header)) = (writer.chunk(run), writer.chunk(cells.header)) else {
         return;

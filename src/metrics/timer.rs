@@ -1,9 +1,11 @@
 //! A timed section.
 
+use std::fmt;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use super::Histogram;
-use crate::clock::Ticks;
+use crate::clock::{Clock, Ticks};
 
 /// Times a section of code into a [`Histogram`]; records when dropped, also by a panic.
 ///
@@ -21,35 +23,35 @@ use crate::clock::Ticks;
 /// # Ok::<(), mcp_vitals::Error>(())
 /// ```
 #[must_use = "a timer that is not kept records at once"]
-#[derive(Debug)]
 pub struct Timer<'a> {
     histogram: &'a Histogram,
-    /// Nothing where the histogram is disabled, or the timer done: the clock is the dear part.
-    started: Option<Ticks>,
+    /// Nothing where the histogram is disabled: the clock is the dear part.
+    started: Option<(Clock, Ticks)>,
 }
 
 impl<'a> Timer<'a> {
     #[inline]
     pub(crate) fn start(histogram: &'a Histogram) -> Timer<'a> {
-        Timer { histogram, started: (!histogram.is_disabled()).then(Ticks::now) }
+        Timer { histogram, started: histogram.clock().map(|clock| (clock, clock.now())) }
     }
 
     /// Records now, and gives what was recorded; zero when disabled.
     #[inline]
-    pub fn stop(mut self) -> Duration {
-        Duration::from_nanos(self.finish())
+    pub fn stop(self) -> Duration {
+        // Not dropped again: `finish` is the whole of the destructor.
+        Duration::from_nanos(ManuallyDrop::new(self).finish())
     }
 
     /// Ends the timer without a record.
     #[inline]
-    pub fn discard(mut self) {
-        self.started = None;
+    pub fn discard(self) {
+        let _ = ManuallyDrop::new(self);
     }
 
     #[inline]
-    fn finish(&mut self) -> u64 {
-        let Some(started) = self.started.take() else { return 0 };
-        let nanos = started.elapsed_nanos();
+    fn finish(&self) -> u64 {
+        let Some((clock, start)) = self.started else { return 0 };
+        let nanos = clock.nanos_since(start);
         self.histogram.record_nanos(nanos);
         nanos
     }
@@ -59,5 +61,12 @@ impl Drop for Timer<'_> {
     #[inline]
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+impl fmt::Debug for Timer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let elapsed = self.started.map(|(clock, start)| clock.nanos_since(start));
+        f.debug_struct("Timer").field("elapsed_nanos", &elapsed).finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@ use super::list::List;
 use super::map::SeriesMap;
 use super::name::{self, MOST_LABELS};
 use super::series::Series;
+use crate::clock::Clock;
 use crate::metrics::Counter;
 use crate::shard::hdr::Layout;
 use crate::shard::space::Space;
@@ -46,6 +47,7 @@ pub(crate) struct HistogramKind {
     /// `le="0.005"} ` for each boundary, `+Inf` last.
     pub(crate) bounds_text: Box<[Box<str>]>,
     pub(crate) losses: Arc<Losses>,
+    pub(crate) clock: Clock,
 }
 
 /// Where a family counts what it could not keep as it was given.

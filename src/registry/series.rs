@@ -34,12 +34,13 @@ pub(crate) enum Cells {
     /// The bits of an `f64`: `set` must be seen by the next reader whoever wrote it, so it is one
     /// word for all threads.
     Gauge(AtomicU64),
-    Histogram(Box<HistogramCells>),
+    Histogram(Arc<HistogramCells>),
 }
 
 /// Where a histogram's numbers are: a header, and a run of cells for each octave that was touched.
 pub(crate) struct HistogramCells {
     pub(crate) kind: Arc<HistogramKind>,
+    pub(crate) space: Arc<Space>,
     pub(crate) header: Slot,
     /// First slot of each octave's run, 0 where no thread has recorded there.
     octaves: [AtomicU32; MOST_OCTAVES],
@@ -73,7 +74,8 @@ impl Series {
             }
             (MetricKind::Histogram, Some(kind)) => space.allocate(HEADER_CELLS).map(|header| {
                 let octaves = std::array::from_fn(|_| AtomicU32::new(0));
-                Cells::Histogram(Box::new(HistogramCells { kind: kind.clone(), header, octaves }))
+                let (kind, space) = (kind.clone(), space.clone());
+                Cells::Histogram(Arc::new(HistogramCells { kind, space, header, octaves }))
             }),
             (MetricKind::Gauge | MetricKind::Observed | MetricKind::Histogram, _) => {
                 Some(Cells::Gauge(AtomicU64::new(0)))
@@ -168,25 +170,26 @@ impl HistogramCells {
     }
 
     /// The first slot of an octave's run, allocated now if nobody has; briefly locks.
-    pub(crate) fn octave_or_allocate(&self, octave: usize, space: &Space) -> Option<Slot> {
+    pub(crate) fn octave_or_allocate(&self, octave: usize) -> Option<Slot> {
         let there = self.octave(octave);
         if there != Slot::NONE {
             return Some(there);
         }
         let cells = self.kind.layout.run(octave);
-        let new = space.allocate(cells)?;
+        let new = self.space.allocate(cells)?;
         // Release on success: publishes the run. Acquire on failure: the other's run is ours now.
         let set =
             self.octaves[octave].compare_exchange(0, new.0, Ordering::AcqRel, Ordering::Acquire);
         match set {
             Ok(_) => Some(new),
             Err(other) => {
-                space.give_back_unused(new, cells);
+                self.space.give_back_unused(new, cells);
                 Some(Slot(other))
             }
         }
     }
 
+    #[inline(always)]
     pub(crate) fn layout(&self) -> &Layout {
         &self.kind.layout
     }

@@ -9,6 +9,7 @@ use super::family::{FamilyCore, HistogramKind, Limits, Losses, MetricKind, Share
 use super::map::SeriesMap;
 use super::name;
 use crate::Error;
+use crate::clock::Clock;
 use crate::encode::number;
 use crate::shard::hdr::Layout;
 use crate::shard::space::Space;
@@ -157,5 +158,12 @@ fn histogram_kind(spec: &Spec, losses: Arc<Losses>) -> Result<HistogramKind, Err
         .map(|&bound| text(number::boundary(bound)))
         .chain([text("+Inf".to_owned())])
         .collect();
-    Ok(HistogramKind { layout, decimals: spec.decimals, units_per_one: scale, bounds_text, losses })
+    Ok(HistogramKind {
+        layout,
+        decimals: spec.decimals,
+        units_per_one: scale,
+        bounds_text,
+        losses,
+        clock: Clock::get(),
+    })
 }

@@ -20,29 +20,35 @@ pub(crate) const CHUNKS: usize = if cfg!(vitals_loom) { 2 } else { 1 << 16 };
 /// What a chunk is charged to its engine's budget: its cells, its line of alignment and its entry.
 pub(crate) const CHUNK_COST: u64 = (CHUNK_CELLS * 8 + 64 + 8) as u64;
 
-/// The place of one number in every shard. Slot 0's chunk is never given out: a handle that
-/// records nothing holds it.
+/// The place of one number in every shard: the chunk's number in the lower half, the cell's in the
+/// upper, so that each is one instruction away. Chunk 0 is never given out: a handle that records
+/// nothing holds its first slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(pub(crate) u32);
 
 impl Slot {
     pub(crate) const NONE: Slot = Slot(0);
 
+    pub(crate) fn new(chunk: usize, cell: usize) -> Slot {
+        debug_assert!(chunk < CHUNKS && cell < CHUNK_CELLS);
+        Slot((cell << 16 | chunk) as u32)
+    }
+
     #[inline(always)]
     pub(crate) fn chunk(self) -> usize {
-        // The modulus is a power of two and only tells the compiler what `Space` keeps: the index
-        // is below `CHUNKS`, so the bounds check below it disappears.
-        (self.0 as usize / CHUNK_CELLS) % CHUNKS
+        // As many chunks as a u16 names: the index needs no bounds check.
+        usize::from(self.0 as u16) % CHUNKS
     }
 
     #[inline(always)]
     fn cell(self) -> usize {
-        self.0 as usize % CHUNK_CELLS
+        (self.0 >> 16) as usize % CHUNK_CELLS
     }
 
+    /// The slot `cells` further on in the same chunk.
     #[inline(always)]
     pub(crate) fn offset(self, cells: usize) -> Slot {
-        Slot(self.0 + cells as u32)
+        Slot(self.0 + ((cells as u32) << 16))
     }
 }
 

@@ -9,10 +9,14 @@
 //! scrape passes over the others), then its cells. The series' *header* holds the exact sum and
 //! one word that marks the octaves.
 
+use std::ops::Range;
+
 /// Octaves a value of 64 bits can have, with the fewest cells an octave.
 pub(crate) const MOST_OCTAVES: usize = 64;
 /// Boundaries one octave may hold, so that its marks fit one word.
 const MOST_BOUNDS_AN_OCTAVE: usize = 64;
+/// Marks from which on reading all cells of an octave costs less than looking for the touched ones.
+const DENSE_MARKS: u32 = 10;
 /// Slots of a series' header: the sum and the octave marks.
 pub(crate) const HEADER_CELLS: usize = 2;
 /// Where in the header, and in a run, things stand.
@@ -26,10 +30,15 @@ pub(crate) const FIRST_CELL: usize = 1;
 pub(crate) struct Layout {
     /// Lowest boundary of each octave, or `u64::MAX`: one compare decides the usual case.
     split: [u64; MOST_OCTAVES],
-    /// log2 of the cells an octave.
+    /// log2 of the cells an octave, and the cells less one.
     bits: u32,
+    mask: u64,
+    /// Highest bit of the values in octave 0.
+    linear: u32,
     /// Highest trackable value.
     highest: u64,
+    /// Whether an octave has more than one boundary.
+    crowded: bool,
     /// All boundaries, ascending, inclusive, in the histogram's integer unit.
     bounds: Box<[u64]>,
     /// For each octave, which of `bounds` lie in it.
@@ -51,19 +60,24 @@ impl Layout {
         let mut layout = Layout {
             split: [u64::MAX; MOST_OCTAVES],
             bits,
+            mask: (1 << bits) - 1,
+            linear: bits - 1,
             highest,
+            crowded: false,
             bounds: bounds.into(),
             first: [0; MOST_OCTAVES + 1],
         };
         for octave in 0..MOST_OCTAVES {
             // A boundary on the last value of an octave (2^k - 1) cuts nothing there, but is still
             // that octave's: everything in the octave is at or below it.
-            let mine = bounds.iter().filter(|&&bound| layout.octave(bound) == octave);
-            let count = mine.clone().count();
+            let is_mine = |&&bound: &&u64| layout.octave(bound) == octave;
+            let count = bounds.iter().filter(is_mine).count();
+            let lowest = bounds.iter().find(is_mine).copied().unwrap_or(u64::MAX);
             if count > MOST_BOUNDS_AN_OCTAVE {
                 return None;
             }
-            layout.split[octave] = mine.min().copied().unwrap_or(u64::MAX);
+            layout.crowded |= count > 1;
+            layout.split[octave] = lowest;
             layout.first[octave + 1] = layout.first[octave] + count as u16;
         }
         Some(layout)
@@ -80,31 +94,40 @@ impl Layout {
 
     #[inline(always)]
     fn octave(&self, value: u64) -> usize {
-        // Values below 2^bits lie in octave 0, one cell each.
-        let top = 63 - (value | ((1 << self.bits) - 1)).leading_zeros();
-        (top + 1 - self.bits) as usize
+        // Values below 2^bits lie in octave 0, one cell each. The 1 tells the compiler that the
+        // logarithm exists.
+        ((value | self.mask | 1).ilog2() - self.linear) as usize
+    }
+
+    /// The place of `value`, which is at most [`highest`](Self::highest); right for layouts that
+    /// are not [`crowded`](Self::is_crowded).
+    #[inline(always)]
+    pub(crate) fn place_uncrowded(&self, value: u64) -> Place {
+        let octave = self.octave(value) % MOST_OCTAVES;
+        // Cells above a boundary stand one further. Added, not branched on: which side of a
+        // boundary a latency falls is what no processor predicts.
+        let cell = self.cell(octave, value) + usize::from(value > self.split[octave]);
+        Place { octave, cell }
     }
 
     /// The place of `value`; what exceeds the range belongs where its highest value does.
-    #[inline(always)]
     pub(crate) fn place(&self, value: u64) -> Place {
-        let octave = self.octave(value) % MOST_OCTAVES;
-        let shift = octave.saturating_sub(1);
-        let cell = (value >> shift) as usize & ((1 << self.bits) - 1);
-        let mut place = Place { octave, cell };
-        if value > self.split[octave] {
-            // Cells above a boundary stand one further for each boundary below the value.
-            place.cell += 1;
-            if self.first[octave + 1] - self.first[octave] > 1 {
-                place.cell += self.further_bounds_below(octave, value);
-            }
-        }
-        place
+        let value = value.min(self.highest);
+        let octave = self.octave(value);
+        let below = self.octave_bounds(octave).iter().filter(|&&bound| value > bound).count();
+        Place { octave, cell: self.cell(octave, value) + below }
     }
 
-    #[cold]
-    fn further_bounds_below(&self, octave: usize, value: u64) -> usize {
-        self.octave_bounds(octave)[1..].iter().filter(|&&bound| value > bound).count()
+    /// Whether some octave has more than one boundary, which no single compare decides.
+    #[inline(always)]
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded
+    }
+
+    /// The cell of `value` in its octave when no boundary is counted.
+    #[inline(always)]
+    fn cell(&self, octave: usize, value: u64) -> usize {
+        (value >> octave.saturating_sub(1) & self.mask) as usize
     }
 
     fn octave_bounds(&self, octave: usize) -> &[u64] {
@@ -123,11 +146,21 @@ impl Layout {
         (cell >> self.cells_a_mark_log2()) as u32
     }
 
-    /// The cells that `mark` stands for.
-    pub(crate) fn marked(&self, octave: usize, mark: u32) -> std::ops::Range<usize> {
-        let first = (mark as usize) << self.cells_a_mark_log2();
-        let end = first + (1 << self.cells_a_mark_log2());
-        first..end.min(self.run(octave) - FIRST_CELL)
+    /// Visits those of `cells` that may have been touched.
+    #[inline(always)]
+    pub(crate) fn touched(&self, marks: u64, cells: Range<usize>, mut visit: impl FnMut(usize)) {
+        if marks.count_ones() > DENSE_MARKS {
+            // One after the other is what the processor fetches ahead.
+            return cells.for_each(visit);
+        }
+        let a_mark = self.cells_a_mark_log2();
+        let mut left = marks;
+        while left != 0 {
+            let first = (left.trailing_zeros() as usize) << a_mark;
+            left &= left - 1;
+            let range = first.max(cells.start)..(first + (1 << a_mark)).min(cells.end);
+            range.for_each(&mut visit);
+        }
     }
 
     #[inline]
@@ -139,24 +172,28 @@ impl Layout {
         }
     }
 
-    /// The classic bucket that `cell` is counted in: the index of the first boundary at or above
-    /// all its values, or the number of boundaries for `+Inf`.
-    #[inline]
-    pub(crate) fn bucket(&self, octave: usize, cell: usize) -> usize {
+    /// The classic buckets of an octave: for each the index of its boundary (the number of
+    /// boundaries for `+Inf`), and the cells that it counts.
+    pub(crate) fn buckets(&self, octave: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
         let first = usize::from(self.first[octave]);
-        let below = self.octave_bounds(octave).iter().enumerate().filter(|&(index, &bound)| {
-            // The boundary's own place: `index` boundaries stand before it in the octave.
-            let shift = octave.saturating_sub(1);
-            let own = ((bound >> shift) as usize & ((1 << self.bits) - 1)) + index;
-            own < cell
-        });
-        first + below.count()
+        let bounds = self.octave_bounds(octave);
+        let mut from = 0;
+        (0..=bounds.len()).map(move |index| {
+            // A boundary's own cell is the last at or below it; `index` boundaries stand before it.
+            let end = match bounds.get(index) {
+                Some(&bound) => self.cell(octave, bound) + index + 1,
+                None => self.run(octave) - FIRST_CELL,
+            };
+            let cells = from..end;
+            from = end;
+            (first + index, cells)
+        })
     }
 
     /// The lowest and highest value that `cell` counts.
     pub(crate) fn range(&self, octave: usize, cell: usize) -> (u64, u64) {
         let bounds = self.octave_bounds(octave);
-        let passed = self.bucket(octave, cell) - usize::from(self.first[octave]);
+        let passed = self.buckets(octave).take_while(|(_, cells)| cells.end <= cell).count();
         let base = (cell - passed) as u64;
         let shift = octave.saturating_sub(1);
         let leading = if octave == 0 { 0 } else { 1 << self.bits };
@@ -169,5 +206,107 @@ impl Layout {
             high = high.min(bound);
         }
         (low, high.max(low))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn layouts() -> impl Strategy<Value = Layout> {
+        let bounds = prop::collection::btree_set(value(), 0..40);
+        (4u32..=8, bounds).prop_filter_map("at most 64 an octave", |(bits, bounds)| {
+            let bounds: Vec<u64> = bounds.into_iter().collect();
+            Layout::new(bits, u64::MAX, &bounds)
+        })
+    }
+
+    /// Values of every magnitude alike.
+    fn value() -> impl Strategy<Value = u64> {
+        (any::<u64>(), 0u32..64).prop_map(|(bits, shift)| bits >> shift)
+    }
+
+    proptest! {
+        /// The oracle for `le` is a comparison with each boundary.
+        #[test]
+        fn a_boundary_counts_exactly_what_is_at_or_below_it(layout in layouts(), value in value()) {
+            let place = layout.place(value);
+            let bucket = layout
+                .buckets(place.octave)
+                .find(|(_, cells)| cells.contains(&place.cell))
+                .map(|(bucket, _)| bucket);
+            let expected = layout.bounds().iter().filter(|&&bound| bound < value).count();
+            prop_assert_eq!(bucket, Some(expected));
+        }
+
+        /// So do the boundaries themselves and their neighbours, which random values rarely hit.
+        #[test]
+        fn a_boundary_is_inside_its_bucket(layout in layouts()) {
+            for (index, &bound) in layout.bounds().iter().enumerate() {
+                for (value, bucket) in [(bound, index), (bound.saturating_add(1), index + 1)] {
+                    let place = layout.place(value);
+                    let found = layout.buckets(place.octave).find(|(_, c)| c.contains(&place.cell));
+                    // Neighbouring boundaries, and the top of the range, make the next bucket another.
+                    let exact = layout.bounds().iter().filter(|&&b| b < value).count();
+                    prop_assert!(found.map(|f| f.0) == Some(exact) && (exact == bucket || value != bound));
+                }
+            }
+        }
+
+        #[test]
+        fn a_cell_is_as_narrow_as_promised_and_holds_its_values(layout in layouts(), value in value()) {
+            let place = layout.place(value);
+            prop_assert!(place.cell < layout.run(place.octave) - FIRST_CELL);
+            let (low, high) = layout.range(place.octave, place.cell);
+            prop_assert!((low..=high).contains(&value), "{} {} {}", low, value, high);
+            let width = high - low;
+            prop_assert!(width <= value >> layout.bits, "{} wide at {}", width, value);
+        }
+
+        #[test]
+        fn the_warm_path_finds_the_same_place(layout in layouts(), value in value()) {
+            prop_assume!(!layout.is_crowded());
+            prop_assert_eq!(layout.place_uncrowded(value), layout.place(value));
+        }
+
+        /// Whatever is marked, each touched cell is visited once, within its range.
+        #[test]
+        fn touched_cells_are_visited_once(layout in layouts(), values in prop::collection::vec(value(), 1..60)) {
+            let octave = layout.place(values[0]).octave;
+            let mut touched: Vec<usize> = values
+                .iter()
+                .map(|&value| layout.place(value))
+                .filter(|place| place.octave == octave)
+                .map(|place| place.cell)
+                .collect();
+            touched.sort_unstable();
+            touched.dedup();
+            let marks = touched.iter().fold(0, |marks, &cell| marks | 1u64 << layout.mark(cell));
+            let mut visited = Vec::new();
+            for (_, cells) in layout.buckets(octave) {
+                layout.touched(marks, cells, |cell| visited.push(cell));
+            }
+            let once = visited.len();
+            visited.sort_unstable();
+            visited.dedup();
+            prop_assert_eq!(visited.len(), once);
+            prop_assert!(touched.iter().all(|cell| visited.contains(cell)));
+            prop_assert!(visited.iter().all(|&cell| cell < layout.run(octave) - FIRST_CELL));
+        }
+    }
+
+    #[test]
+    fn what_exceeds_the_range_is_above_the_last_boundary() {
+        let layout = Layout::new(6, 1_001, &[10, 1_000]).unwrap();
+        assert_eq!(layout.place(u64::MAX), layout.place(1_001));
+        assert_ne!(layout.place(1_001), layout.place(1_000));
+    }
+
+    #[test]
+    fn too_many_boundaries_in_an_octave_are_refused() {
+        let bounds: Vec<u64> = (1_024..1_024 + 65).collect();
+        assert!(Layout::new(6, u64::MAX, &bounds).is_none());
+        assert!(Layout::new(6, u64::MAX, &bounds[1..]).is_some());
     }
 }

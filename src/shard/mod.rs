@@ -10,6 +10,7 @@ pub(crate) mod hdr;
 #[allow(unsafe_code)]
 pub(crate) mod lease;
 #[cfg(all(test, vitals_loom))]
+#[allow(unsafe_code)]
 mod model;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]

@@ -11,7 +11,7 @@ use super::cells::{
 use super::lease::Pool;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
-const SLOT: Slot = Slot(1);
+const SLOT: Slot = Slot(1 << 16);
 
 fn cells_with_a_chunk() -> Box<Directory> {
     let cells = Directory::zeroed().unwrap();
@@ -131,7 +131,7 @@ fn a_new_shard_is_seen_whole() {
 fn a_balanced_up_down_is_never_negative() {
     loom::model(|| {
         let cells = Arc::new([cells_with_a_chunk(), cells_with_a_chunk()]);
-        let (inc, dec) = (Slot(1), Slot(2));
+        let (inc, dec) = (SLOT, SLOT.offset(1));
         let raised = Arc::new(AtomicBool::new(false));
         let (up, up_raised) = (cells.clone(), raised.clone());
         let upper = thread::spawn(move || {

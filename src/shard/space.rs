@@ -26,7 +26,8 @@ pub(crate) struct Space {
 #[derive(Default)]
 struct Slots {
     numbers: Vec<usize>,
-    next: u32,
+    /// The chunk that slots are taken from, and its cells that are left.
+    chunk: usize,
     left: usize,
     /// Runs that were given back or left over at a chunk's end, by length.
     free: BTreeMap<usize, Vec<Slot>>,
@@ -72,11 +73,10 @@ impl Space {
             let number = self.new_chunk()?;
             slots.keep_rest();
             slots.numbers.push(number);
-            slots.next = (number * CHUNK_CELLS) as u32;
+            slots.chunk = number;
             slots.left = CHUNK_CELLS;
         }
-        let slot = Slot(slots.next);
-        slots.next += cells as u32;
+        let slot = slots.next();
         slots.left -= cells;
         Some(slot)
     }
@@ -145,9 +145,14 @@ impl Slots {
         Some(slot)
     }
 
+    fn next(&self) -> Slot {
+        Slot::new(self.chunk, CHUNK_CELLS - self.left)
+    }
+
     fn keep_rest(&mut self) {
         if self.left > 0 {
-            self.free.entry(self.left).or_default().push(Slot(self.next));
+            let rest = self.next();
+            self.free.entry(self.left).or_default().push(rest);
         }
         self.left = 0;
     }
