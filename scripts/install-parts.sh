@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# Installs the real servers and clients that the tests run against: Prometheus, vmagent,
+# VictoriaMetrics and valgrind by apt, the Python parser and the Python MCP client into a venv of
+# their own, the MCP inspector into a node folder of its own.
+#
+#   scripts/install-parts.sh            install what is missing; quick when nothing is
+#   scripts/install-parts.sh --check    install nothing; name what is missing, exit 1 if anything is
+#
+# The venv and the node folder go below $MCP_VITALS_PARTS, by default target/parts. Only apt, pip
+# and npm fetch anything. Runs as root or through sudo. Every part is tried, whatever became of
+# the one before; what failed is said again at the end and the exit is 1.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+parts=${MCP_VITALS_PARTS:-$root/target/parts}
+log=$parts/install.log
+check_only=false
+
+case "${1:-}" in
+  "") ;;
+  --check) check_only=true ;;
+  *)
+    echo "usage: scripts/install-parts.sh [--check]" >&2
+    exit 2
+    ;;
+esac
+
+# command  apt package
+apt_parts="
+prometheus        prometheus
+promtool          prometheus
+vmagent           victoria-metrics
+victoria-metrics  victoria-metrics
+valgrind          valgrind
+curl              curl
+node              nodejs
+npm               npm
+"
+python_parts="prometheus-client==0.26.0 mcp==2.3.0"
+node_part=@modelcontextprotocol/inspector
+node_version=0.15.0
+
+failed=()
+fail() {
+  failed+=("$*")
+  echo "FAILED: $*" >&2
+}
+
+# Runs a command with its output in the log; on failure shows the log's end.
+quietly() {
+  if "$@" >>"$log" 2>&1; then return 0; fi
+  echo "--- end of $log" >&2
+  tail -n 15 "$log" >&2
+  return 1
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo -n "$@"
+  else
+    echo "not root, and there is no sudo" >&2
+    return 1
+  fi
+}
+
+missing_packages() {
+  while read -r command package; do
+    [ -z "$command" ] || command -v "$command" >/dev/null || echo "$package"
+  done <<<"$apt_parts" | sort -u
+  # Debian's python3 comes without the part that makes a venv. A python3 from elsewhere has it.
+  if ! command -v python3 >/dev/null; then
+    echo python3 python3-venv
+  elif ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    echo python3-venv
+  fi
+}
+
+venv_ready() {
+  [ -x "$parts/venv/bin/python" ] || return 1
+  # shellcheck disable=SC2086 # a list of words
+  "$parts/venv/bin/python" - $python_parts <<'PY' 2>/dev/null
+import importlib.metadata, sys
+for want in sys.argv[1:]:
+    name, version = want.split("==")
+    if importlib.metadata.version(name) != version:
+        sys.exit(1)
+PY
+}
+
+node_ready() {
+  local manifest=$parts/node/node_modules/$node_part/package.json
+  command -v node >/dev/null && [ -f "$manifest" ] &&
+    [ "$(node -p 'require(process.argv[1]).version' "$manifest" 2>/dev/null)" = "$node_version" ]
+}
+
+if $check_only; then
+  for package in $(missing_packages); do failed+=("apt package $package"); done
+  venv_ready || failed+=("Python packages $python_parts in $parts/venv")
+  node_ready || failed+=("npm package $node_part@$node_version in $parts/node")
+  for what in ${failed[@]+"${failed[@]}"}; do echo "missing: $what"; done
+  [ ${#failed[@]} = 0 ] || exit 1
+  echo "all parts are there"
+  exit 0
+fi
+
+mkdir -p "$parts"
+: >"$log"
+
+# A test starts each server itself, on a free port. So nothing may start now (policy-rc.d), nor at
+# the next boot (disable).
+policy=/usr/sbin/policy-rc.d
+placed_policy=false
+hold_services() {
+  [ -e "$policy" ] && return 0
+  printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && placed_policy=true &&
+    as_root chmod 755 "$policy"
+}
+release_services() {
+  if $placed_policy; then
+    as_root rm -f "$policy"
+    placed_policy=false
+  fi
+}
+trap release_services EXIT
+
+disable_units() {
+  [ -d /run/systemd/system ] || return 0
+  local unit
+  for package in "$@"; do
+    dpkg -L "$package" 2>/dev/null | grep -E '/systemd/system/[^/]+\.service$' | while read -r unit; do
+      as_root systemctl disable "$(basename "$unit")" || true
+    done
+  done
+}
+
+install_packages() {
+  local packages=("$@") apt=(apt-get -o DPkg::Lock::Timeout=120)
+  if ! command -v apt-get >/dev/null; then
+    fail "no apt-get here: install these by hand: ${packages[*]}"
+    return
+  fi
+  echo "apt: ${packages[*]}"
+  hold_services || {
+    fail "could not write $policy, which keeps services from starting; nothing installed by apt"
+    return
+  }
+  quietly as_root "${apt[@]}" update || echo "apt-get update failed; trying with the lists there are" >&2
+  if quietly as_root env DEBIAN_FRONTEND=noninteractive \
+    "${apt[@]}" install -y --no-install-recommends "${packages[@]}"; then
+    quietly disable_units "${packages[@]}" || true
+  else
+    fail "apt-get install ${packages[*]}"
+  fi
+  release_services
+}
+
+mapfile -t packages < <(missing_packages | tr ' ' '\n')
+[ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
+# What apt called installed may still not answer.
+for package in $(missing_packages); do fail "apt package $package: its command is still not found"; done
+
+if ! venv_ready; then
+  echo "pip: $python_parts"
+  # A half-made venv, or one whose Python has gone, is not worth mending.
+  if ! "$parts/venv/bin/python" -m pip --version >/dev/null 2>&1; then rm -rf "$parts/venv"; fi
+  # shellcheck disable=SC2086 # a list of words
+  { [ -d "$parts/venv" ] || quietly python3 -m venv "$parts/venv"; } &&
+    quietly "$parts/venv/bin/python" -m pip install --disable-pip-version-check $python_parts &&
+    venv_ready || fail "pip install $python_parts into $parts/venv"
+fi
+
+if ! node_ready; then
+  echo "npm: $node_part@$node_version"
+  mkdir -p "$parts/node"
+  # --ignore-scripts: a package's install script may fetch from anywhere.
+  quietly npm install --prefix "$parts/node" --ignore-scripts --no-audit --no-fund \
+    --save-exact "$node_part@$node_version" && node_ready ||
+    fail "npm install $node_part@$node_version into $parts/node"
+fi
+
+if [ ${#failed[@]} != 0 ]; then
+  echo "not installed:" >&2
+  printf '  %s\n' "${failed[@]}" >&2
+  echo "the whole output: $log" >&2
+  exit 1
+fi
+echo "all parts are there: $(prometheus --version 2>&1 | head -n1 | cut -d' ' -f1-3), vmagent," \
+  "valgrind, $python_parts, $node_part@$node_version"
