@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Runs the real parts against the demo: Prometheus, promtool, the Python parser, vmagent and
+# VictoriaMetrics, then the MCP clients.
+#
+#   scripts/real-parts.sh BINARY       everything; BINARY is the built mcp-vitals
+#   scripts/real-parts.sh --static     only what needs no binary: rules, configuration, dashboard,
+#                                      and the harness's own tests
+#
+# scripts/install-parts.sh installs what it needs. What is not there is SKIPPED, with exit 0,
+# unless CI=true: then it is a failure.
+set -uo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export MCP_VITALS_PARTS=${MCP_VITALS_PARTS:-$root/target/parts}
+export PYTHONDONTWRITEBYTECODE=1 # the tests leave nothing in the tree
+
+if [ $# != 1 ]; then
+  echo "usage: scripts/real-parts.sh BINARY | --static" >&2
+  exit 2
+fi
+if [ "$1" != --static ] && [ ! -x "$1" ]; then
+  echo "$1 is no program: build it with  cargo build --release --features cli" >&2
+  exit 2
+fi
+
+python=$MCP_VITALS_PARTS/venv/bin/python
+if [ ! -x "$python" ] && ! python=$(command -v python3); then
+  echo "SKIPPED: all real parts: no python3; scripts/install-parts.sh installs it"
+  [ "${CI:-}" != true ]
+  exit
+fi
+
+# bash waits for its child before it runs a trap. In the background, the child is told at once.
+child=
+end() {
+  trap - EXIT INT TERM
+  if [ -n "$child" ]; then
+    kill -TERM "$child" 2>/dev/null
+    wait "$child" 2>/dev/null
+  fi
+  exit "$1"
+}
+trap 'end 130' INT
+trap 'end 143' TERM
+
+failed=()
+part() {
+  local name=$1
+  shift
+  echo "== $name"
+  "$@" &
+  child=$!
+  wait "$child" || failed+=("$name")
+  child=
+}
+
+part "the harness can fail" "$python" -m unittest discover -s "$root/tests/real/selftest"
+if [ "$1" = --static ]; then
+  part "rules, configuration, dashboard" "$python" "$root/tests/real/run.py" --static
+else
+  binary=$(realpath "$1")
+  part "servers" "$python" "$root/tests/real/run.py" "$binary"
+  # The MCP clients have an entry of their own.
+  if [ -f "$root/tests/clients/run.sh" ]; then
+    part "MCP clients" bash "$root/tests/clients/run.sh" "$binary"
+  else
+    echo "SKIPPED: MCP clients: tests/clients/run.sh is not there"
+    [ "${CI:-}" != true ] || failed+=("MCP clients")
+  fi
+fi
+
+if [ ${#failed[@]} != 0 ]; then
+  printf 'FAILED real part: %s\n' "${failed[@]}" >&2
+  exit 1
+fi

@@ -1,0 +1,422 @@
+"""The real parts: Prometheus, promtool, the Python parser, vmagent and VictoriaMetrics.
+
+    python tests/real/run.py --static              rules, configuration and dashboard, no demo
+    python tests/real/run.py [--duration S] [--rate N] BINARY     the same, and the demo under load
+
+A check prints `ok`, `FAILED` or `SKIPPED`. A part that is not installed skips its checks, with
+exit 0, unless CI=true: then it fails them. Every server listens on a free loopback port and is
+stopped by its pid, also when this process is told to end.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import dashboard
+import exposition
+from catalog import ALERTS
+from servers import (
+    LOOPBACK, Demo, Ended, Failure, Server, fetch, fetch_json, free_port, wait_until,
+)  # fmt: skip
+
+ROOT = Path(__file__).resolve().parents[2]
+OVERVIEW = ROOT / "dashboards" / "overview.json"
+EXCEPTIONS = json.loads((Path(__file__).parent / "exceptions.json").read_text())
+HOW = "scripts/install-parts.sh installs it"
+
+
+class Report:
+    """Runs checks, says how each ended, counts."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.strict = os.environ.get("CI") == "true"
+
+    def check(self, name, run, *needs):
+        """True if `run` held. It returns a list of problems (none is good) or raises Failure."""
+        missing = [need for need in needs if not there(need)]
+        if missing:
+            return self.missing(name, missing)
+        try:
+            found = list(run() or ())
+        except (Failure, Ended) as error:
+            found = [str(error)]
+        if found:
+            self.failed += 1
+            print(f"FAILED: {name}")
+            for line in found[:20]:
+                print("    " + line.replace("\n", "\n    "))
+            if len(found) > 20:
+                print(f"    and {len(found) - 20} more")
+        else:
+            self.passed += 1
+            print(f"ok: {name}")
+        sys.stdout.flush()
+        return not found
+
+    def missing(self, name, needs):
+        if self.strict:
+            self.failed += 1
+            print(f"FAILED: {name}: {', '.join(needs)} is missing; {HOW}")
+        else:
+            self.skipped += 1
+            print(f"SKIPPED: {name}: {', '.join(needs)} is missing; {HOW}")
+        sys.stdout.flush()
+        return False
+
+    def close(self):
+        print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped")
+        return 1 if self.failed or not (self.passed or self.skipped) else 0
+
+
+def there(need):
+    if need == "prometheus-client":
+        return importlib.util.find_spec("prometheus_client") is not None
+    return shutil.which(need) is not None
+
+
+def promtool(*arguments, stdin=None):
+    done = subprocess.run(
+        ["promtool", *arguments], cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=120
+    )
+    # `check metrics` says what it dislikes with exit 3, but a word on stderr is one too many as well.
+    said = (done.stdout + done.stderr).strip()
+    if done.returncode or (arguments[:2] == ("check", "metrics") and said):
+        return [f"promtool {' '.join(arguments)}: exit {done.returncode}", said]
+    return []
+
+
+# What needs no demo
+
+
+def rule_file_problems():
+    """The rules are the eight, with their severities, and each runbook entry exists."""
+    text = (ROOT / "alerts" / "mcp.yml").read_text()
+    found = dict(re.findall(r"- alert: (\w+)\n.*?severity: (\w+)", text, re.S))
+    if found != ALERTS:
+        yield f"the alerts are {found}, not {ALERTS}"
+    runbooks = re.findall(r"runbook: (\S+)", text)
+    if len(runbooks) != len(ALERTS):
+        yield f"{len(runbooks)} runbook annotations for {len(ALERTS)} alerts"
+    for name, reference in zip(found, runbooks):
+        path, _, anchor = reference.partition("#")
+        headings = re.findall(r"^## (.+)$", (ROOT / path).read_text(), re.M)
+        if anchor != name.lower() or name not in headings:
+            yield f"{name}: {reference} leads nowhere"
+
+
+def static_checks(report):
+    report.check("promtool check config", lambda: promtool("check", "config", "prometheus.yml"), "promtool")
+    report.check(
+        "promtool check rules",
+        lambda: promtool("check", "rules", "--lint=all", "--lint-fatal", "alerts/mcp.yml"),
+        "promtool",
+    )
+    report.check(
+        "promtool test rules",
+        lambda: promtool("test", "rules", "alerts/tests/mcp_test.yml"),
+        "promtool",
+    )
+    report.check("the alerts and their runbook", rule_file_problems)
+    report.check("dashboard model", lambda: dashboard.problems(dashboard.load(OVERVIEW)))
+
+
+# The demo, and what reads it
+
+
+class Live:
+    """The servers of one run and what they were seen to say."""
+
+    def __init__(self, report, arguments, folder, stack):
+        self.report = report
+        self.folder = folder
+        self.stack = stack
+        self.binary = Path(arguments.binary).resolve()
+        self.duration = arguments.duration
+        self.rate = arguments.rate
+        self.patience = arguments.patience
+        self.demo = None
+        self.prometheus = None
+        self.vmagent = None
+        self.victoria = None
+        self.tally = None
+        self.start = self.end = None
+
+    def run(self):
+        check = self.report.check
+        if not check("the demo starts and says where it is", self.start_demo):
+            return
+        has_prometheus = check(
+            "Prometheus starts with the shipped configuration", self.start_prometheus, "prometheus"
+        )
+        has_vmagent = check(
+            "vmagent and VictoriaMetrics start", self.start_vmagent, "vmagent", "victoria-metrics"
+        )
+        has_prometheus = has_prometheus and check("Prometheus: target up, no error", self.target_up)
+        has_vmagent = has_vmagent and check("vmagent: target up, no error", self.vmagent_target_up)
+        check("scrapes under load", self.scrapes_under_load, "prometheus-client")
+        if not check("the load ends and the client hands in its tally", self.wait_load):
+            return
+        check("promtool check metrics", self.check_metrics, "promtool")
+        check("Python parser: structure, histograms, catalog", self.check_exposition, "prometheus-client")
+        if has_prometheus:
+            fresh = check("Prometheus: a scrape after the load", self.prometheus_caught_up)
+            if fresh:
+                check("Prometheus: requests equal the tally", lambda: self.compare(self.prometheus))
+                check("Prometheus: durations and errors equal the tally", self.compare_beside)
+                check("Prometheus: the rules are evaluated", self.rules_work)
+                check("overview.json: every query has data", self.check_dashboard)
+        if has_vmagent:
+            fresh = check("vmagent: a remote write after the load", self.vmagent_caught_up)
+            if fresh:
+                check("vmagent: requests equal the tally", lambda: self.compare(self.victoria))
+        check("the demo ends cleanly, and wrote nothing to stdout", self.end_demo)
+
+    def start_demo(self):
+        self.demo = Demo(self.binary, self.folder, self.duration, self.rate)
+        self.stack.enter_context(self.demo)
+        self.demo.wait_urls()
+        self.start = time.time()
+
+    def target(self):
+        return self.demo.metrics.split("/")[2]
+
+    def start_prometheus(self):
+        """The shipped prometheus.yml, with our target and a scrape each second."""
+        text = (ROOT / "prometheus.yml").read_text()
+        for old, new in (
+            ('targets: ["127.0.0.1:8080"]', f'targets: ["{self.target()}"]'),
+            ("scrape_interval: 5s", "scrape_interval: 1s"),
+            ("scrape_timeout: 4s", "scrape_timeout: 1s"),
+            ("evaluation_interval: 5s", "evaluation_interval: 1s"),
+            ("- alerts/*.yml", f"- {json.dumps(str(ROOT / 'alerts' / '*.yml'))}"),
+        ):
+            if text.count(old) != 1:
+                raise Failure(f"prometheus.yml has {old!r} {text.count(old)} times, not once")
+            text = text.replace(old, new)
+        config = self.folder / "prometheus.yml"
+        config.write_text(text)
+        port = free_port()
+        argv = [
+            "prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.folder / 'tsdb'}",
+            f"--web.listen-address={LOOPBACK}:{port}", "--log.level=warn",
+        ]  # fmt: skip
+        server = self.stack.enter_context(Server("prometheus", argv, self.folder))
+        self.prometheus = f"http://{LOOPBACK}:{port}"
+        server.wait_ready(f"{self.prometheus}/-/ready")
+
+    def start_vmagent(self):
+        """vmagent as a second scraper, remote-writing into VictoriaMetrics."""
+        store, agent = free_port(), free_port()
+        config = self.folder / "vmagent.yml"
+        config.write_text(
+            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: mcp\n"
+            f'    static_configs:\n      - targets: ["{self.target()}"]\n'
+        )
+        argv = [
+            "victoria-metrics", f"-storageDataPath={self.folder / 'victoria'}", "-retentionPeriod=1d",
+            f"-httpListenAddr={LOOPBACK}:{store}", "-search.latencyOffset=0s", "-loggerLevel=WARN",
+        ]  # fmt: skip
+        server = self.stack.enter_context(Server("victoria-metrics", argv, self.folder))
+        server.wait_ready(f"http://{LOOPBACK}:{store}/health")
+        argv = [
+            "vmagent", f"-promscrape.config={config}", f"-httpListenAddr={LOOPBACK}:{agent}",
+            f"-remoteWrite.url=http://{LOOPBACK}:{store}/api/v1/write", "-remoteWrite.flushInterval=1s",
+            f"-remoteWrite.tmpDataPath={self.folder / 'vmagent'}", "-loggerLevel=WARN",
+        ]  # fmt: skip
+        server = self.stack.enter_context(Server("vmagent", argv, self.folder))
+        server.wait_ready(f"http://{LOOPBACK}:{agent}/health")
+        self.victoria = f"http://{LOOPBACK}:{store}"
+        self.vmagent = f"http://{LOOPBACK}:{agent}"
+
+    def target_up(self):
+        wait_until("the target", lambda: up(self.prometheus), 20, [self.demo])
+
+    def vmagent_target_up(self):
+        wait_until("the target", lambda: up(self.vmagent), 20, [self.demo])
+
+    def scrapes_under_load(self):
+        """While requests are recorded: whole histograms, nothing twice, no counter ever back."""
+        before, found = {}, []
+        for _ in range(10):
+            body, headers = fetch(self.demo.metrics)
+            kind = headers["Content-Type"]
+            # What the demo has not done yet has no series yet: the catalog is checked at the end.
+            found += [p for p in exposition.problems(body, kind) if not p.endswith(": no series")]
+            after = exposition.counters(body, kind)
+            found += exposition.fallen(before, after)
+            before = after
+            if found:
+                break
+            time.sleep(min(0.5, self.duration / 40))
+        return found
+
+    def wait_load(self):
+        self.tally = self.demo.wait_tally(self.duration + self.patience)
+        self.end = time.time()
+        if sum(self.tally.values()) < self.rate * self.duration / 10:
+            raise Failure(f"the client sent no load worth the name: {self.tally}")
+
+        def at_rest():
+            """Nothing in flight: what the server holds is final."""
+            body, _ = fetch(self.demo.metrics)
+            flying = re.findall(r"^mcp_requests_in_flight(?:\{.*\})? (\S+)", body, re.M)
+            return flying and all(float(value) == 0 for value in flying)
+
+        wait_until("no request in flight", at_rest, 20, [self.demo])
+        self.end = max(self.end, time.time())
+
+    def check_metrics(self):
+        return promtool("check", "metrics", stdin=fetch(self.demo.metrics)[0])
+
+    def check_exposition(self):
+        """As text, and as OpenMetrics where the server offers it."""
+        reasons = EXCEPTIONS["metrics without series"]
+        for accept in ("text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0"):
+            body, headers = fetch(self.demo.metrics, {"Accept": accept + ",*/*;q=0.1"})
+            for problem in exposition.problems(body, headers["Content-Type"], reasons):
+                yield f"{accept}: {problem}"
+
+    def prometheus_caught_up(self):
+        """Two scrapes that began after the load: the first may have been on its way."""
+        first = wait_until("a scrape", lambda: scraped(self.prometheus, self.end), 20, [self.demo])
+        wait_until("a second scrape", lambda: scraped(self.prometheus, first), 20, [self.demo])
+
+    def vmagent_caught_up(self):
+        def written():
+            rows = instant(self.victoria, "timestamp(mcp_requests_total)")
+            return rows and min(rows.values()) > self.end + 1
+
+        wait_until("a sample of after the load", written, 30, [self.demo])
+
+    def compare(self, url):
+        query = 'sum by (tool, operation, status) (mcp_requests_total{job="mcp"})'
+        held = instant(url, query, "tool", "operation", "status")
+        return different("mcp_requests_total", self.tally, held)
+
+    def compare_beside(self):
+        """Histogram counts are requests; errors are requests that ended in error."""
+        totals, errors = {}, {}
+        for (tool, operation, status), count in self.tally.items():
+            key = (tool, operation)
+            totals[key] = totals.get(key, 0) + count
+            if status == "error":
+                errors[key] = errors.get(key, 0) + count
+        for metric, expected in (
+            ("mcp_request_duration_seconds_count", totals),
+            ("mcp_request_errors_total", errors),
+        ):
+            query = f'sum by (tool, operation) ({metric}{{job="mcp"}})'
+            yield from different(
+                metric, expected, instant(self.prometheus, query, "tool", "operation")
+            )
+
+    def rules_work(self):
+        """All eight loaded, evaluated without error, over metrics that are there."""
+        groups = fetch_json(f"{self.prometheus}/api/v1/rules")["data"]["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        if {rule["name"] for rule in rules} != set(ALERTS):
+            yield f"loaded: {sorted(rule['name'] for rule in rules)}"
+        body, _ = fetch(self.demo.metrics)
+        present = set(re.findall(r"^# TYPE (\S+)", body, re.M))
+        for rule in rules:
+            if rule["health"] != "ok" or rule.get("lastError"):
+                yield f"{rule['name']}: {rule['health']} {rule.get('lastError', '')}"
+            for metric in dashboard.metric_names(rule["query"]):
+                if metric not in present:
+                    yield f"{rule['name']}: {metric} is not in the scrape"
+            if rule["state"] != "inactive":
+                print(f"    (the alert {rule['name']} is {rule['state']})")
+
+    def check_dashboard(self):
+        model = dashboard.load(OVERVIEW)
+        reasons = EXCEPTIONS["panels without data"]
+        # Up to now: a rate at this moment still looks back into the load.
+        return dashboard.live_problems(model, self.prometheus, self.start, time.time(), reasons)
+
+    def end_demo(self):
+        code = self.demo.stop(signal.SIGINT)
+        if code != 0:
+            yield f"exit {code} on Ctrl-C:\n{self.demo.tail()}"
+        if self.demo.out.stat().st_size:
+            yield f"stdout: {self.demo.out.read_text(errors='replace')[:300]!r}"
+
+
+def up(url):
+    targets = fetch_json(f"{url}/api/v1/targets")["data"]["activeTargets"]
+    states = [(target["health"], target["lastError"]) for target in targets]
+    if states != [("up", "")]:
+        raise Failure(f"targets are {states}")
+    return True
+
+
+def scraped(url, after):
+    """When the last scrape began, in seconds, if that was later than `after`."""
+    rows = instant(url, 'timestamp(up{job="mcp"})')
+    return rows and min(rows.values()) > after and min(rows.values())
+
+
+def instant(url, query, *labels):
+    """An instant query's result: {label values: number}."""
+    answer = fetch_json(f"{url}/api/v1/query", query=query)
+    rows = {}
+    for row in answer["data"]["result"]:
+        key = tuple(row["metric"].get(label, "") for label in labels) if labels else frozenset(row["metric"].items())
+        rows[key] = float(row["value"][1])
+    return rows
+
+
+def different(metric, expected, held):
+    """Where the client's tally and a store disagree. A series declared at 0 is no disagreement."""
+    for key in sorted(expected.keys() | held.keys()):
+        if expected.get(key, 0) != held.get(key, 0):
+            yield f"{metric}{key}: the client counts {expected.get(key, 0)}, it holds {held.get(key, 0):g}"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--static", action="store_true", help="only what needs no demo")
+    parser.add_argument("--live", action="store_true", help="only what needs the demo")
+    parser.add_argument("--duration", type=int, default=20, help="seconds of load")
+    parser.add_argument("--rate", type=int, default=200, help="requests a second")
+    parser.add_argument("--patience", type=int, default=60, help="seconds to wait for the load's end")
+    parser.add_argument("binary", nargs="?")
+    arguments = parser.parse_args()
+    if not arguments.static and not arguments.binary:
+        parser.error("BINARY is wanted, or --static")
+    # SystemExit unwinds the stack below, so that no server outlives this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    report = Report()
+    if not arguments.live:
+        static_checks(report)
+    if not arguments.static:
+        with contextlib.ExitStack() as stack:
+            keep = os.environ.get("MCP_VITALS_KEEP") == "1"
+            folder = Path(tempfile.mkdtemp(prefix="mcp-vitals-real-"))
+            stack.callback(lambda: keep or shutil.rmtree(folder, ignore_errors=True))
+            live = Live(report, arguments, folder, stack)
+            live.run()
+            if report.failed:
+                for log in sorted([*folder.glob("*.stderr"), *folder.glob("*.stdout")]):
+                    tail = log.read_text(errors="replace").splitlines()[-10:]
+                    if tail:
+                        print(f"--- end of {log.name}")
+                        print("\n".join("    " + line for line in tail))
+            if keep:
+                print(f"kept: {folder}")
+    sys.exit(report.close())
+
+
+if __name__ == "__main__":
+    main()
