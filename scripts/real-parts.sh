@@ -30,12 +30,14 @@ if [ ! -x "$python" ] && ! python=$(command -v python3); then
   exit
 fi
 
-# bash waits for its child before it runs a trap. In the background, the child is told at once.
+# bash waits for its child before it runs a trap. In the background, the child is told at once; in
+# a process group of its own (-m), so are the children that it has.
+set -m
 child=
 end() {
   trap - EXIT INT TERM
   if [ -n "$child" ]; then
-    kill -TERM "$child" 2>/dev/null
+    kill -TERM -- "-$child" 2>/dev/null
     wait "$child" 2>/dev/null
   fi
   exit "$1"
