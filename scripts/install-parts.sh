@@ -129,7 +129,7 @@ disable_units() {
   [ -d /run/systemd/system ] || return 0
   local unit
   for package in "$@"; do
-    dpkg -L "$package" 2>/dev/null | grep -E '/systemd/system/[^/]+\.service$' | while read -r unit; do
+    for unit in $(dpkg -L "$package" 2>/dev/null | grep '/systemd/system/.*\.service$'); do
       as_root systemctl disable "$(basename "$unit")" || true
     done
   done
@@ -146,7 +146,8 @@ install_packages() {
     fail "could not write $policy, which keeps services from starting; nothing installed by apt"
     return
   }
-  quietly as_root "${apt[@]}" update || echo "apt-get update failed; trying with the lists there are" >&2
+  quietly as_root "${apt[@]}" update ||
+    echo "apt-get update failed; trying with the lists there are" >&2
   if quietly as_root env DEBIAN_FRONTEND=noninteractive \
     "${apt[@]}" install -y --no-install-recommends "${packages[@]}"; then
     quietly disable_units "${packages[@]}" || true
@@ -159,25 +160,30 @@ install_packages() {
 mapfile -t packages < <(missing_packages | tr ' ' '\n')
 [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
 # What apt called installed may still not answer.
-for package in $(missing_packages); do fail "apt package $package: its command is still not found"; done
+for package in $(missing_packages); do
+  fail "apt package $package: its command is still not found"
+done
 
 if ! venv_ready; then
   echo "pip: $python_parts"
   # A half-made venv, or one whose Python has gone, is not worth mending.
   if ! "$parts/venv/bin/python" -m pip --version >/dev/null 2>&1; then rm -rf "$parts/venv"; fi
   # shellcheck disable=SC2086 # a list of words
-  { [ -d "$parts/venv" ] || quietly python3 -m venv "$parts/venv"; } &&
+  if ! { { [ -d "$parts/venv" ] || quietly python3 -m venv "$parts/venv"; } &&
     quietly "$parts/venv/bin/python" -m pip install --disable-pip-version-check $python_parts &&
-    venv_ready || fail "pip install $python_parts into $parts/venv"
+    venv_ready; }; then
+    fail "pip install $python_parts into $parts/venv"
+  fi
 fi
 
 if ! node_ready; then
   echo "npm: $node_part@$node_version"
   mkdir -p "$parts/node"
   # --ignore-scripts: a package's install script may fetch from anywhere.
-  quietly npm install --prefix "$parts/node" --ignore-scripts --no-audit --no-fund \
-    --save-exact "$node_part@$node_version" && node_ready ||
+  if ! { quietly npm install --prefix "$parts/node" --ignore-scripts --no-audit --no-fund \
+    --save-exact "$node_part@$node_version" && node_ready; }; then
     fail "npm install $node_part@$node_version into $parts/node"
+  fi
 fi
 
 if [ ${#failed[@]} != 0 ]; then

@@ -29,6 +29,21 @@ CATALOG = {
 # Beside the catalog: what else the shipped dashboard and alerts read.
 BESIDES = {
     "mcp_requests_in_flight": ("gauge", {"tool"}),
+    "mcp_panics_total": ("counter", {"tool"}),
+    "mcp_cancellations_total": ("counter", {"tool"}),
+    "mcp_sessions_active": ("gauge", set()),
+    "mcp_vitals_series_overflow_total": ("counter", {"metric"}),
+    "mcp_vitals_lost_total": ("counter", {"metric"}),
+    "mcp_vitals_refused_total": ("counter", {"metric"}),
+    "mcp_vitals_clamped_total": ("counter", {"metric"}),
+    "mcp_vitals_mismatched_total": ("counter", {"metric"}),
+    "mcp_vitals_unknown_tool_calls_total": ("counter", {"reason"}),
+    "mcp_vitals_memory_used_bytes": ("gauge", set()),
+    "mcp_vitals_memory_limit_bytes": ("gauge", set()),
+    "mcp_vitals_series": ("gauge", set()),
+    "mcp_vitals_shards": ("gauge", set()),
+    "mcp_vitals_shards_leased": ("gauge", set()),
+    "mcp_vitals_scrape_duration_seconds": ("histogram", set()),
 }
 
 REQUEST_STATUSES = {"success", "error", "cancelled"}

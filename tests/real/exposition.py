@@ -47,7 +47,7 @@ def problems(body, content_type, exceptions=None):
 
 def duplicate_families(body):
     seen, found = set(), []
-    for line in body.splitlines():
+    for line in body.split("\n"):
         words = line.split(" ", 3)
         if words[:2] == ["#", "TYPE"]:
             if words[2] in seen:
@@ -133,8 +133,8 @@ def counters(body, content_type):
     rising = {}
     for family in parse(body, content_type):
         for sample in family.samples:
-            of_histogram = family.type == "histogram" and sample.name.endswith(("_bucket", "_count"))
-            if of_histogram or (family.type == "counter" and sample.name.endswith("_total")):
+            endings = {"histogram": ("_bucket", "_count"), "counter": "_total"}.get(family.type)
+            if endings and sample.name.endswith(endings):
                 rising[sample.name, frozenset(sample.labels.items())] = sample.value
     return rising
 

@@ -89,7 +89,7 @@ def promtool(*arguments, stdin=None):
     done = subprocess.run(
         ["promtool", *arguments], cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=120
     )
-    # `check metrics` says what it dislikes with exit 3, but a word on stderr is one too many as well.
+    # `check metrics` says what it dislikes with exit 3; a word alone is one too many as well.
     said = (done.stdout + done.stderr).strip()
     if done.returncode or (arguments[:2] == ("check", "metrics") and said):
         return [f"promtool {' '.join(arguments)}: exit {done.returncode}", said]
@@ -116,7 +116,11 @@ def rule_file_problems():
 
 
 def static_checks(report):
-    report.check("promtool check config", lambda: promtool("check", "config", "prometheus.yml"), "promtool")
+    report.check(
+        "promtool check config",
+        lambda: promtool("check", "config", "prometheus.yml"),
+        "promtool",
+    )
     report.check(
         "promtool check rules",
         lambda: promtool("check", "rules", "--lint=all", "--lint-fatal", "alerts/mcp.yml"),
@@ -168,7 +172,11 @@ class Live:
         if not check("the load ends and the client hands in its tally", self.wait_load):
             return
         check("promtool check metrics", self.check_metrics, "promtool")
-        check("Python parser: structure, histograms, catalog", self.check_exposition, "prometheus-client")
+        check(
+            "Python parser: structure, histograms, catalog",
+            self.check_exposition,
+            "prometheus-client",
+        )
         if has_prometheus:
             fresh = check("Prometheus: a scrape after the load", self.prometheus_caught_up)
             if fresh:
@@ -224,15 +232,17 @@ class Live:
             f'    static_configs:\n      - targets: ["{self.target()}"]\n'
         )
         argv = [
-            "victoria-metrics", f"-storageDataPath={self.folder / 'victoria'}", "-retentionPeriod=1d",
-            f"-httpListenAddr={LOOPBACK}:{store}", "-search.latencyOffset=0s", "-loggerLevel=WARN",
+            "victoria-metrics", f"-httpListenAddr={LOOPBACK}:{store}", "-search.latencyOffset=0s",
+            f"-storageDataPath={self.folder / 'victoria'}", "-retentionPeriod=1d",
+            "-loggerLevel=WARN",
         ]  # fmt: skip
         server = self.stack.enter_context(Server("victoria-metrics", argv, self.folder))
         server.wait_ready(f"http://{LOOPBACK}:{store}/health")
         argv = [
-            "vmagent", f"-promscrape.config={config}", f"-httpListenAddr={LOOPBACK}:{agent}",
-            f"-remoteWrite.url=http://{LOOPBACK}:{store}/api/v1/write", "-remoteWrite.flushInterval=1s",
-            f"-remoteWrite.tmpDataPath={self.folder / 'vmagent'}", "-loggerLevel=WARN",
+            "vmagent", f"-httpListenAddr={LOOPBACK}:{agent}", f"-promscrape.config={config}",
+            f"-remoteWrite.url=http://{LOOPBACK}:{store}/api/v1/write",
+            f"-remoteWrite.tmpDataPath={self.folder / 'vmagent'}", "-remoteWrite.flushInterval=1s",
+            "-loggerLevel=WARN",
         ]  # fmt: skip
         server = self.stack.enter_context(Server("vmagent", argv, self.folder))
         server.wait_ready(f"http://{LOOPBACK}:{agent}/health")
@@ -367,11 +377,12 @@ def scraped(url, after):
 
 
 def instant(url, query, *labels):
-    """An instant query's result: {label values: number}."""
+    """An instant query's result: {values of these labels, or of all: number}."""
     answer = fetch_json(f"{url}/api/v1/query", query=query)
     rows = {}
     for row in answer["data"]["result"]:
-        key = tuple(row["metric"].get(label, "") for label in labels) if labels else frozenset(row["metric"].items())
+        metric = row["metric"]
+        key = tuple(metric.get(label, "") for label in labels or sorted(metric))
         rows[key] = float(row["value"][1])
     return rows
 
@@ -379,8 +390,9 @@ def instant(url, query, *labels):
 def different(metric, expected, held):
     """Where the client's tally and a store disagree. A series declared at 0 is no disagreement."""
     for key in sorted(expected.keys() | held.keys()):
-        if expected.get(key, 0) != held.get(key, 0):
-            yield f"{metric}{key}: the client counts {expected.get(key, 0)}, it holds {held.get(key, 0):g}"
+        sent, kept = expected.get(key, 0), held.get(key, 0)
+        if sent != kept:
+            yield f"{metric}{key}: the client counts {sent}, it holds {kept:.0f}"
 
 
 def main():
@@ -389,7 +401,7 @@ def main():
     parser.add_argument("--live", action="store_true", help="only what needs the demo")
     parser.add_argument("--duration", type=int, default=20, help="seconds of load")
     parser.add_argument("--rate", type=int, default=200, help="requests a second")
-    parser.add_argument("--patience", type=int, default=60, help="seconds to wait for the load's end")
+    parser.add_argument("--patience", type=int, default=60, help="seconds past the load to wait")
     parser.add_argument("binary", nargs="?")
     arguments = parser.parse_args()
     if not arguments.static and not arguments.binary:

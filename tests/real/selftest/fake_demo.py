@@ -2,8 +2,8 @@
 """Stands in for the demo binary in the harness's own tests. It measures nothing.
 
 Takes the demo's options, serves an exposition whose counters rise until `--duration` is over, then
-hands in a tally that agrees with them. FAKE_BREAK names one thing to get wrong. Its load begins when
-Prometheus has come by once, so that a short one is seen however slowly the servers start.
+hands in a tally that agrees with them. FAKE_BREAK names one thing to get wrong. Its load begins
+when Prometheus has come by once, so that a short one is seen however slowly the servers start.
 """
 
 import argparse
@@ -98,10 +98,8 @@ def render(seconds, load_over):
     page.family("mcp_request_errors_total", "counter")
     for tool, operation, status, count in requests(seconds):
         if status == "error" and tool in ERROR_TYPES:
-            error_type = ERROR_TYPES[tool]
-            page.sample(
-                "mcp_request_errors_total", count, tool=tool, operation=operation, error_type=error_type
-            )
+            labels = {"tool": tool, "operation": operation, "error_type": ERROR_TYPES[tool]}
+            page.sample("mcp_request_errors_total", count, **labels)
     flying = 3 if BREAK == "flight" or not load_over else 0
     page.gauge("mcp_requests_in_flight", (flying, {"tool": "swarm_init"}))
     page.gauge("mcp_agents_active", (4, {"type": "coder", "status": "running"}))
@@ -126,6 +124,12 @@ def render(seconds, load_over):
     page.counter("mcp_cancellations_total", (1, {"tool": "swarm_init"}))
     page.gauge("mcp_sessions_active", (2, {}))
     page.gauge("mcp_vitals_build_info", (1, {"version": "0.0.0"}))
+    for loss in ("series_overflow", "lost", "refused", "clamped", "mismatched"):
+        page.counter(f"mcp_vitals_{loss}_total", (0, {"metric": "mcp_requests_total"}))
+    page.counter("mcp_vitals_unknown_tool_calls_total", (5, {"reason": "unknown"}))
+    for name in ("memory_used_bytes", "memory_limit_bytes", "series", "shards", "shards_leased"):
+        page.gauge(f"mcp_vitals_{name}", (9, {}))
+    page.histogram("mcp_vitals_scrape_duration_seconds", (done, {}))
     page.counter("process_cpu_seconds_total", (1, {}))
     # Every second scrape shows one counter at 1.
     SCRAPES.append(seconds)

@@ -60,14 +60,15 @@ class AgainstTheFake(unittest.TestCase):
         "tally": r"FAILED: Prometheus: requests equal the tally\n"
         r" *mcp_requests_total\('tools', 'list', 'success'\): the client counts 41, it holds 40\n"
         r"(.|\n)*FAILED: vmagent: requests equal the tally\n",
-        "histogram": r"FAILED: Prometheus: durations and errors equal the tally\n"
-        r" *mcp_request_duration_seconds_count\('tools', 'list'\): the client counts 40, it holds 41",
+        "histogram": r"FAILED: Prometheus: durations and errors equal the tally\n *"
+        r"mcp_request_duration_seconds_count\('tools', 'list'\): the client counts 40, it holds 41",
         "notally": r"FAILED: the load ends and the client hands in its tally\n",
         "flight": r"FAILED: the load ends and the client hands in its tally\n *no request in flight",
         "back": r"FAILED: scrapes under load\n *mcp_agents_spawned_total\S*.*: went back",
         "bucket": r"FAILED: Python parser: .*\n *text/plain.*: the buckets fall",
         "help": r"FAILED: promtool check metrics\n",
-        "missing": r"FAILED: overview.json: every query has data\n *Tasks pending and running/B: no data",
+        "missing": r"FAILED: overview.json: every query has data\n"
+        r" *Tasks pending and running/B: no data",
         "start": r"FAILED: the demo starts and says where it is\n *demo ended by itself with 1",
         "stdout": r"FAILED: the demo ends cleanly, and wrote nothing to stdout\n *stdout: '{}",
         "exit": r"FAILED: the demo ends cleanly, and wrote nothing to stdout\n *exit 3",
