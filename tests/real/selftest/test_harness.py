@@ -63,7 +63,8 @@ class AgainstTheFake(unittest.TestCase):
         "histogram": r"FAILED: Prometheus: durations and errors equal the tally\n *"
         r"mcp_request_duration_seconds_count\('tools', 'list'\): the client counts 40, it holds 41",
         "notally": r"FAILED: the load ends and the client hands in its tally\n",
-        "flight": r"FAILED: the load ends and the client hands in its tally\n *no request in flight",
+        "flight": r"FAILED: the load ends and the client hands in its tally\n"
+        r" *no request in flight",
         "back": r"FAILED: scrapes under load\n *mcp_agents_spawned_total\S*.*: went back",
         "bucket": r"FAILED: Python parser: .*\n *text/plain.*: the buckets fall",
         "help": r"FAILED: promtool check metrics\n",
