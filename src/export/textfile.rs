@@ -240,7 +240,8 @@ pub(crate) mod scratch {
 
     use std::fs;
     use std::path::{Path, PathBuf};
-    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use crate::sync::{AtomicU32, Ordering};
 
     pub(crate) struct Folder(PathBuf);
 

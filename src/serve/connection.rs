@@ -152,6 +152,16 @@ impl Watch {
     }
 }
 
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if matches!(self.watch.doom.get(), Some(Doom::Slow(_) | Doom::Evicted)) {
+            // A reset instead of an end: else the system would hold megabytes of its own for a
+            // client that does not read them.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
 /// A socket that tells its watch how far the client is.
 pub(crate) struct Watched {
     pub(crate) stream: TcpStream,
@@ -266,7 +276,11 @@ impl<C: Future<Output = hyper::Result<()>>> Future for Supervised<C> {
             self.timer.as_mut().reset(deadline);
         }
         match self.timer.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(End::Closed(Doom::Slow(self.watch.phase.get()))),
+            Poll::Ready(()) => {
+                let slow = Doom::Slow(self.watch.phase.get());
+                self.watch.doom.set(Some(slow));
+                Poll::Ready(End::Closed(slow))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

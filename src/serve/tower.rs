@@ -19,8 +19,10 @@ use crate::export::{Event, Source};
 /// The metrics as a [`tower_service::Service`]: GET and HEAD answer text 0.0.4 whatever the path,
 /// other methods 405. Cheap to clone; clones share renderings.
 ///
-/// ```ignore
-/// let app = axum::Router::new().route_service("/metrics", vitals.metrics_service());
+/// ```
+/// # let vitals = mcp_vitals::Vitals::builder().build()?;
+/// let app: axum::Router = axum::Router::new().route_service("/metrics", vitals.metrics_service()?);
+/// # Ok::<(), mcp_vitals::Error>(())
 /// ```
 ///
 /// Always ready and never fails; answers 503 once the engine is gone. A scrape is rendered on the
