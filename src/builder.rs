@@ -1,5 +1,8 @@
 //! Settings of an engine.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use crate::vitals::{Vitals, check};
 use crate::{Error, shard};
 
@@ -22,6 +25,12 @@ pub struct VitalsBuilder {
     pub(crate) max_shards: Option<u32>,
     pub(crate) series_limit: u32,
     pub(crate) value_length_limit: u32,
+    pub(crate) system_metrics: bool,
+    pub(crate) textfile: Option<(PathBuf, Duration)>,
+    #[cfg(feature = "http")]
+    pub(crate) listen: Option<crate::ListenAddr>,
+    #[cfg(feature = "http")]
+    pub(crate) on_port_taken: crate::OnPortTaken,
 }
 
 impl Default for VitalsBuilder {
@@ -33,6 +42,12 @@ impl Default for VitalsBuilder {
             max_shards: None,
             series_limit: 2_000,
             value_length_limit: 128,
+            system_metrics: true,
+            textfile: None,
+            #[cfg(feature = "http")]
+            listen: None,
+            #[cfg(feature = "http")]
+            on_port_taken: crate::OnPortTaken::default(),
         }
     }
 }
@@ -77,6 +92,46 @@ impl VitalsBuilder {
     /// edge. Default 128.
     pub fn value_length_limit(mut self, bytes: u32) -> Self {
         self.value_length_limit = bytes;
+        self
+    }
+
+    /// Whether CPU, memory and `process_*` are read, every five seconds on a thread of their own;
+    /// default yes. Linux only, but for the heap of a [`HeapAlloc`](crate::HeapAlloc).
+    pub fn system_metrics(mut self, on: bool) -> Self {
+        self.system_metrics = on;
+        self
+    }
+
+    /// Writes all metrics to a file for the node exporter's textfile collector: now, every
+    /// `interval` (100 ms to a day), and at [`Vitals::shutdown`] or when the engine ends.
+    ///
+    /// * `path`: best ends in `.prom`; the folder must exist. `{service}` stands for the service's
+    ///   name and `{pid}`, in the file's name, for the process id.
+    ///
+    /// Copies of a server that run at once with one setting each write a file: `mcp.prom`,
+    /// `mcp.1.prom`, … Every sample carries `vitals_copy`, so that their series do not collide. The
+    /// last values of a copy that has ended stay for two minutes, then the next to look removes
+    /// them. A file that is not ours is never touched.
+    pub fn textfile(mut self, path: impl Into<PathBuf>, interval: Duration) -> Self {
+        self.textfile = Some((path.into(), interval));
+        self
+    }
+
+    /// Serves `/metrics` and `/healthz` on this address; a port alone is on the loopback
+    /// interface, and nothing is opened unless this is called.
+    ///
+    /// 64 connections; a request's head within 5 s and 16 KiB, its answer taken within 30 s, 90 s
+    /// between two requests.
+    #[cfg(feature = "http")]
+    pub fn listen(mut self, addr: impl Into<crate::ListenAddr>) -> Self {
+        self.listen = Some(addr.into());
+        self
+    }
+
+    /// What to do when the port is in use; default [`Fail`](crate::OnPortTaken::Fail).
+    #[cfg(feature = "http")]
+    pub fn on_port_taken(mut self, policy: crate::OnPortTaken) -> Self {
+        self.on_port_taken = policy;
         self
     }
 

@@ -1,6 +1,8 @@
 //! What can go wrong while an engine is set up.
 
-use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::{fmt, io};
 
 /// What can go wrong while an engine is set up, or looked up by name. What recording cannot keep,
 /// it counts.
@@ -58,6 +60,22 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The endpoint cannot listen there: the port is taken, say, or needs rights.
+    Listen {
+        /// The address; unspecified when it is the address that was not understood.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The textfile cannot be written there.
+    Textfile {
+        /// The path as given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refused a thread of ours.
+    Spawn(io::Error),
 }
 
 impl fmt::Display for Error {
@@ -82,6 +100,11 @@ impl fmt::Display for Error {
             Error::OutOfRange { field, value, min, max } => {
                 write!(f, "{field} is {value}; must be {min} to {max}")
             }
+            Error::Listen { addr, source } => write!(f, "cannot listen on {addr}: {source}"),
+            Error::Textfile { path, source } => {
+                write!(f, "cannot write textfile {path:?}: {source}")
+            }
+            Error::Spawn(source) => write!(f, "cannot start a background thread: {source}"),
             Error::MemoryLimit { name, limit } => write!(
                 f,
                 "memory_limit of {limit} bytes has no room for metric {name:?}; raise it or \
@@ -93,6 +116,10 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        None
+        match self {
+            Error::Listen { source, .. } | Error::Textfile { source, .. } => Some(source),
+            Error::Spawn(source) => Some(source),
+            _ => None,
+        }
     }
 }

@@ -18,6 +18,8 @@ mod shard;
 mod sync;
 
 #[cfg(not(vitals_loom))]
+mod background;
+#[cfg(not(vitals_loom))]
 mod builder;
 #[cfg(not(vitals_loom))]
 mod clock;
@@ -28,13 +30,21 @@ mod encode;
 #[cfg(not(vitals_loom))]
 mod error;
 #[cfg(not(vitals_loom))]
+mod export;
+#[cfg(not(vitals_loom))]
 mod metrics;
+#[cfg(not(vitals_loom))]
+mod outlets;
 #[cfg(not(vitals_loom))]
 mod own;
 #[cfg(not(vitals_loom))]
 mod registry;
+#[cfg(all(not(vitals_loom), any(feature = "http", feature = "tower")))]
+mod serve;
 #[cfg(not(vitals_loom))]
 mod snapshot;
+#[cfg(not(vitals_loom))]
+mod system;
 #[cfg(not(vitals_loom))]
 mod vitals;
 
@@ -44,7 +54,13 @@ pub use builder::VitalsBuilder;
 pub use error::Error;
 #[cfg(not(vitals_loom))]
 pub use metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, Timer, Unit, UpDown};
+#[cfg(all(not(vitals_loom), feature = "http"))]
+pub use serve::{ListenAddr, OnPortTaken};
+#[cfg(all(not(vitals_loom), feature = "tower"))]
+pub use serve::{MetricsFuture, MetricsService};
 #[cfg(not(vitals_loom))]
 pub use snapshot::{HistogramSnapshot, Snapshot};
+#[cfg(not(vitals_loom))]
+pub use system::HeapAlloc;
 #[cfg(not(vitals_loom))]
 pub use vitals::Vitals;

@@ -1,14 +1,17 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use crate::Error;
 use crate::builder::VitalsBuilder;
 use crate::clock::Clock;
 use crate::collect::Scrape;
 use crate::encode::text::Text;
+use crate::export::Source;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, UpDown};
+use crate::outlets::{Counted, Outlets};
 use crate::own::Own;
 use crate::registry::table::Table;
 use crate::registry::{Limits, Losses};
@@ -31,6 +34,8 @@ struct Core {
     limits: Limits,
     /// Scrapes take turns; recording never waits for one.
     scrape: Mutex<Scrape>,
+    /// The ways out, until they are stopped.
+    outlets: Mutex<Outlets>,
 }
 
 impl Vitals {
@@ -55,9 +60,14 @@ impl Vitals {
         let limits =
             Limits { series: builder.series_limit, value_length: builder.value_length_limit };
         let own = Own::register(&table)?;
-        let core = Core { table, own, limits, scrape: Mutex::default() };
+        let core = Core { table, own, limits, scrape: Mutex::default(), outlets: Mutex::default() };
         let vitals = Vitals { core: Some(Arc::new(core)) };
         vitals.describe(&builder.service)?;
+        // The last: nothing fails after it, and what it has started ends with `vitals`.
+        let outlets = Outlets::start(&vitals, &builder)?;
+        if let Some(core) = &vitals.core {
+            *lock(&core.outlets) = outlets;
+        }
         Ok(vitals)
     }
 
@@ -145,10 +155,46 @@ impl Vitals {
     /// is read like any other. Appends nothing when disabled.
     pub fn scrape_into(&self, out: &mut Vec<u8>) {
         let Some(core) = &self.core else { return };
-        let clock = Clock::get();
-        let started = clock.now();
-        core.walk(&mut Text::new(out));
-        core.own.scrape_duration.record_nanos(clock.nanos_since(started));
+        core.scrape_into(out);
+    }
+
+    /// Where `/metrics` listens; nothing without [`VitalsBuilder::listen`], when the port was taken
+    /// and skipped, or after [`shutdown`](Self::shutdown).
+    #[cfg(feature = "http")]
+    pub fn metrics_addr(&self) -> Option<std::net::SocketAddr> {
+        lock(&self.core.as_ref()?.outlets).addr()
+    }
+
+    /// The file that this copy was given at the start; nothing without
+    /// [`VitalsBuilder::textfile`], or after [`shutdown`](Self::shutdown).
+    pub fn textfile_path(&self) -> Option<std::path::PathBuf> {
+        lock(&self.core.as_ref()?.outlets).textfile_path()
+    }
+
+    /// `/metrics` as a tower service, to mount in a server that runs already.
+    ///
+    /// # Errors
+    /// [`Error::MemoryLimit`] when there is no room for its own counters.
+    #[cfg(feature = "tower")]
+    pub fn metrics_service(&self) -> Result<crate::MetricsService, Error> {
+        Ok(crate::MetricsService::new(self.source("tower")?))
+    }
+
+    /// Writes the textfile once more, lets answers that are under way end, and stops the threads,
+    /// all within `deadline`. Recording and scraping by hand go on working. The second call is
+    /// harmless; the last handle that is dropped does the same with a deadline of two seconds.
+    pub fn shutdown(&self, deadline: Duration) {
+        if let Some(core) = &self.core {
+            // Taken out first: the endpoint's thread may be about to ask for the lock.
+            let mut outlets = std::mem::take(&mut *lock(&core.outlets));
+            outlets.stop(|text| core.scrape_into(text), deadline);
+        }
+    }
+
+    /// What the ways out read from: this engine, for as long as it is there.
+    pub(crate) fn source(&self, way: &str) -> Result<Arc<dyn Source>, Error> {
+        let core = self.core.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        Ok(Arc::new(Reader { core, events: Counted::register(self, way)? }))
     }
 
     /// All metrics in the Prometheus text format 0.0.4.
@@ -175,7 +221,44 @@ impl Vitals {
     }
 }
 
+/// See [`Vitals::source`].
+struct Reader {
+    core: Weak<Core>,
+    events: Counted,
+}
+
+impl Source for Reader {
+    fn scrape_into(&self, out: &mut Vec<u8>) -> bool {
+        let Some(core) = self.core.upgrade() else { return false };
+        core.scrape_into(out);
+        true
+    }
+
+    #[cfg(feature = "http")]
+    fn alive(&self) -> bool {
+        self.core.strong_count() > 0
+    }
+
+    fn count(&self, event: crate::export::Event) {
+        self.events.count(event);
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let mut outlets = std::mem::take(&mut *lock(&self.outlets));
+        outlets.stop(|text| self.scrape_into(text), crate::background::DROP_DEADLINE);
+    }
+}
+
 impl Core {
+    fn scrape_into(&self, out: &mut Vec<u8>) {
+        let clock = Clock::get();
+        let started = clock.now();
+        self.walk(&mut Text::new(out));
+        self.own.scrape_duration.record_nanos(clock.nanos_since(started));
+    }
+
     fn walk<V: crate::snapshot::Visit>(&self, visit: &mut V) {
         let mut scrape = lock(&self.scrape);
         self.own.refresh(&self.table);

@@ -1,0 +1,176 @@
+//! Ways out: what reads an engine from outside of the recording threads.
+//!
+//! Every way out reads through [`Source`] and reports what happened to it through [`Event`], so
+//! that none of them keeps the engine alive or knows how it is built.
+
+pub(crate) mod slot;
+pub(crate) mod textfile;
+
+/// What a way out reads from: an engine that may be gone by now.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// Appends the metrics as text 0.0.4; false, and nothing appended, when the engine is gone.
+    fn scrape_into(&self, out: &mut Vec<u8>) -> bool;
+
+    /// Whether the engine still exists.
+    #[cfg(feature = "http")]
+    fn alive(&self) -> bool;
+
+    /// Counts one event.
+    fn count(&self, event: Event);
+}
+
+/// Declares the events with the two labels that each is counted under.
+macro_rules! events {
+    ($($(#[$doc:meta])* $event:ident = $way:literal, $name:literal;)*) => {
+        /// Something that happened on a way out, counted by the engine.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Event {
+            $($(#[$doc])* $event,)*
+        }
+
+        impl Event {
+            /// Every event, in the order of their numbers: the series to declare at 0.
+            pub(crate) const ALL: &'static [Event] = &[$(Event::$event,)*];
+
+            /// The values of the labels `way` and `event`.
+            pub(crate) fn labels(self) -> [&'static str; 2] {
+                match self {
+                    $(Event::$event => [$way, $name],)*
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// A scrape was answered with metrics.
+    HttpScrape = "http", "scrape";
+    /// Of those, one that shared the text rendered for another.
+    HttpShared = "http", "shared";
+    /// `/healthz` was answered.
+    HttpHealth = "http", "health";
+    /// A request for another path or by another method, or one that was not HTTP.
+    HttpBadRequest = "http", "bad_request";
+    /// A connection beyond the limit was turned away.
+    HttpRefused = "http", "refused";
+    /// An idle connection was closed to make room for a new one.
+    HttpMadeRoom = "http", "made_room";
+    /// A client did not send its whole request head in time.
+    HttpHeadTimeout = "http", "head_timeout";
+    /// A client did not take its whole answer in time.
+    HttpSlowReader = "http", "slow_reader";
+    /// A client that read slowly lost its answer because too many bytes were held for such.
+    HttpEvicted = "http", "evicted";
+    /// A client went away in the middle of a request or of its answer.
+    HttpHungUp = "http", "hung_up";
+    /// The operating system refused a new connection (no file descriptors, say).
+    HttpAcceptFailed = "http", "accept_failed";
+    /// A scrape through the tower service was answered with metrics.
+    TowerScrape = "tower", "scrape";
+    /// Of those, one that shared the text rendered for another.
+    TowerShared = "tower", "shared";
+    /// A request to the tower service by a method that is neither GET nor HEAD.
+    TowerBadRequest = "tower", "bad_request";
+    /// The textfile was written.
+    TextfileWritten = "textfile", "written";
+    /// The textfile could not be written; the one before it still stands.
+    TextfileFailed = "textfile", "failed";
+    /// The file of a copy that has ended was removed.
+    TextfileSwept = "textfile", "swept";
+}
+
+#[cfg(test)]
+pub(crate) mod stub {
+    //! A source for tests: a text that tests set, and events that they read.
+
+    use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+    use std::time::Duration;
+
+    use super::{Event, Source};
+
+    #[derive(Default)]
+    pub(crate) struct Stub {
+        state: Mutex<State>,
+        changed: Condvar,
+    }
+
+    #[derive(Default)]
+    struct State {
+        text: Vec<u8>,
+        gone: bool,
+        scrapes: u64,
+        events: Vec<Event>,
+    }
+
+    impl Stub {
+        pub(crate) fn new(text: impl Into<Vec<u8>>) -> Stub {
+            let state = State { text: text.into(), ..State::default() };
+            Stub { state: Mutex::new(state), changed: Condvar::new() }
+        }
+
+        fn state(&self) -> MutexGuard<'_, State> {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        pub(crate) fn set_text(&self, text: impl Into<Vec<u8>>) {
+            self.state().text = text.into();
+        }
+
+        pub(crate) fn end(&self) {
+            self.state().gone = true;
+        }
+
+        #[cfg(any(feature = "http", feature = "tower"))]
+        pub(crate) fn scrapes(&self) -> u64 {
+            self.state().scrapes
+        }
+
+        pub(crate) fn seen(&self, event: Event) -> usize {
+            self.state().events.iter().filter(|&&seen| seen == event).count()
+        }
+
+        /// Waits, with a generous bound, until `event` was counted `times` times.
+        pub(crate) fn wait_for(&self, event: Event, times: usize) {
+            let seen = |state: &mut State| {
+                state.events.iter().filter(|&&seen| seen == event).count() < times
+            };
+            let bound = Duration::from_secs(60);
+            let (state, out) = self.changed.wait_timeout_while(self.state(), bound, seen).unwrap();
+            assert!(!out.timed_out(), "waited for {event:?}, saw {:?}", state.events);
+        }
+    }
+
+    impl Source for Stub {
+        fn scrape_into(&self, out: &mut Vec<u8>) -> bool {
+            let mut state = self.state();
+            state.scrapes += 1;
+            if !state.gone {
+                out.extend_from_slice(&state.text);
+            }
+            !state.gone
+        }
+
+        #[cfg(feature = "http")]
+        fn alive(&self) -> bool {
+            !self.state().gone
+        }
+
+        fn count(&self, event: Event) {
+            self.state().events.push(event);
+            self.changed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Event;
+
+    #[test]
+    fn no_two_events_share_a_series() {
+        let mut labels: Vec<_> = Event::ALL.iter().map(|event| event.labels()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), Event::ALL.len());
+    }
+}

@@ -1,0 +1,104 @@
+//! The ways out that an engine has, started and stopped together.
+
+use std::time::{Duration, Instant};
+
+use crate::builder::VitalsBuilder;
+use crate::error::Error;
+use crate::export::Event;
+use crate::export::textfile::Textfile;
+use crate::metrics::{Counter, Desc};
+use crate::system::{Shown, System};
+use crate::vitals::Vitals;
+
+/// What runs beside the recording threads; nothing when empty.
+#[derive(Default)]
+pub(crate) struct Outlets {
+    textfile: Option<Textfile>,
+    system: Option<System>,
+    #[cfg(feature = "http")]
+    endpoint: Option<crate::serve::Endpoint>,
+}
+
+impl Outlets {
+    /// Starts what `builder` asks for. On an error what had been started has stopped again.
+    pub(crate) fn start(vitals: &Vitals, builder: &VitalsBuilder) -> Result<Outlets, Error> {
+        let mut outlets = Outlets::default();
+        if builder.system_metrics {
+            outlets.system = Some(System::start(vitals, shown(vitals)?)?);
+        }
+        #[cfg(feature = "http")]
+        if let Some(addr) = &builder.listen {
+            let mut listen = crate::serve::Listen::new(addr.clone());
+            listen.on_port_taken = builder.on_port_taken;
+            outlets.endpoint = Some(crate::serve::start(&listen, vitals.source("http")?)?);
+        }
+        if let Some((path, interval)) = &builder.textfile {
+            let source = vitals.source("textfile")?;
+            let textfile = Textfile::start(path, *interval, &builder.service.0, source)?;
+            outlets.textfile = Some(textfile);
+        }
+        Ok(outlets)
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn addr(&self) -> Option<std::net::SocketAddr> {
+        self.endpoint.as_ref()?.addr()
+    }
+
+    pub(crate) fn textfile_path(&self) -> Option<std::path::PathBuf> {
+        Some(self.textfile.as_ref()?.path().to_path_buf())
+    }
+
+    /// Stops everything within `deadline`, the textfile with what `last` renders.
+    pub(crate) fn stop(&mut self, last: impl FnOnce(&mut Vec<u8>), deadline: Duration) {
+        let started = Instant::now();
+        let left = || deadline.saturating_sub(started.elapsed());
+        if let Some(mut textfile) = self.textfile.take() {
+            let mut text = Vec::new();
+            last(&mut text);
+            textfile.stop(Some(text), left());
+        }
+        if let Some(mut system) = self.system.take() {
+            system.stop(left());
+        }
+        #[cfg(feature = "http")]
+        if let Some(mut endpoint) = self.endpoint.take() {
+            endpoint.stop(left());
+        }
+    }
+}
+
+fn shown(vitals: &Vitals) -> Result<Shown, Error> {
+    let memory = Desc::gauge("mcp_memory_usage_bytes", "Memory in use.").labels(["type"]);
+    Ok(Shown {
+        cpu_percent: vitals.gauge("mcp_system_cpu_usage_percent", "Use of the CPUs.")?,
+        memory_percent: vitals.gauge("mcp_system_memory_usage_percent", "Use of the memory.")?,
+        memory: vitals.register(memory)?,
+    })
+}
+
+/// What happened on the ways out, as `mcp_vitals_outlet_events_total`.
+pub(crate) struct Counted {
+    /// By the event's number; those of other ways out are not there.
+    counters: Vec<Option<Counter>>,
+}
+
+impl Counted {
+    /// Registers the events of one way out, at 0.
+    pub(crate) fn register(vitals: &Vitals, way: &str) -> Result<Counted, Error> {
+        let help = "What happened on a way out of the metrics.";
+        let desc = Desc::counter("mcp_vitals_outlet_events_total", help);
+        let family = vitals.register(desc.labels(["outlet", "event"]))?;
+        let counters = Event::ALL.iter().map(|event| {
+            let labels = event.labels();
+            (labels[0] == way).then(|| family.with(labels))
+        });
+        Ok(Counted { counters: counters.collect() })
+    }
+
+    pub(crate) fn count(&self, event: Event) {
+        if let Some(Some(counter)) = self.counters.get(event as usize) {
+            counter.inc();
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What each request is answered.
+
+use std::convert::Infallible;
+use std::io::Write;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    VARY,
+};
+use hyper::{Method, Response, StatusCode};
+
+use super::TEXT;
+use super::scrapes::Rendered;
+
+/// Texts from here to there are compressed. Less is one packet either way; more would keep the
+/// endpoint's thread busy for longer than a health check waits.
+const COMPRESSED_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=32 << 20;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Metrics {
+        compressed: bool,
+    },
+    Health,
+    /// Another path.
+    Unknown,
+    /// A method that is neither GET nor HEAD.
+    Method,
+}
+
+pub(crate) fn asked(method: &Method, path: &str, headers: &HeaderMap) -> Asked {
+    match path {
+        "/metrics" | "/healthz" if method != Method::GET && method != Method::HEAD => Asked::Method,
+        "/metrics" => Asked::Metrics { compressed: takes_gzip(headers) },
+        "/healthz" => Asked::Health,
+        _ => Asked::Unknown,
+    }
+}
+
+/// Whether the client takes gzip: named, or by `*`, and not with a weight of 0.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let mut any = false;
+    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    for coding in lines.flat_map(|line| line.split(',')) {
+        let mut parts = coding.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let refused = parts
+            .filter_map(|part| part.split_once('='))
+            .any(|(key, weight)| key.trim().eq_ignore_ascii_case("q") && is_zero(weight.trim()));
+        if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+            return !refused;
+        }
+        any |= name == "*" && !refused;
+    }
+    any
+}
+
+/// A weight that is 0, or that nobody can read.
+fn is_zero(weight: &str) -> bool {
+    !weight.parse::<f32>().is_ok_and(|weight| weight > 0.0)
+}
+
+/// See [`super::scrapes::Compress`]. The fastest level: metrics are so alike that it halves little
+/// more at ten times the cost.
+pub(crate) fn gzip(text: &[u8], spare: Vec<u8>) -> Option<Vec<u8>> {
+    if !COMPRESSED_BYTES.contains(&text.len()) {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(spare, Compression::fast());
+    // Writing to memory does not fail; were it to, the text is sent as it is.
+    encoder.write_all(text).ok()?;
+    encoder.finish().ok()
+}
+
+/// The metrics, or 503 when the engine is gone. `head` leaves the text out, and tells its length.
+pub(crate) fn metrics(rendered: Option<&Rendered>, compressed: bool, head: bool) -> Answer {
+    let Some(rendered) = rendered else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "the engine is gone\n", head);
+    };
+    let (body, coded) = match &rendered.compressed {
+        Some(small) if compressed => (small.clone(), true),
+        _ => (rendered.text.clone(), false),
+    };
+    let mut answer = whole(StatusCode::OK, body, head);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    if coded {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    answer
+}
+
+/// 200 while the engine is there, 503 when it is gone.
+pub(crate) fn health(alive: bool, head: bool) -> Answer {
+    match alive {
+        true => text(StatusCode::OK, "ok\n", head),
+        false => text(StatusCode::SERVICE_UNAVAILABLE, "the engine is gone\n", head),
+    }
+}
+
+pub(crate) fn unknown(head: bool) -> Answer {
+    text(StatusCode::NOT_FOUND, "here are /metrics and /healthz\n", head)
+}
+
+pub(crate) fn wrong_method() -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n", false);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    answer
+}
+
+/// What a connection beyond the limit gets, as bytes: it is not worth a task.
+pub(crate) const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+pub(crate) type Answer = Response<Whole>;
+
+fn text(status: StatusCode, text: &'static str, head: bool) -> Answer {
+    let mut answer = whole(status, Bytes::from_static(text.as_bytes()), head);
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, plain);
+    answer
+}
+
+fn whole(status: StatusCode, body: Bytes, head: bool) -> Answer {
+    let length = HeaderValue::from(body.len());
+    let mut answer = Response::new(Whole((!head).then_some(body)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_LENGTH, length);
+    answer
+}
+
+/// A body in one piece; none for HEAD.
+pub(crate) struct Whole(Option<Bytes>);
+
+impl Body for Whole {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gzip_by(value: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_str(value).unwrap());
+        takes_gzip(&headers)
+    }
+
+    #[test]
+    fn gzip_only_for_who_takes_it() {
+        for yes in ["gzip", "deflate, GZIP;q=0.5", "*", "x-gzip", "gzip ; Q = 1", "br,gzip,zstd"] {
+            assert!(gzip_by(yes), "{yes}");
+        }
+        for no in ["", "identity", "gzip;q=0", "gzip;q=0.000", "*;q=0", "gzip;q=0, *", "gzip;q=x"] {
+            assert!(!gzip_by(no), "{no}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn short_texts_are_not_compressed() {
+        assert!(gzip(b"a 1\n", Vec::new()).is_none());
+        assert!(gzip(&[b'a'; 5000], Vec::new()).is_some_and(|small| small.len() < 200));
+    }
+
+    #[test]
+    fn what_is_asked() {
+        let none = HeaderMap::new();
+        let metrics = Asked::Metrics { compressed: false };
+        assert_eq!(asked(&Method::GET, "/metrics", &none), metrics);
+        assert_eq!(asked(&Method::HEAD, "/metrics", &none), metrics);
+        assert_eq!(asked(&Method::POST, "/metrics", &none), Asked::Method);
+        assert_eq!(asked(&Method::DELETE, "/healthz", &none), Asked::Method);
+        for path in ["/", "/metrics/", "/metricsx", "//metrics", "*", ""] {
+            assert_eq!(asked(&Method::GET, path, &none), Asked::Unknown, "{path}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `/metrics` over HTTP: an endpoint on a thread of our own, and a service for the host's server.
+
+mod scrapes;
+
+#[cfg(feature = "http")]
+mod answer;
+#[cfg(feature = "http")]
+mod connection;
+#[cfg(feature = "http")]
+mod endpoint;
+#[cfg(feature = "http")]
+mod listen;
+#[cfg(feature = "tower")]
+mod tower;
+
+#[cfg(all(test, feature = "http"))]
+mod tests;
+
+#[cfg(feature = "http")]
+pub use self::listen::{ListenAddr, OnPortTaken};
+#[cfg(feature = "tower")]
+pub use self::tower::{MetricsFuture, MetricsService};
+
+#[cfg(feature = "http")]
+pub(crate) use self::endpoint::Endpoint;
+#[cfg(feature = "http")]
+pub(crate) use self::listen::Listen;
+
+#[cfg(feature = "http")]
+use std::sync::Arc;
+
+#[cfg(feature = "http")]
+use crate::error::Error;
+#[cfg(feature = "http")]
+use crate::export::Source;
+
+/// Starts the endpoint; see [`Endpoint`].
+#[cfg(feature = "http")]
+pub(crate) fn start(config: &Listen, source: Arc<dyn Source>) -> Result<Endpoint, Error> {
+    Endpoint::start(config, source)
+}
+
+/// The content type of text 0.0.4.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";

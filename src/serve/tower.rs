@@ -1,0 +1,124 @@
+//! `/metrics` as a tower service, for a server that the host runs already.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::TEXT;
+use super::scrapes::{Scrape, Scrapes};
+use crate::export::{Event, Source};
+
+/// The metrics as a [`tower_service::Service`]: GET and HEAD answer text 0.0.4 whatever the path,
+/// other methods 405. Cheap to clone; clones share renderings.
+///
+/// ```
+/// # let vitals = mcp_vitals::Vitals::builder().build()?;
+/// let app: axum::Router = axum::Router::new().route_service("/metrics", vitals.metrics_service()?);
+/// # Ok::<(), mcp_vitals::Error>(())
+/// ```
+///
+/// Always ready and never fails; answers 503 once the engine is gone. A scrape is rendered on the
+/// thread that polls it (about 1 ms for 100,000 counters); scrapes that come together share one
+/// rendering. Compression, time-outs and limits are the host's.
+#[derive(Clone)]
+pub struct MetricsService {
+    scrapes: Arc<Scrapes>,
+}
+
+impl MetricsService {
+    pub(crate) fn new(source: Arc<dyn Source>) -> Self {
+        MetricsService { scrapes: Scrapes::new(source, None) }
+    }
+}
+
+impl std::fmt::Debug for MetricsService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MetricsService").finish_non_exhaustive()
+    }
+}
+
+impl<B> Service<Request<B>> for MetricsService {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = MetricsFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> MetricsFuture {
+        let answer = match *request.method() {
+            Method::GET => Pending::Scrape { scrape: self.scrapes.scrape(false), head: false },
+            Method::HEAD => Pending::Scrape { scrape: self.scrapes.scrape(false), head: true },
+            _ => Pending::WrongMethod,
+        };
+        MetricsFuture { answer, scrapes: self.scrapes.clone() }
+    }
+}
+
+/// The answer of a [`MetricsService`]; dropping it early is harmless.
+pub struct MetricsFuture {
+    answer: Pending,
+    scrapes: Arc<Scrapes>,
+}
+
+enum Pending {
+    Scrape { scrape: Scrape, head: bool },
+    WrongMethod,
+}
+
+impl std::fmt::Debug for MetricsFuture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MetricsFuture").finish_non_exhaustive()
+    }
+}
+
+impl Future for MetricsFuture {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let source = this.scrapes.source();
+        let (scrape, head) = match &mut this.answer {
+            Pending::Scrape { scrape, head } => (scrape, *head),
+            Pending::WrongMethod => {
+                source.count(Event::TowerBadRequest);
+                let text = "only GET and HEAD\n";
+                let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, text);
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                return Poll::Ready(Ok(response));
+            }
+        };
+        let Some(scraped) = ready!(Pin::new(scrape).poll(context)) else {
+            let gone = plain(StatusCode::SERVICE_UNAVAILABLE, "the engine is gone\n");
+            return Poll::Ready(Ok(gone));
+        };
+        source.count(Event::TowerScrape);
+        if scraped.shared {
+            source.count(Event::TowerShared);
+        }
+        let text = scraped.rendered.text;
+        let length = HeaderValue::from(text.len());
+        let mut response = Response::new(Full::new(if head { Bytes::new() } else { text }));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
+        headers.insert(CONTENT_LENGTH, length);
+        Poll::Ready(Ok(response))
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

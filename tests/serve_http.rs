@@ -1,0 +1,289 @@
+//! `/metrics` and `/healthz` over real sockets, and mounted in axum. Time-outs and limits are
+//! tested where they can be set: in `src/serve/tests.rs`.
+#![cfg(feature = "http")]
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use mcp_vitals::{Desc, Error, OnPortTaken, Vitals};
+
+/// What "for ever" is in a test that fails.
+const LONG: Duration = Duration::from_secs(60);
+
+fn serving() -> (Vitals, SocketAddr) {
+    let vitals = Vitals::builder().listen(0).build().unwrap();
+    let addr = vitals.metrics_addr().unwrap();
+    (vitals, addr)
+}
+
+fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    stream
+}
+
+fn ask(addr: SocketAddr, request: &str) -> String {
+    let mut stream = connect(addr);
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut got = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut got) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+    String::from_utf8(got).unwrap()
+}
+
+fn scrape(addr: SocketAddr) -> String {
+    ask(addr, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+}
+
+/// The value of the series written as `series`.
+fn value(text: &str, series: &str) -> Option<f64> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(series));
+    lines.find_map(|rest| rest.strip_prefix(' ')?.parse().ok())
+}
+
+fn event(text: &str, event: &str) -> f64 {
+    let series =
+        |event| format!("mcp_vitals_outlet_events_total{{outlet=\"http\",event=\"{event}\"}}");
+    value(text, &series(event)).unwrap_or_else(|| panic!("{event} is declared:\n{text}"))
+}
+
+#[test]
+fn what_is_counted_is_what_is_scraped() {
+    let (vitals, addr) = serving();
+    let jobs = vitals.counter("jobs_total", "Jobs done.").unwrap();
+    for done in 1..=20 {
+        jobs.inc();
+        // Not once the number of a moment ago, whoever else scrapes.
+        assert_eq!(value(&scrape(addr), "jobs_total"), Some(f64::from(done)));
+    }
+    assert_eq!(event(&scrape(addr), "scrape"), 20.0);
+    let health = ask(addr, "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    assert!(health.starts_with("HTTP/1.1 200 OK\r\n"), "{health}");
+}
+
+#[test]
+fn nothing_listens_unless_asked() {
+    assert_eq!(Vitals::builder().build().unwrap().metrics_addr(), None);
+    assert_eq!(Vitals::disabled().metrics_addr(), None);
+    let (vitals, addr) = serving();
+    assert!(addr.ip().is_loopback(), "a port alone is not for other machines");
+    vitals.shutdown(LONG);
+    assert_eq!(vitals.metrics_addr(), None);
+    assert!(TcpStream::connect(addr).is_err());
+    vitals.shutdown(LONG);
+}
+
+#[test]
+fn the_last_handle_closes_the_port() {
+    let (vitals, addr) = serving();
+    let other = vitals.clone();
+    drop(vitals);
+    assert!(scrape(addr).starts_with("HTTP/1.1 200 "));
+    drop(other);
+    assert!(TcpStream::connect(addr).is_err());
+}
+
+#[test]
+fn hostile_clients_side_by_side_with_a_scraper() {
+    let (vitals, addr) = serving();
+    // A text that no socket's buffers hold.
+    let wide = Desc::gauge("wide", "Many series.").labels(["label"]).series_limit(100_000);
+    let wide = vitals.register(wide).unwrap();
+    for n in 0..50_000 {
+        wide.with([&format!("{n:0>100}")]).set(1.0);
+    }
+    let send = |request: &str| {
+        let mut stream = connect(addr);
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    };
+    let get = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        // One that never ends its head, one that never reads, one that hangs up in its answer.
+        held.push(send("GET /metrics HTTP/1.1\r\nx: "));
+        held.push(send(get));
+        let mut leaves = send(get);
+        leaves.read_exact(&mut [0; 100]).unwrap();
+        drop(leaves);
+        let mut huge = connect(addr);
+        let _ = huge.write_all(&[b'x'; 1 << 20]);
+        // The scraper beside them gets all of it.
+        let got = scrape(addr);
+        assert!(got.starts_with("HTTP/1.1 200 "));
+        assert_eq!(
+            value(&got, "mcp_vitals_series"),
+            value(&vitals.export_prometheus(), "mcp_vitals_series")
+        );
+    }
+    // One byte at a time, while others scrape.
+    let mut slow = send(get);
+    for _ in 0..50 {
+        slow.read_exact(&mut [0; 1]).unwrap();
+        assert!(ask(addr, "GET /healthz HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 200 "));
+    }
+    assert!(event(&vitals.export_prometheus(), "hung_up") >= 1.0);
+    assert!(event(&vitals.export_prometheus(), "bad_request") >= 1.0);
+}
+
+#[test]
+fn two_hundred_at_once_are_each_served_or_told() {
+    let (vitals, addr) = serving();
+    vitals.counter("jobs_total", "Jobs done.").unwrap().inc();
+    let clients: Vec<_> = (0..200).map(|_| thread::spawn(move || scrape(addr))).collect();
+    let mut served = 0;
+    let mut refused = 0;
+    for client in clients {
+        let got = client.join().unwrap();
+        if got.starts_with("HTTP/1.1 200 ") {
+            assert_eq!(value(&got, "jobs_total"), Some(1.0), "all of it");
+            served += 1;
+        } else {
+            assert!(got.is_empty() || got.starts_with("HTTP/1.1 503 "), "{got}");
+            refused += 1;
+        }
+    }
+    let text = vitals.export_prometheus();
+    assert_eq!(event(&text, "scrape"), f64::from(served));
+    assert_eq!(event(&text, "refused"), f64::from(refused));
+    assert!(served >= 64, "as many as there are places: {served}");
+}
+
+#[test]
+fn a_taken_port_by_each_policy() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap();
+    let build = |policy| Vitals::builder().listen(addr).on_port_taken(policy).build();
+    let error = build(OnPortTaken::Fail).unwrap_err();
+    assert!(matches!(&error, Error::Listen { addr: told, .. } if *told == addr));
+    assert!(error.to_string().contains(&addr.to_string()), "{error}");
+    let elsewhere = build(OnPortTaken::Ephemeral).unwrap();
+    let other = elsewhere.metrics_addr().unwrap();
+    assert_ne!(other, addr);
+    assert!(scrape(other).starts_with("HTTP/1.1 200 "));
+    let without = build(OnPortTaken::Skip).unwrap();
+    assert_eq!(without.metrics_addr(), None);
+    without.counter("still_total", "Works.").unwrap().inc();
+    assert!(without.export_prometheus().contains("still_total 1\n"));
+}
+
+#[test]
+fn what_is_no_address_is_an_error_of_the_build() {
+    for text in ["", "nonsense", "127.0.0.1:99999", "192.0.2.1:0"] {
+        let error = Vitals::builder().listen(text).on_port_taken(OnPortTaken::Skip).build();
+        assert!(matches!(error, Err(Error::Listen { .. })), "{text}");
+    }
+}
+
+/// The variable that makes [`child`] one of the copies: the address that all of them are told.
+const CHILD: &str = "MCP_VITALS_TEST_SERVE_CHILD";
+
+/// Not a test but the copy that the next one starts: it listens, tells where, and ends with stdin.
+#[test]
+fn child() {
+    let Ok(addr) = std::env::var(CHILD) else { return };
+    let vitals =
+        Vitals::builder().listen(addr).on_port_taken(OnPortTaken::Ephemeral).build().unwrap();
+    let mine = vitals.gauge("child_pid", "Which one it is.").unwrap();
+    mine.set(f64::from(std::process::id()));
+    // A line of its own: the harness has begun one with the test's name.
+    println!("\naddr={}", vitals.metrics_addr().unwrap());
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    vitals.shutdown(LONG);
+}
+
+#[test]
+fn five_copies_with_one_setting_all_answer() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let copies: Vec<Child> = (0..5)
+        .map(|_| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["child", "--exact", "--nocapture"])
+                .env(CHILD, free.to_string())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut addrs = Vec::new();
+    let mut running = Vec::new();
+    for mut copy in copies {
+        let mut out = BufReader::new(copy.stdout.take().unwrap());
+        let addr = loop {
+            let mut line = String::new();
+            assert_ne!(out.read_line(&mut line).unwrap(), 0, "the copy ended");
+            if let Some(addr) = line.strip_prefix("addr=") {
+                break addr.trim().parse::<SocketAddr>().unwrap();
+            }
+        };
+        addrs.push(addr);
+        running.push((copy, addr, out));
+    }
+    assert!(addrs.contains(&free), "one of them has the port that was asked for: {addrs:?}");
+    // All run: each answers for itself.
+    for (copy, addr, _) in &running {
+        assert_eq!(value(&scrape(*addr), "child_pid"), Some(f64::from(copy.id())));
+    }
+    for (mut copy, _, mut out) in running {
+        drop(copy.stdin.take());
+        out.read_to_end(&mut Vec::new()).unwrap();
+        assert!(copy.wait().unwrap().success());
+    }
+}
+
+#[cfg(feature = "tower")]
+mod mounted {
+    use super::*;
+
+    #[test]
+    fn axum_serves_it() {
+        let vitals = Vitals::builder().build().unwrap();
+        let jobs = vitals.counter("jobs_total", "Jobs done.").unwrap();
+        let service = vitals.metrics_service().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let app = axum::Router::new().route_service("/metrics", service);
+        runtime.spawn(async { axum::serve(listener, app).await });
+
+        for done in 1..=10 {
+            jobs.inc();
+            let got = scrape(addr);
+            assert!(got.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+            assert_eq!(value(&got, "jobs_total"), Some(f64::from(done)));
+        }
+        let clients: Vec<_> = (0..100).map(|_| thread::spawn(move || scrape(addr))).collect();
+        for client in clients {
+            assert_eq!(value(&client.join().unwrap(), "jobs_total"), Some(10.0));
+        }
+        let request = |method: &str| {
+            format!("{method} /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        };
+        let head = ask(addr, &request("HEAD"));
+        assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+        assert!(!head.contains("content-length: 0\r\n"), "{head}");
+        let post = ask(addr, &request("POST"));
+        assert!(post.starts_with("HTTP/1.1 405 ") && post.contains("allow: GET, HEAD"), "{post}");
+
+        let text = vitals.export_prometheus();
+        let series = "mcp_vitals_outlet_events_total{outlet=\"tower\",event=\"scrape\"}";
+        assert_eq!(value(&text, series), Some(111.0));
+        // The service does not keep the engine.
+        drop(vitals);
+        assert!(scrape(addr).starts_with("HTTP/1.1 503 "));
+    }
+
+    #[test]
+    fn a_disabled_engine_mounts_too() {
+        assert!(Vitals::disabled().metrics_service().is_ok());
+    }
+}
