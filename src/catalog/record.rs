@@ -231,7 +231,7 @@ mod tests {
     use crate::Vitals;
 
     fn vitals() -> Vitals {
-        Vitals::builder().system_metrics(false).build().unwrap()
+        Vitals::builder().build().unwrap()
     }
 
     fn value(vitals: &Vitals, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
@@ -272,7 +272,7 @@ mod tests {
         let running = || value(&vitals, "mcp_tasks_running", &[]);
         let count = |status| {
             let labels = [("task_type", "index"), ("status", status)];
-            value(&vitals, "mcp_task_duration_seconds_count", &labels)
+            value(&vitals, "mcp_task_duration_seconds", &labels)
         };
         let queued = vitals.mcp().task_queued("high");
         assert_eq!((pending(), running()), (Some(1.0), Some(0.0)));

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn vitals() -> Vitals {
-        Vitals::builder().system_metrics(false).build().unwrap()
+        Vitals::builder().build().unwrap()
     }
 
     fn value(vitals: &Vitals, name: &str, labels: &[(&str, &str)]) -> f64 {
@@ -172,7 +172,7 @@ mod tests {
             assert_eq!(counted, expected[status as usize], "{status:?}");
         }
         let count = [("tool", "x"), ("operation", "execute")];
-        let timed = value(&vitals, "mcp_request_duration_seconds_count", &count);
+        let timed = value(&vitals, "mcp_request_duration_seconds", &count);
         assert_eq!(timed, super::super::RULES.len() as f64);
         assert_eq!(value(&vitals, "mcp_requests_in_flight", &[("tool", "x")]), 0.0);
         assert_eq!(value(&vitals, "mcp_panics_total", &[("tool", "x")]), 1.0);
@@ -274,7 +274,7 @@ mod tests {
             vitals.request(method).start().finish(Outcome::Ok);
             assert_eq!(total(&vitals, tool, operation, "success"), 1.0, "{method}");
             let labels = [("tool", tool), ("operation", operation)];
-            let timed = vitals.snapshot().value("mcp_request_duration_seconds_count", &labels);
+            let timed = vitals.snapshot().value("mcp_request_duration_seconds", &labels);
             assert_eq!(timed, (method != "subscriptions/listen").then_some(1.0), "{method}");
         }
     }
