@@ -1,5 +1,6 @@
 //! Settings of an engine.
 
+use crate::catalog::{CatalogOptions, UserId};
 use crate::vitals::{Vitals, check};
 use crate::{Error, shard};
 
@@ -22,6 +23,7 @@ pub struct VitalsBuilder {
     pub(crate) max_shards: Option<u32>,
     pub(crate) series_limit: u32,
     pub(crate) value_length_limit: u32,
+    pub(crate) catalog: CatalogOptions,
 }
 
 impl Default for VitalsBuilder {
@@ -33,6 +35,7 @@ impl Default for VitalsBuilder {
             max_shards: None,
             series_limit: 2_000,
             value_length_limit: 128,
+            catalog: CatalogOptions::default(),
         }
     }
 }
@@ -77,6 +80,20 @@ impl VitalsBuilder {
     /// edge. Default 128.
     pub fn value_length_limit(mut self, bytes: u32) -> Self {
         self.value_length_limit = bytes;
+        self
+    }
+
+    /// What stands in the `user_id` label of `mcp_auth_rate_limit_exceeded_total`; default
+    /// [`UserId::Hashed`].
+    pub fn user_id(mut self, user_id: UserId) -> Self {
+        self.catalog.user_id = user_id;
+        self
+    }
+
+    /// Most tool names that become labels, `1..=10_000`; calls of further tools are counted under
+    /// `_other`. Default 500.
+    pub fn tool_limit(mut self, tools: u32) -> Self {
+        self.catalog.tool_limit = tools;
         self
     }
 

@@ -20,6 +20,8 @@ mod sync;
 #[cfg(not(vitals_loom))]
 mod builder;
 #[cfg(not(vitals_loom))]
+pub mod catalog;
+#[cfg(not(vitals_loom))]
 mod clock;
 #[cfg(not(vitals_loom))]
 mod collect;
@@ -27,6 +29,8 @@ mod collect;
 mod encode;
 #[cfg(not(vitals_loom))]
 mod error;
+#[cfg(not(vitals_loom))]
+mod mcp;
 #[cfg(not(vitals_loom))]
 mod metrics;
 #[cfg(not(vitals_loom))]
@@ -41,7 +45,13 @@ mod vitals;
 #[cfg(not(vitals_loom))]
 pub use builder::VitalsBuilder;
 #[cfg(not(vitals_loom))]
+pub use catalog::{Agent, CatalogOptions, Mcp, QueuedTask, RunningTask, UserId};
+#[cfg(not(vitals_loom))]
 pub use error::Error;
+#[cfg(not(vitals_loom))]
+pub use mcp::{InFlight, Outcome, Request, Status};
+#[cfg(all(not(vitals_loom), feature = "rmcp"))]
+pub use mcp::{InstrumentExt, InstrumentServiceExt, Instrumented, InstrumentedService};
 #[cfg(not(vitals_loom))]
 pub use metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, Timer, Unit, UpDown};
 #[cfg(not(vitals_loom))]

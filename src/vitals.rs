@@ -1,9 +1,10 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use crate::builder::VitalsBuilder;
+use crate::catalog::{CatalogOptions, Mcp};
 use crate::clock::Ticks;
 use crate::collect::Scrape;
 use crate::encode::text::Text;
@@ -31,7 +32,15 @@ struct Core {
     limits: Limits,
     /// Scrapes take turns; recording never waits for one.
     scrape: Mutex<Scrape>,
+    /// Set before anybody else has the handle.
+    mcp: OnceLock<Mcp>,
 }
+
+/// What [`Vitals::mcp`] gives where nothing is recorded.
+static DISABLED_MCP: LazyLock<Mcp> = LazyLock::new(|| {
+    Mcp::register(&Vitals::disabled(), &CatalogOptions::default())
+        .unwrap_or_else(|_| unreachable!("a disabled engine refuses nothing"))
+});
 
 impl Vitals {
     /// Settings for a new engine.
@@ -56,9 +65,13 @@ impl Vitals {
         let limits =
             Limits { series: builder.series_limit, value_length: builder.value_length_limit };
         let own = Own::register(&table)?;
-        let core = Core { table, own, limits, scrape: Mutex::default() };
+        let core = Core { table, own, limits, scrape: Mutex::default(), mcp: OnceLock::new() };
         let vitals = Vitals { core: Some(Arc::new(core)) };
         vitals.describe(&builder.service)?;
+        let mcp = Mcp::register(&vitals, &builder.catalog)?;
+        if let Some(core) = &vitals.core {
+            let _ = core.mcp.set(mcp);
+        }
         Ok(vitals)
     }
 
@@ -86,6 +99,15 @@ impl Vitals {
         let (name, labelled) = (desc.spec.name.clone(), N > 0);
         let histogram = desc.spec.kind == crate::registry::MetricKind::Histogram;
         add_family(&core.table, desc, core.limits, || core.own.losses(&name, labelled, histogram))
+    }
+
+    /// The MCP metrics: their families, and helpers for what only the server's own code knows.
+    #[inline]
+    pub fn mcp(&self) -> &Mcp {
+        match self.core.as_ref().and_then(|core| core.mcp.get()) {
+            Some(mcp) => mcp,
+            None => &DISABLED_MCP,
+        }
     }
 
     /// Registers a counter without labels.

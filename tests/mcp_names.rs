@@ -86,9 +86,8 @@ fn a_hundred_thousand_invented_names_are_one_label() {
     assert_eq!(tool_labels(&vitals), before);
     assert_eq!(total(&vitals, "_other", "execute", "error"), 100_000.0);
     assert_eq!(total(&vitals, "add", "execute", "success"), 100.0);
-    let reasons = ["unknown", "unchecked", "limit"].map(|reason| {
-        value(&vitals, "mcp_vitals_unknown_tool_calls_total", &[("reason", reason)])
-    });
+    let reasons = ["unknown", "unchecked", "limit"]
+        .map(|reason| value(&vitals, "mcp_vitals_unknown_tool_calls_total", &[("reason", reason)]));
     assert_eq!(reasons.iter().sum::<f64>(), 100_000.0, "{reasons:?}");
     // 64 at once, and four for each second that this took: not one for each name.
     assert!(asked.load(Ordering::Relaxed) < 10_000, "{asked:?}");

@@ -86,10 +86,14 @@ fn forwarded(wrapper: &str) -> BTreeSet<String> {
 #[test]
 fn every_method_of_server_handler_is_forwarded() {
     let source = read(rmcp_source(), "src/handler/server.rs");
-    let methods = between(&source, "macro_rules! server_handler_methods", "\npub trait ServerHandler");
+    let methods =
+        between(&source, "macro_rules! server_handler_methods", "\npub trait ServerHandler");
     // Doc examples hold functions too.
-    let code: String =
-        methods.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code: String = methods
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
     let wanted = functions(&code);
     assert!(wanted.len() >= 32, "the trait is written another way now: {wanted:?}");
     let wrapper = read(env!("CARGO_MANIFEST_DIR").into(), "src/mcp/server.rs");

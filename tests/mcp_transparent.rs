@@ -98,7 +98,10 @@ impl ServerHandler for Everything {
         Ok(info)
     }
 
-    fn accepted_subscription_filter(&self, asked: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+    fn accepted_subscription_filter(
+        &self,
+        asked: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
         Some(asked.clone())
     }
 
@@ -254,8 +257,13 @@ async fn every_notification_is_heard() {
     until("all are heard", || heard.lock().unwrap().len() == 5).await;
     let mut names = heard.lock().unwrap().clone();
     names.sort_unstable();
-    let all =
-        ["on_cancelled", "on_custom_notification", "on_initialized", "on_progress", "on_roots_list_changed"];
+    let all = [
+        "on_cancelled",
+        "on_custom_notification",
+        "on_initialized",
+        "on_progress",
+        "on_roots_list_changed",
+    ];
     assert_eq!(names, all);
 }
 

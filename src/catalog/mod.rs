@@ -6,13 +6,13 @@
 mod record;
 mod table;
 
+pub use crate::mcp::{RULES, Rule, outcomes_markdown};
 pub use record::{Agent, QueuedTask, RunningTask};
 pub use table::{CATALOG, Entry, Families, buckets_markdown, markdown};
 
 use std::hash::RandomState;
 use std::ops::Deref;
 
-use crate::mcp::RULES;
 use crate::mcp::edge::Edge;
 use crate::{Error, Vitals};
 

@@ -213,7 +213,7 @@ impl RunningTask {
         if std::mem::take(&mut self.open) {
             self.running.dec();
             let series = self.durations.with([&*self.task_type, status.as_str()]);
-            series.record(self.started.elapsed());
+            series.record_nanos(self.started.elapsed_nanos());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The request series of one engine: by method from a closed list, by tool from the known names.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::known::{Known, Unknown};
 use super::method::{Method, OTHER};
@@ -70,7 +71,7 @@ impl Edge {
 
     #[cold]
     fn unknown_tool(&self, name: &str, ask: impl FnOnce(&str) -> Option<bool>) -> Arc<Series> {
-        let now = self.started.elapsed();
+        let now = Duration::from_nanos(self.started.elapsed_nanos());
         let why = match self.known.may_ask(name, now) {
             Err(why) => why,
             Ok(()) => match ask(name) {

@@ -119,9 +119,9 @@ impl InFlight {
     #[inline]
     fn close(&mut self, outcome: Outcome) -> Duration {
         let Some((series, started)) = self.open.take() else { return Duration::ZERO };
-        let duration = started.elapsed();
-        series.leave(outcome, duration);
-        duration
+        let nanos = started.elapsed_nanos();
+        series.leave(outcome, nanos);
+        Duration::from_nanos(nanos)
     }
 }
 

@@ -1,7 +1,6 @@
 //! The handles of one tool and operation: looked up once a request, recorded into without a look-up.
 
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use super::outcome::{Outcome, RULES, Status};
 use crate::catalog::Families;
@@ -63,13 +62,13 @@ impl Series {
 
     /// A request ends; comes once for each [`enter`](Self::enter).
     #[inline]
-    pub(crate) fn leave(&self, outcome: Outcome, duration: Duration) {
+    pub(crate) fn leave(&self, outcome: Outcome, nanos: u64) {
         self.in_flight.dec();
         let row = outcome.row();
         let rule = &RULES[row];
         self.requests[rule.status as usize].inc();
         if let Some(histogram) = &self.duration {
-            histogram.record(duration);
+            histogram.record_nanos(nanos);
         }
         if rule.error_type.is_some()
             && let Some(counter) = self.error(row)
