@@ -7,6 +7,7 @@
 #![allow(deprecated)]
 
 use std::borrow::Cow;
+use std::pin::pin;
 
 use rmcp::model::*;
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
@@ -142,11 +143,11 @@ macro_rules! requests {
             $($param: $type,)*
             context: RequestContext<RoleServer>,
         ) -> Result<$answer, ErrorData> {
-            let request = self.start(Method::$method);
-            let token = context.ct.clone();
-            let withdrawn = move || token.is_cancelled();
-            let handler = self.inner.$name($($param,)* context);
-            watch(request, self.answer_panics, withdrawn, handler, $judge).await
+            let record = self.start(Method::$method);
+            let token = record.is_recording().then(|| context.ct.clone());
+            let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
+            let handler = pin!(self.inner.$name($($param,)* context));
+            watch(record, self.answer_panics, withdrawn, handler, $judge).await
         })*
     };
 }
@@ -202,9 +203,9 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
         let record = self.start(Method::Initialize);
-        let token = context.ct.clone();
-        let withdrawn = move || token.is_cancelled();
-        let handler = self.inner.initialize(request, context);
+        let token = record.is_recording().then(|| context.ct.clone());
+        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
+        let handler = pin!(self.inner.initialize(request, context));
         let answer = watch(record, self.answer_panics, withdrawn, handler, answered).await;
         if answer.is_ok() && !self.vitals.is_disabled() {
             self.session.open(&self.vitals);
@@ -218,9 +219,9 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let record = self.start_tool(&request.name);
-        let token = context.ct.clone();
-        let withdrawn = move || token.is_cancelled();
-        let handler = self.inner.call_tool(request, context);
+        let token = record.is_recording().then(|| context.ct.clone());
+        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
+        let handler = pin!(self.inner.call_tool(request, context));
         watch(record, self.answer_panics, withdrawn, handler, tool_outcome).await
     }
 
@@ -230,9 +231,9 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let record = self.start(Method::ToolsList);
-        let token = context.ct.clone();
-        let withdrawn = move || token.is_cancelled();
-        let handler = self.inner.list_tools(request, context);
+        let token = record.is_recording().then(|| context.ct.clone());
+        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
+        let handler = pin!(self.inner.list_tools(request, context));
         let answer = watch(record, self.answer_panics, withdrawn, handler, answered).await;
         if let Ok(listed) = &answer {
             self.vitals.mcp().edge.learn(listed.tools.iter().map(|tool| &*tool.name));
@@ -242,9 +243,9 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let record = self.start(Method::Listen);
-        let token = context.request_context().ct.clone();
-        let withdrawn = move || token.is_cancelled();
-        let handler = self.inner.listen(context);
+        let token = record.is_recording().then(|| context.request_context().ct.clone());
+        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
+        let handler = pin!(self.inner.listen(context));
         watch(record, self.answer_panics, withdrawn, handler, answered).await
     }
 
@@ -255,9 +256,9 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
     ) -> Result<CustomResult, ErrorData> {
         // By its name: one that MCP has and this `rmcp` does not model yet is still itself.
         let record = self.start(Method::parse(&request.method));
-        let token = context.ct.clone();
-        let withdrawn = move || token.is_cancelled();
-        let handler = self.inner.on_custom_request(request, context);
+        let token = record.is_recording().then(|| context.ct.clone());
+        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
+        let handler = pin!(self.inner.on_custom_request(request, context));
         watch(record, self.answer_panics, withdrawn, handler, answered).await
     }
 

@@ -2,6 +2,7 @@
 //! services written by hand. (Streamable HTTP takes only the other kind.)
 
 use std::borrow::Cow;
+use std::pin::pin;
 
 use rmcp::ErrorData;
 use rmcp::model::{ClientNotification, ClientRequest, ProtocolVersion, ServerConfig, ServerResult};
@@ -80,9 +81,9 @@ impl<S: Service<RoleServer>> Service<RoleServer> for InstrumentedService<S> {
             }
             _ => InFlight::enter(edge.method(method).clone()),
         };
-        let token = context.ct.clone();
-        let withdrawn = move || token.is_cancelled();
-        let handler = self.inner.handle_request(request, context);
+        let token = record.is_recording().then(|| context.ct.clone());
+        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
+        let handler = pin!(self.inner.handle_request(request, context));
         let answer = watch(record, self.answer_panics, withdrawn, handler, outcome).await;
         match &answer {
             Ok(ServerResult::ListToolsResult(listed)) => {

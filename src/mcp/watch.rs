@@ -1,9 +1,9 @@
 //! Runs one handler's future under one in-flight record.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
+use std::task::Poll;
 
 use rmcp::ErrorData;
 
@@ -14,26 +14,37 @@ use super::request::InFlight;
 /// message may hold anything and stays here.
 const PANICKED: &str = "internal error: the request's handler panicked";
 
-/// Awaits `future` and records how it ended: by `judge` for a result, by its code for an error, as
-/// cancelled where `withdrawn` says that nobody waits for the answer any more. Unpolled or dropped
-/// half-way, the record is that of a dropped [`InFlight`].
+/// Awaits `handler` and records how it ended: by `judge` for a result, by its code for an error, as
+/// cancelled where `withdrawn` says that nobody waits for the answer any more. Dropped half-way, the
+/// record is that of a dropped [`InFlight`].
+///
+/// The handler is pinned by the caller, so that it is not moved again: its future holds the whole
+/// request.
 pub(super) async fn watch<T>(
     request: InFlight,
     answer_panics: bool,
     withdrawn: impl Fn() -> bool,
-    future: impl Future<Output = Result<T, ErrorData>>,
+    mut handler: Pin<&mut impl Future<Output = Result<T, ErrorData>>>,
     judge: impl FnOnce(&T) -> Outcome,
 ) -> Result<T, ErrorData> {
-    match caught(answer_panics, future).await {
+    let ended = poll_fn(|context| {
+        if !answer_panics {
+            return handler.as_mut().poll(context).map(Ok);
+        }
+        // Unwind safe as far as this goes: a future that panicked is never polled again. What the
+        // handler left behind in its own state is what a panic in a task of its own leaves, too.
+        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => Poll::Ready(Err(payload)),
+        }
+    });
+    match ended.await {
         Ok(result) => {
             if request.is_recording() {
-                request.finish(if withdrawn() {
-                    Outcome::Cancelled
-                } else {
-                    match &result {
-                        Ok(answer) => judge(answer),
-                        Err(error) => Outcome::JsonRpc(error.code.0),
-                    }
+                request.finish(match &result {
+                    _ if withdrawn() => Outcome::Cancelled,
+                    Ok(answer) => judge(answer),
+                    Err(error) => Outcome::JsonRpc(error.code.0),
                 });
             }
             result
@@ -43,24 +54,6 @@ pub(super) async fn watch<T>(
             Err(ErrorData::internal_error(PANICKED, None))
         }
     }
-}
-
-/// The future's own output, or the payload of a panic where `catch` is set; else a panic goes its
-/// way.
-async fn caught<F: Future>(catch: bool, future: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        if !catch {
-            return future.as_mut().poll(context).map(Ok);
-        }
-        // Unwind safe as far as this goes: a future that panicked is never polled again. What the
-        // handler left behind in its own state is what a panic in a task of its own leaves, too.
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(poll) => poll.map(Ok),
-            Err(payload) => std::task::Poll::Ready(Err(payload)),
-        }
-    })
-    .await
 }
 
 /// Asks the server's own code, which may panic, whether it has a tool: a panic counts as a no.
