@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::catalog::{CatalogOptions, UserId};
 use crate::vitals::{Vitals, check};
 use crate::{Error, shard};
 
@@ -31,6 +32,7 @@ pub struct VitalsBuilder {
     pub(crate) listen: Option<crate::ListenAddr>,
     #[cfg(feature = "http")]
     pub(crate) on_port_taken: crate::OnPortTaken,
+    pub(crate) catalog: CatalogOptions,
 }
 
 impl Default for VitalsBuilder {
@@ -48,6 +50,7 @@ impl Default for VitalsBuilder {
             listen: None,
             #[cfg(feature = "http")]
             on_port_taken: crate::OnPortTaken::default(),
+            catalog: CatalogOptions::default(),
         }
     }
 }
@@ -132,6 +135,20 @@ impl VitalsBuilder {
     #[cfg(feature = "http")]
     pub fn on_port_taken(mut self, policy: crate::OnPortTaken) -> Self {
         self.on_port_taken = policy;
+        self
+    }
+
+    /// What stands in the `user_id` label of `mcp_auth_rate_limit_exceeded_total`; default
+    /// [`UserId::Hashed`].
+    pub fn user_id(mut self, user_id: UserId) -> Self {
+        self.catalog.user_id = user_id;
+        self
+    }
+
+    /// Most tool names that become labels, `1..=10_000`; calls of further tools are counted under
+    /// `_other`. Default 500.
+    pub fn tool_limit(mut self, tools: u32) -> Self {
+        self.catalog.tool_limit = tools;
         self
     }
 

@@ -38,9 +38,12 @@ impl Calibrated {
 #[derive(Clone, Copy)]
 pub(crate) struct Clock(&'static Calibrated);
 
-/// A reading of the clock, in its own ticks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ticks(u64);
+/// A moment on the clock, to measure from.
+#[derive(Clone, Copy)]
+pub(crate) struct Stopwatch {
+    clock: Clock,
+    ticks: u64,
+}
 
 impl Clock {
     /// Calibrates at the first call of a process, a few milliseconds.
@@ -50,18 +53,21 @@ impl Clock {
 
     /// Reads the clock: about 10 ns where the counter can be used.
     #[inline]
-    pub(crate) fn now(self) -> Ticks {
-        Ticks(self.0.source.raw())
+    pub(crate) fn start(self) -> Stopwatch {
+        Stopwatch { clock: self, ticks: self.0.source.raw() }
     }
+}
 
-    /// Nanoseconds since `start`; 0 when the clock went back, which a counter that is not quite in
-    /// step between two cores does by a few ticks.
+impl Stopwatch {
+    /// Reads the clock: nanoseconds since the start; 0 when the clock went back, which a counter
+    /// that is not quite in step between two cores does by a few ticks.
     #[inline]
-    pub(crate) fn nanos_since(self, start: Ticks) -> u64 {
+    pub(crate) fn elapsed_nanos(self) -> u64 {
+        let Clock(calibrated) = self.clock;
         // A branch, not a saturating subtraction: it is always predicted, and a conditional move
         // would stand between the counter and everything after it.
-        match self.0.source.raw().checked_sub(start.0) {
-            Some(ticks) => self.0.nanos(ticks),
+        match calibrated.source.raw().checked_sub(self.ticks) {
+            Some(ticks) => calibrated.nanos(ticks),
             None => went_back(),
         }
     }
@@ -83,11 +89,11 @@ mod tests {
     fn a_span_is_as_long_as_the_system_says() {
         let clock = Clock::get();
         let outer = Instant::now();
-        let start = clock.now();
+        let stopwatch = clock.start();
         let inner = Instant::now();
         std::thread::sleep(Duration::from_millis(50));
         let least = inner.elapsed();
-        let nanos = clock.nanos_since(start);
+        let nanos = stopwatch.elapsed_nanos();
         let most = outer.elapsed();
         let slack = most / 1_000;
         let span = Duration::from_nanos(nanos);
@@ -97,7 +103,7 @@ mod tests {
     #[test]
     fn a_clock_that_went_back_is_zero() {
         let clock = Clock::get();
-        assert_eq!(clock.nanos_since(Ticks(u64::MAX)), 0);
+        assert_eq!(Stopwatch { clock, ticks: u64::MAX }.elapsed_nanos(), 0);
     }
 
     #[test]

@@ -22,6 +22,8 @@ mod background;
 #[cfg(not(vitals_loom))]
 mod builder;
 #[cfg(not(vitals_loom))]
+pub mod catalog;
+#[cfg(not(vitals_loom))]
 mod clock;
 #[cfg(not(vitals_loom))]
 mod collect;
@@ -31,6 +33,8 @@ mod encode;
 mod error;
 #[cfg(not(vitals_loom))]
 mod export;
+#[cfg(not(vitals_loom))]
+mod mcp;
 #[cfg(not(vitals_loom))]
 mod metrics;
 #[cfg(not(vitals_loom))]
@@ -51,7 +55,13 @@ mod vitals;
 #[cfg(not(vitals_loom))]
 pub use builder::VitalsBuilder;
 #[cfg(not(vitals_loom))]
+pub use catalog::{Agent, CatalogOptions, Mcp, QueuedTask, RunningTask, UserId};
+#[cfg(not(vitals_loom))]
 pub use error::Error;
+#[cfg(not(vitals_loom))]
+pub use mcp::{InFlight, Outcome, Request, Status};
+#[cfg(all(not(vitals_loom), feature = "rmcp"))]
+pub use mcp::{InstrumentExt, InstrumentServiceExt, Instrumented, InstrumentedService};
 #[cfg(not(vitals_loom))]
 pub use metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, Timer, Unit, UpDown};
 #[cfg(all(not(vitals_loom), feature = "http"))]

@@ -24,7 +24,7 @@ impl Outlets {
     pub(crate) fn start(vitals: &Vitals, builder: &VitalsBuilder) -> Result<Outlets, Error> {
         let mut outlets = Outlets::default();
         if builder.system_metrics {
-            outlets.system = Some(System::start(vitals, shown(vitals)?)?);
+            outlets.system = Some(System::start(vitals, shown(vitals))?);
         }
         #[cfg(feature = "http")]
         if let Some(addr) = &builder.listen {
@@ -68,13 +68,13 @@ impl Outlets {
     }
 }
 
-fn shown(vitals: &Vitals) -> Result<Shown, Error> {
-    let memory = Desc::gauge("mcp_memory_usage_bytes", "Memory in use.").labels(["type"]);
-    Ok(Shown {
-        cpu_percent: vitals.gauge("mcp_system_cpu_usage_percent", "Use of the CPUs.")?,
-        memory_percent: vitals.gauge("mcp_system_memory_usage_percent", "Use of the memory.")?,
-        memory: vitals.register(memory)?,
-    })
+fn shown(vitals: &Vitals) -> Shown {
+    let mcp = vitals.mcp();
+    Shown {
+        cpu_percent: mcp.cpu_usage.clone(),
+        memory_percent: mcp.memory_percent.clone(),
+        memory: mcp.memory_usage.clone(),
+    }
 }
 
 /// What happened on the ways out, as `mcp_vitals_outlet_events_total`.

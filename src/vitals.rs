@@ -1,11 +1,12 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use crate::Error;
 use crate::builder::VitalsBuilder;
+use crate::catalog::{CatalogOptions, Mcp};
 use crate::clock::Clock;
 use crate::collect::Scrape;
 use crate::encode::text::Text;
@@ -36,7 +37,15 @@ struct Core {
     scrape: Mutex<Scrape>,
     /// The ways out, until they are stopped.
     outlets: Mutex<Outlets>,
+    /// Set before anybody else has the handle.
+    mcp: OnceLock<Mcp>,
 }
+
+/// What [`Vitals::mcp`] gives where nothing is recorded.
+static DISABLED_MCP: LazyLock<Mcp> = LazyLock::new(|| {
+    Mcp::register(&Vitals::disabled(), &CatalogOptions::default())
+        .unwrap_or_else(|_| unreachable!("a disabled engine refuses nothing"))
+});
 
 impl Vitals {
     /// Settings for a new engine.
@@ -60,14 +69,19 @@ impl Vitals {
         let limits =
             Limits { series: builder.series_limit, value_length: builder.value_length_limit };
         let own = Own::register(&table)?;
-        let core = Core { table, own, limits, scrape: Mutex::default(), outlets: Mutex::default() };
-        let vitals = Vitals { core: Some(Arc::new(core)) };
+        let core = Arc::new(Core {
+            table,
+            own,
+            limits,
+            scrape: Mutex::default(),
+            mcp: OnceLock::new(),
+            outlets: Mutex::default(),
+        });
+        let vitals = Vitals { core: Some(core.clone()) };
         vitals.describe(&builder.service)?;
+        let _ = core.mcp.set(Mcp::register(&vitals, &builder.catalog)?);
         // The last: nothing fails after it, and what it has started ends with `vitals`.
-        let outlets = Outlets::start(&vitals, &builder)?;
-        if let Some(core) = &vitals.core {
-            *lock(&core.outlets) = outlets;
-        }
+        *lock(&core.outlets) = Outlets::start(&vitals, &builder)?;
         Ok(vitals)
     }
 
@@ -95,6 +109,15 @@ impl Vitals {
         let (name, labelled) = (desc.spec.name.clone(), N > 0);
         let histogram = desc.spec.kind == crate::registry::MetricKind::Histogram;
         add_family(&core.table, desc, core.limits, || core.own.losses(&name, labelled, histogram))
+    }
+
+    /// The MCP metrics: their families, and helpers for what only the server's own code knows.
+    #[inline]
+    pub fn mcp(&self) -> &Mcp {
+        match self.core.as_ref().and_then(|core| core.mcp.get()) {
+            Some(mcp) => mcp,
+            None => &DISABLED_MCP,
+        }
     }
 
     /// Registers a counter without labels.
@@ -253,10 +276,9 @@ impl Drop for Core {
 
 impl Core {
     fn scrape_into(&self, out: &mut Vec<u8>) {
-        let clock = Clock::get();
-        let started = clock.now();
+        let started = Clock::get().start();
         self.walk(&mut Text::new(out));
-        self.own.scrape_duration.record_nanos(clock.nanos_since(started));
+        self.own.scrape_duration.record_nanos(started.elapsed_nanos());
     }
 
     fn walk<V: crate::snapshot::Visit>(&self, visit: &mut V) {

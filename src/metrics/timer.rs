@@ -5,7 +5,7 @@ use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use super::Histogram;
-use crate::clock::{Clock, Ticks};
+use crate::clock::{Clock, Stopwatch};
 
 /// Times a section of code into a [`Histogram`]; records when dropped, also by a panic.
 ///
@@ -26,13 +26,13 @@ use crate::clock::{Clock, Ticks};
 pub struct Timer<'a> {
     histogram: &'a Histogram,
     /// Nothing where the histogram is disabled: the clock is the dear part.
-    started: Option<(Clock, Ticks)>,
+    started: Option<Stopwatch>,
 }
 
 impl<'a> Timer<'a> {
     #[inline]
     pub(crate) fn start(histogram: &'a Histogram) -> Timer<'a> {
-        Timer { histogram, started: histogram.clock().map(|clock| (clock, clock.now())) }
+        Timer { histogram, started: histogram.clock().map(Clock::start) }
     }
 
     /// Records now, and gives what was recorded; zero when disabled.
@@ -50,8 +50,8 @@ impl<'a> Timer<'a> {
 
     #[inline]
     fn finish(&self) -> u64 {
-        let Some((clock, start)) = self.started else { return 0 };
-        let nanos = clock.nanos_since(start);
+        let Some(started) = self.started else { return 0 };
+        let nanos = started.elapsed_nanos();
         self.histogram.record_nanos(nanos);
         nanos
     }
@@ -66,7 +66,7 @@ impl Drop for Timer<'_> {
 
 impl fmt::Debug for Timer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let elapsed = self.started.map(|(clock, start)| clock.nanos_since(start));
+        let elapsed = self.started.map(Stopwatch::elapsed_nanos);
         f.debug_struct("Timer").field("elapsed_nanos", &elapsed).finish_non_exhaustive()
     }
 }

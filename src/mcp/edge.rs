@@ -1,0 +1,125 @@
+//! The request series of one engine: by method from a closed list, by tool from the known names.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::known::{Known, Unknown};
+use super::method::{Method, OTHER};
+use super::series::Series;
+use crate::Counter;
+use crate::catalog::{Families, Mcp};
+use crate::clock::{Clock, Stopwatch};
+
+/// What the request core holds for an engine. Wrappers come and go with each session or request;
+/// this stays.
+pub(crate) struct Edge {
+    disabled: bool,
+    started: Stopwatch,
+    families: Families,
+    methods: [OnceLock<Arc<Series>>; Method::COUNT],
+    known: Known,
+    /// By [`Unknown`].
+    unknown: [Counter; 3],
+}
+
+impl Edge {
+    pub(crate) fn new(families: &Families, tool_limit: usize, disabled: bool) -> Edge {
+        let edge = Edge {
+            disabled,
+            started: Clock::get().start(),
+            families: families.clone(),
+            methods: std::array::from_fn(|_| OnceLock::new()),
+            known: Known::new(tool_limit),
+            unknown: ["unknown", "unchecked", "limit"]
+                .map(|why| families.unknown_tools.with([why])),
+        };
+        if !disabled {
+            // What every server sees, and what every flood falls into. The other methods' series are
+            // born with all their statuses at the first request.
+            for method in [Method::ToolsCall, Method::ToolsList, Method::Initialize, Method::Other]
+            {
+                edge.method(method);
+            }
+        }
+        edge
+    }
+
+    /// Whether nothing is recorded.
+    #[inline]
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.disabled
+    }
+
+    /// The series of a method; for `tools/call`, of the tools that are not known.
+    #[inline]
+    pub(crate) fn method(&self, method: Method) -> &Arc<Series> {
+        self.methods[method as usize].get_or_init(|| {
+            let (tool, operation) = method.labels();
+            Arc::new(Series::new(&self.families, tool, operation, method.timed()))
+        })
+    }
+
+    /// The series of a tool, which `ask` may be asked about: `_other` unless the server knows it.
+    /// One look-up for a known name.
+    #[inline]
+    pub(crate) fn tool(&self, name: &str, ask: impl FnOnce(&str) -> Option<bool>) -> Arc<Series> {
+        match self.known.get(name) {
+            Some(series) => series,
+            None => self.unknown_tool(name, ask),
+        }
+    }
+
+    #[cold]
+    fn unknown_tool(&self, name: &str, ask: impl FnOnce(&str) -> Option<bool>) -> Arc<Series> {
+        let now = Duration::from_nanos(self.started.elapsed_nanos());
+        let why = match self.known.may_ask(name, now) {
+            Err(why) => why,
+            Ok(()) => match ask(name) {
+                None => Unknown::Unchecked,
+                Some(false) => {
+                    self.known.deny(name, now);
+                    Unknown::Denied
+                }
+                Some(true) => {
+                    self.learn(std::iter::once(name));
+                    match self.known.get(name) {
+                        Some(series) => return series,
+                        None => Unknown::Limit,
+                    }
+                }
+            },
+        };
+        self.unknown[why as usize].inc();
+        self.method(Method::ToolsCall).clone()
+    }
+
+    /// Makes labels of tool names that the server itself told.
+    pub(crate) fn learn<'a>(&self, names: impl Iterator<Item = &'a str>) {
+        if self.disabled {
+            return;
+        }
+        // `_other` is the place of the unknown: a tool of that name shares it.
+        let names = names.filter(|name| *name != OTHER);
+        let (_, execute) = Method::ToolsCall.labels();
+        self.known.learn(names, |name| Series::new(&self.families, name, execute, true));
+    }
+
+    pub(crate) fn relearn(&self) {
+        self.known.relearn();
+    }
+}
+
+impl Mcp {
+    /// Tells the engine the names of the server's tools, so that they become labels, with their
+    /// series at 0. The `rmcp` wrapper does this by itself whenever the tools are listed; other
+    /// edges call it at set-up and when the list changes. Known names cost a look-up each.
+    pub fn learn_tools<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        self.edge.learn(names.into_iter());
+    }
+
+    /// Says that the server's tools changed: names that were denied a moment ago are asked about
+    /// again at once, and not only after ten seconds.
+    pub fn tools_changed(&self) {
+        self.edge.relearn();
+    }
+}

@@ -1,0 +1,26 @@
+//! The MCP edge: requests, from their arrival to one of their outcomes.
+//!
+//! [`Vitals::request`](crate::Vitals::request) is the core that knows no transport and no SDK; the
+//! `rmcp` wrappers are built on it.
+
+pub(crate) mod edge;
+mod known;
+mod method;
+mod outcome;
+mod request;
+mod series;
+#[cfg(feature = "rmcp")]
+mod server;
+#[cfg(feature = "rmcp")]
+mod service;
+#[cfg(feature = "rmcp")]
+mod session;
+#[cfg(feature = "rmcp")]
+mod watch;
+
+pub use outcome::{Outcome, RULES, Rule, Status, outcomes_markdown};
+pub use request::{InFlight, Request};
+#[cfg(feature = "rmcp")]
+pub use server::{InstrumentExt, Instrumented};
+#[cfg(feature = "rmcp")]
+pub use service::{InstrumentServiceExt, InstrumentedService};

@@ -1,0 +1,292 @@
+//! The request core, which knows no transport and no SDK.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::edge::Edge;
+use super::method::Method;
+use super::outcome::Outcome;
+use super::series::Series;
+use crate::Vitals;
+use crate::clock::{Clock, Stopwatch};
+
+impl Vitals {
+    /// Begins the record of one MCP request: names first, then [`start`](Request::start), then
+    /// [`finish`](InFlight::finish).
+    ///
+    /// `method` is the JSON-RPC method as the client sent it; one that MCP does not have is counted
+    /// as `_other`.
+    ///
+    /// ```
+    /// # use mcp_vitals::{Outcome, Vitals};
+    /// let vitals = Vitals::builder().build()?;
+    /// vitals.mcp().learn_tools(["swarm_init"]);
+    ///
+    /// let request = vitals.request("tools/call").tool("swarm_init").start();
+    /// // … the tool's work …
+    /// request.finish(Outcome::Ok);
+    ///
+    /// let labels = [("tool", "swarm_init"), ("operation", "execute"), ("status", "success")];
+    /// assert_eq!(vitals.snapshot().value("mcp_requests_total", &labels), Some(1.0));
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    #[inline]
+    pub fn request<'a>(&'a self, method: &str) -> Request<'a> {
+        Request { edge: &self.mcp().edge, method: Method::parse(method), tool: None, ask: None }
+    }
+}
+
+/// A request that has not started yet, from [`Vitals::request`].
+#[must_use = "nothing is recorded before `start`"]
+pub struct Request<'a> {
+    edge: &'a Edge,
+    method: Method,
+    tool: Option<&'a str>,
+    ask: Option<&'a dyn Fn(&str) -> bool>,
+}
+
+impl<'a> Request<'a> {
+    /// The tool that a `tools/call` names; other methods have none and ignore it. A name that the
+    /// server is not known to have ([`Mcp::learn_tools`](crate::Mcp::learn_tools)) is counted as
+    /// `_other`.
+    pub fn tool(mut self, name: &'a str) -> Self {
+        self.tool = Some(name);
+        self
+    }
+
+    /// Whom to ask about a tool's name that is not known yet. `server_has` may be slow: it is called
+    /// a few times a second at most, and not twice within ten seconds for a name that it denied.
+    pub fn known_by(mut self, server_has: &'a dyn Fn(&str) -> bool) -> Self {
+        self.ask = Some(server_has);
+        self
+    }
+
+    /// The request is being handled from now on: reads the clock and raises
+    /// `mcp_requests_in_flight`. With a known tool or method this takes no lock and allocates
+    /// nothing.
+    #[inline]
+    pub fn start(self) -> InFlight {
+        if self.edge.is_disabled() {
+            return InFlight { open: None };
+        }
+        let series = match (self.method, self.tool) {
+            (Method::ToolsCall, Some(name)) => {
+                self.edge.tool(name, |name| self.ask.map(|has| has(name)))
+            }
+            (method, _) => self.edge.method(method).clone(),
+        };
+        InFlight::enter(series)
+    }
+}
+
+/// A request that is being handled.
+///
+/// However it ends, it is counted once and the in-flight gauge goes back down: dropped without
+/// [`finish`](Self::finish) it counts as [`Outcome::Panic`] where the drop is part of a panic, else
+/// as [`Outcome::Dropped`].
+#[must_use = "dropped at once, the request counts as cancelled"]
+pub struct InFlight {
+    /// None once it is recorded, and from a disabled engine.
+    open: Option<(Arc<Series>, Stopwatch)>,
+}
+
+impl InFlight {
+    /// A record of nothing.
+    #[cfg(feature = "rmcp")]
+    pub(crate) const DISABLED: InFlight = InFlight { open: None };
+
+    #[inline]
+    pub(crate) fn enter(series: Arc<Series>) -> InFlight {
+        series.enter();
+        InFlight { open: Some((series, Clock::get().start())) }
+    }
+
+    /// Whether anything is recorded.
+    #[cfg(feature = "rmcp")]
+    #[inline]
+    pub(crate) fn is_recording(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The request ended. Returns its duration as it was recorded, 0 from a disabled engine. Takes
+    /// no lock and allocates nothing, but for a tool's first error of a kind that is the caller's
+    /// fault.
+    #[inline]
+    pub fn finish(mut self, outcome: Outcome) -> Duration {
+        self.close(outcome)
+    }
+
+    #[inline]
+    fn close(&mut self, outcome: Outcome) -> Duration {
+        let Some((series, started)) = self.open.take() else { return Duration::ZERO };
+        let nanos = started.elapsed_nanos();
+        series.leave(outcome, nanos);
+        Duration::from_nanos(nanos)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.open.is_some() {
+            let panicking = std::thread::panicking();
+            self.close(if panicking { Outcome::Panic } else { Outcome::Dropped });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn vitals() -> Vitals {
+        Vitals::builder().build().unwrap()
+    }
+
+    fn value(vitals: &Vitals, name: &str, labels: &[(&str, &str)]) -> f64 {
+        vitals.snapshot().value(name, labels).unwrap_or(f64::NAN)
+    }
+
+    fn total(vitals: &Vitals, tool: &str, operation: &str, status: &str) -> f64 {
+        let labels = [("tool", tool), ("operation", operation), ("status", status)];
+        value(vitals, "mcp_requests_total", &labels)
+    }
+
+    #[test]
+    fn every_outcome_is_counted_once_and_leaves_nothing_in_flight() {
+        let vitals = vitals();
+        vitals.mcp().learn_tools(["x"]);
+        let mut expected = [0.0; 3];
+        for rule in super::super::RULES {
+            vitals.request("tools/call").tool("x").start().finish(rule.outcome);
+            expected[rule.status as usize] += 1.0;
+            if let Some(error_type) = rule.error_type {
+                let labels = [("tool", "x"), ("operation", "execute"), ("error_type", error_type)];
+                assert_eq!(value(&vitals, "mcp_request_errors_total", &labels), 1.0, "{rule:?}");
+            }
+        }
+        for status in crate::Status::ALL {
+            let counted = total(&vitals, "x", "execute", status.as_str());
+            assert_eq!(counted, expected[status as usize], "{status:?}");
+        }
+        let count = [("tool", "x"), ("operation", "execute")];
+        let timed = value(&vitals, "mcp_request_duration_seconds", &count);
+        assert_eq!(timed, super::super::RULES.len() as f64);
+        assert_eq!(value(&vitals, "mcp_requests_in_flight", &[("tool", "x")]), 0.0);
+        assert_eq!(value(&vitals, "mcp_panics_total", &[("tool", "x")]), 1.0);
+        assert_eq!(value(&vitals, "mcp_cancellations_total", &[("tool", "x")]), 2.0);
+    }
+
+    #[test]
+    fn a_guard_dropped_in_a_panic_is_a_panic_and_else_it_was_dropped() {
+        let vitals = vitals();
+        vitals.mcp().learn_tools(["x"]);
+        drop(vitals.request("tools/call").tool("x").start());
+        assert_eq!(total(&vitals, "x", "execute", "cancelled"), 1.0);
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let _request = vitals.request("tools/call").tool("x").start();
+            assert_eq!(value(&vitals, "mcp_requests_in_flight", &[("tool", "x")]), 1.0);
+            panic!("expected");
+        }));
+        assert!(caught.is_err());
+        assert_eq!(value(&vitals, "mcp_panics_total", &[("tool", "x")]), 1.0);
+        assert_eq!(total(&vitals, "x", "execute", "error"), 1.0);
+        assert_eq!(value(&vitals, "mcp_requests_in_flight", &[("tool", "x")]), 0.0);
+    }
+
+    #[test]
+    fn a_learned_tool_shows_its_series_at_0() {
+        let vitals = vitals();
+        vitals.mcp().learn_tools(["x"]);
+        for status in ["success", "error", "cancelled"] {
+            assert_eq!(total(&vitals, "x", "execute", status), 0.0);
+        }
+        for name in ["mcp_panics_total", "mcp_cancellations_total", "mcp_requests_in_flight"] {
+            assert_eq!(value(&vitals, name, &[("tool", "x")]), 0.0, "{name}");
+        }
+        for error_type in ["tool_error", "internal", "panic"] {
+            let labels = [("tool", "x"), ("operation", "execute"), ("error_type", error_type)];
+            assert_eq!(value(&vitals, "mcp_request_errors_total", &labels), 0.0);
+        }
+    }
+
+    #[test]
+    fn a_name_of_the_clients_own_is_other() {
+        let vitals = vitals();
+        vitals.mcp().learn_tools(["x"]);
+        for name in ["y", "", "x ", "X", "a\"b\n"] {
+            vitals.request("tools/call").tool(name).start().finish(Outcome::Ok);
+        }
+        vitals.request("tools/call").start().finish(Outcome::Ok);
+        vitals.request("no/such").tool("x").start().finish(Outcome::JsonRpc(-32601));
+        assert_eq!(total(&vitals, "_other", "execute", "success"), 6.0);
+        assert_eq!(total(&vitals, "_other", "_other", "error"), 1.0);
+        assert_eq!(total(&vitals, "x", "execute", "success"), 0.0);
+        let unchecked = [("reason", "unchecked")];
+        assert_eq!(value(&vitals, "mcp_vitals_unknown_tool_calls_total", &unchecked), 5.0);
+    }
+
+    #[test]
+    fn the_server_is_asked_once_about_a_name_that_it_denies() {
+        let vitals = vitals();
+        let asked = AtomicU32::new(0);
+        let has = |name: &str| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            name == "x"
+        };
+        for _ in 0..10 {
+            for name in ["x", "y"] {
+                vitals.request("tools/call").tool(name).known_by(&has).start().finish(Outcome::Ok);
+            }
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert_eq!(total(&vitals, "x", "execute", "success"), 10.0);
+        assert_eq!(total(&vitals, "_other", "execute", "success"), 10.0);
+    }
+
+    #[test]
+    fn tools_past_the_limit_are_other_and_counted_as_such() {
+        let vitals = vitals();
+        let names: Vec<String> = (0..600).map(|n| format!("tool_{n}")).collect();
+        vitals.mcp().learn_tools(names.iter().map(String::as_str));
+        for name in &names {
+            vitals.request("tools/call").tool(name).known_by(&|_| true).start().finish(Outcome::Ok);
+        }
+        assert_eq!(total(&vitals, "_other", "execute", "success"), 100.0);
+        let limit = [("reason", "limit")];
+        assert_eq!(value(&vitals, "mcp_vitals_unknown_tool_calls_total", &limit), 100.0);
+        assert_eq!(total(&vitals, "tool_0", "execute", "success"), 1.0);
+    }
+
+    #[test]
+    fn methods_are_split_at_the_slash_and_a_subscription_is_not_timed() {
+        let vitals = vitals();
+        for (method, tool, operation) in [
+            ("initialize", "server", "initialize"),
+            ("ping", "server", "ping"),
+            ("server/discover", "server", "discover"),
+            ("prompts/get", "prompts", "get"),
+            ("resources/templates/list", "resources", "templates/list"),
+            ("subscriptions/listen", "subscriptions", "listen"),
+        ] {
+            vitals.request(method).start().finish(Outcome::Ok);
+            assert_eq!(total(&vitals, tool, operation, "success"), 1.0, "{method}");
+            let labels = [("tool", tool), ("operation", operation)];
+            let timed = vitals.snapshot().value("mcp_request_duration_seconds", &labels);
+            assert_eq!(timed, (method != "subscriptions/listen").then_some(1.0), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_disabled_engine_asks_nobody_and_records_nothing() {
+        let vitals = Vitals::disabled();
+        vitals.mcp().learn_tools(["x"]);
+        let ask = |_: &str| -> bool { panic!("a disabled engine has no questions") };
+        let request = vitals.request("tools/call").tool("y").known_by(&ask).start();
+        assert_eq!(request.finish(Outcome::Ok), Duration::ZERO);
+        drop(vitals.mcp().agent_spawned("coder"));
+        assert_eq!(vitals.snapshot().value("mcp_requests_total", &[]), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! The handles of one tool and operation: looked up once a request, recorded into without a look-up.
+
+use std::sync::OnceLock;
+
+use super::outcome::{Outcome, RULES, Status};
+use crate::catalog::Families;
+use crate::{Counter, Family, Histogram, UpDown};
+
+/// Every series that a request of one tool (or method) and operation can touch.
+pub(crate) struct Series {
+    in_flight: UpDown,
+    /// By the index of [`Status`].
+    requests: [Counter; 3],
+    /// None for what is not timed.
+    duration: Option<Histogram>,
+    panics: Counter,
+    cancellations: Counter,
+    /// By row of [`RULES`]. The server's own faults are there from the start; the callers', of which
+    /// most never happen, from their first one on.
+    errors: [OnceLock<Counter>; RULES.len()],
+    error_family: Family<Counter, 3>,
+    tool: Box<str>,
+    operation: &'static str,
+}
+
+impl Series {
+    /// Makes the series, all of them at 0: a counter born at 1 is invisible to `rate`.
+    pub(crate) fn new(
+        families: &Families,
+        tool: &str,
+        operation: &'static str,
+        timed: bool,
+    ) -> Series {
+        let series = Series {
+            in_flight: families.requests_in_flight.with([tool]),
+            requests: Status::ALL
+                .map(|status| families.requests.with([tool, operation, status.as_str()])),
+            duration: timed.then(|| families.request_duration.with([tool, operation])),
+            panics: families.panics.with([tool]),
+            cancellations: families.cancellations.with([tool]),
+            errors: std::array::from_fn(|_| OnceLock::new()),
+            error_family: families.request_errors.clone(),
+            tool: tool.into(),
+            operation,
+        };
+        for (row, rule) in RULES.iter().enumerate() {
+            if rule
+                .error_type
+                .is_some_and(|name| ["tool_error", "internal", "panic"].contains(&name))
+            {
+                series.error(row);
+            }
+        }
+        series
+    }
+
+    /// A request arrives.
+    #[inline]
+    pub(crate) fn enter(&self) {
+        self.in_flight.inc();
+    }
+
+    /// A request ends; comes once for each [`enter`](Self::enter).
+    #[inline]
+    pub(crate) fn leave(&self, outcome: Outcome, nanos: u64) {
+        self.in_flight.dec();
+        let row = outcome.row();
+        let rule = &RULES[row];
+        self.requests[rule.status as usize].inc();
+        if let Some(histogram) = &self.duration {
+            histogram.record_nanos(nanos);
+        }
+        if rule.error_type.is_some()
+            && let Some(counter) = self.error(row)
+        {
+            counter.inc();
+        }
+        match rule.status {
+            Status::Cancelled => self.cancellations.inc(),
+            _ if outcome == Outcome::Panic => self.panics.inc(),
+            _ => {}
+        }
+    }
+
+    fn error(&self, row: usize) -> Option<&Counter> {
+        let name = RULES[row].error_type?;
+        let make = || self.error_family.with([&*self.tool, self.operation, name]);
+        Some(self.errors[row].get_or_init(make))
+    }
+}

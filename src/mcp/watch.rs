@@ -1,0 +1,62 @@
+//! Runs one handler's future under one in-flight record.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::Poll;
+
+use rmcp::ErrorData;
+
+use super::outcome::Outcome;
+use super::request::InFlight;
+
+/// What the client reads when a handler panicked and the wrapper answers for it. The panic's own
+/// message may hold anything and stays here.
+const PANICKED: &str = "internal error: the request's handler panicked";
+
+/// Awaits `handler` and records how it ended: by `judge` for a result, by its code for an error, as
+/// cancelled where `withdrawn` says that nobody waits for the answer any more. Dropped half-way, the
+/// record is that of a dropped [`InFlight`].
+///
+/// The handler is pinned by the caller, so that it is not moved again: its future holds the whole
+/// request.
+pub(super) async fn watch<T>(
+    request: InFlight,
+    answer_panics: bool,
+    withdrawn: impl Fn() -> bool,
+    mut handler: Pin<&mut impl Future<Output = Result<T, ErrorData>>>,
+    judge: impl FnOnce(&T) -> Outcome,
+) -> Result<T, ErrorData> {
+    let ended = poll_fn(|context| {
+        if !answer_panics {
+            return handler.as_mut().poll(context).map(Ok);
+        }
+        // Unwind safe as far as this goes: a future that panicked is never polled again. What the
+        // handler left behind in its own state is what a panic in a task of its own leaves, too.
+        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => Poll::Ready(Err(payload)),
+        }
+    });
+    match ended.await {
+        Ok(result) => {
+            if request.is_recording() {
+                request.finish(match &result {
+                    _ if withdrawn() => Outcome::Cancelled,
+                    Ok(answer) => judge(answer),
+                    Err(error) => Outcome::JsonRpc(error.code.0),
+                });
+            }
+            result
+        }
+        Err(_) => {
+            request.finish(Outcome::Panic);
+            Err(ErrorData::internal_error(PANICKED, None))
+        }
+    }
+}
+
+/// Asks the server's own code, which may panic, whether it has a tool: a panic counts as a no.
+pub(super) fn ask(question: impl FnOnce() -> bool) -> bool {
+    catch_unwind(AssertUnwindSafe(question)).unwrap_or(false)
+}
