@@ -154,6 +154,10 @@ impl VitalsBuilder {
 
     /// Checks every setting, then starts the engine.
     ///
+    /// With `MCP_VITALS_DISABLED` or `OTEL_SDK_DISABLED` set to `1` or `true` in the environment
+    /// the settings are checked all the same, and the handle is [`Vitals::disabled`]: an operator
+    /// can switch telemetry off without a new build.
+    ///
     /// # Errors
     /// The first setting that is out of its range or breaks a rule; nothing is then half started.
     pub fn build(self) -> Result<Vitals, Error> {
@@ -162,6 +166,11 @@ impl VitalsBuilder {
         check("value_length_limit", self.value_length_limit.into(), 16, 4096)?;
         if let Some(shards) = self.max_shards {
             check("max_shards", shards.into(), 1, shard::lease::MOST_SHARDS as u64)?;
+        }
+        if is_disabled_by(|name| std::env::var(name).ok()) {
+            return Ok(Vitals::disabled());
+        }
+        if let Some(shards) = self.max_shards {
             shard::pool().set_limit(shards as usize);
         }
         Vitals::start(self)
@@ -174,5 +183,47 @@ impl VitalsBuilder {
             eprintln!("mcp-vitals is off: {error}");
             Vitals::disabled()
         })
+    }
+}
+
+/// Whether a variable of the environment switches telemetry off: ours, or OpenTelemetry's.
+fn is_disabled_by(variable: impl Fn(&str) -> Option<String>) -> bool {
+    ["MCP_VITALS_DISABLED", "OTEL_SDK_DISABLED"]
+        .into_iter()
+        .filter_map(variable)
+        .any(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_variable_switches_telemetry_off_and_nothing_else_does() {
+        let with = |name: &'static str, value: &'static str| {
+            is_disabled_by(move |asked| (asked == name).then(|| value.to_owned()))
+        };
+        assert!(with("MCP_VITALS_DISABLED", "1") && with("MCP_VITALS_DISABLED", "true"));
+        assert!(with("OTEL_SDK_DISABLED", "TRUE"));
+        assert!(!with("OTEL_SDK_DISABLED", "false") && !with("MCP_VITALS_DISABLED", ""));
+        assert!(!with("MCP_VITALS_DISABLED", "0") && !is_disabled_by(|_| None));
+    }
+
+    /// The real variable in a real process: this test runs itself again with it set.
+    #[test]
+    fn the_environment_of_the_process_is_read() {
+        const CHILD: &str = "VITALS_TEST_CHILD";
+        let disabled = || Vitals::builder().build().is_ok_and(|vitals| vitals.is_disabled());
+        if std::env::var_os(CHILD).is_some() {
+            std::process::exit(if disabled() { 7 } else { 8 });
+        }
+        assert!(!disabled());
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "builder::tests::the_environment_of_the_process_is_read"])
+            .env(CHILD, "1")
+            .env("MCP_VITALS_DISABLED", "1")
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(7));
     }
 }

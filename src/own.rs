@@ -15,7 +15,7 @@ pub(crate) struct Own {
     clamped: Family<Counter, 1>,
     refused: Family<Counter, 1>,
     lost: Family<Counter, 1>,
-    mismatched: Family<Counter, 1>,
+    mismatched: Counter,
     series: Gauge,
     memory_used: Gauge,
     shards: Gauge,
@@ -52,10 +52,16 @@ impl Own {
                 "mcp_vitals_lost_total",
                 "Observations lost because memory_limit had no room for their cells.",
             )?,
-            mismatched: by_metric(
-                "mcp_vitals_mismatched_total",
-                "Records by name whose labels or kind are not the metric's.",
-            )?,
+            mismatched: add_family(
+                table,
+                Desc::counter(
+                    "mcp_vitals_mismatched_total",
+                    "Records by name whose labels or kind are not the metric's.",
+                ),
+                limits,
+                Losses::none,
+            )?
+            .with([]),
             series: gauge("mcp_vitals_series", "Series of this engine.")?,
             memory_used: gauge(
                 "mcp_vitals_memory_used_bytes",
@@ -103,7 +109,7 @@ impl Own {
             clamped: counter(&self.clamped, histogram),
             refused: counter(&self.refused, histogram),
             lost: counter(&self.lost, histogram),
-            mismatched: counter(&self.mismatched, true),
+            mismatched: self.mismatched.clone(),
         })
     }
 

@@ -78,22 +78,11 @@ impl Vitals {
             outlets: Mutex::default(),
         });
         let vitals = Vitals { core: Some(core.clone()) };
-        vitals.describe(&builder.service)?;
+        core.describe(&builder.service)?;
         let _ = core.mcp.set(Mcp::register(&vitals, &builder.catalog)?);
         // The last: nothing fails after it, and what it has started ends with `vitals`.
         *lock(&core.outlets) = Outlets::start(&vitals, &builder)?;
         Ok(vitals)
-    }
-
-    /// `target_info` and `mcp_vitals_build_info`: constants that say who this is.
-    fn describe(&self, service: &(String, String)) -> Result<(), Error> {
-        let build = Desc::gauge("mcp_vitals_build_info", "Version of mcp-vitals; always 1.");
-        let version = env!("CARGO_PKG_VERSION");
-        self.register(build.labels(["version"]))?.with([version]).set(1.0);
-        let target = Desc::gauge("target_info", "Name and version of the service; always 1.");
-        let target = self.register(target.labels(["service_name", "service_version"]))?;
-        target.with([&service.0, &service.1]).set(1.0);
-        Ok(())
     }
 
     /// Registers a metric, or gives the one that is there if it was registered just the same.
@@ -275,6 +264,18 @@ impl Drop for Core {
 }
 
 impl Core {
+    /// `target_info` and `mcp_vitals_build_info`: constants that say who this is.
+    fn describe(&self, service: &(String, String)) -> Result<(), Error> {
+        let build = Desc::gauge("mcp_vitals_build_info", "Version of mcp-vitals; always 1.");
+        let build = add_family(&self.table, build.labels(["version"]), self.limits, Losses::none)?;
+        build.with([env!("CARGO_PKG_VERSION")]).set(1.0);
+        let target = Desc::gauge("target_info", "Name and version of the service; always 1.")
+            .labels(["service_name", "service_version"]);
+        let target = add_family(&self.table, target, self.limits, Losses::none)?;
+        target.with([&service.0, &service.1]).set(1.0);
+        Ok(())
+    }
+
     fn scrape_into(&self, out: &mut Vec<u8>) {
         let started = Clock::get().start();
         self.walk(&mut Text::new(out));
