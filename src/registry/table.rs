@@ -73,11 +73,6 @@ impl Table {
         let is_histogram = spec.kind == MetricKind::Histogram;
         name::check_labels(&spec.name, labels, is_histogram)?;
 
-        // The losses are series of other families: made before the lock, which they take too.
-        if let Some(there) = self.there(&spec)? {
-            return Ok(there);
-        }
-        let losses = losses();
         let mut exposed = lock(&self.adding);
         if let Some(there) = self.there(&spec)? {
             return Ok(there);
@@ -87,10 +82,11 @@ impl Table {
             let name = taken.clone();
             return Err(Error::Conflict { name, what: "family, which exposes the same sample" });
         }
-        let histogram = match is_histogram {
-            true => Some(Arc::new(histogram_kind(&spec, losses.clone())?)),
-            false => None,
-        };
+        let layout = is_histogram.then(|| layout(&spec)).transpose()?;
+        // Only now: what is refused leaves no series about its losses behind.
+        let losses = losses();
+        let histogram =
+            layout.map(|layout| Arc::new(histogram_kind(&spec, layout, losses.clone())));
         let now = self.families.load();
         let id = now.in_order.len() as u32;
         let (name, limit) = (spec.name.clone(), self.space().limit());
@@ -129,15 +125,14 @@ fn sample_names(spec: &Spec) -> Vec<String> {
     suffixes.iter().map(|suffix| format!("{}{suffix}", spec.name)).collect()
 }
 
-fn histogram_kind(spec: &Spec, losses: Arc<Losses>) -> Result<HistogramKind, Error> {
+fn layout(spec: &Spec) -> Result<Layout, Error> {
     let refuse = |rule| Error::InvalidBuckets { name: spec.name.clone(), rule };
     if spec.buckets.len() > MOST_BUCKETS {
         return Err(refuse("at most 500 boundaries"));
     }
-    let scale = 10f64.powi(i32::from(spec.decimals));
     let mut bounds = Vec::with_capacity(spec.buckets.len());
     for &bound in &spec.buckets {
-        let units = (bound * scale).round();
+        let units = (bound * units_per_one(spec)).round();
         // NaN is in no range. Below 2^63, so that the cell above the last boundary exists.
         if !(0.0..9.2e18).contains(&units) {
             return Err(refuse("must be finite, not negative and below 2^63 of the integer unit"));
@@ -149,21 +144,23 @@ fn histogram_kind(spec: &Spec, losses: Arc<Losses>) -> Result<HistogramKind, Err
     }
     // `le` is exact even for what is clamped: that is above every boundary.
     let highest = spec.highest.max(bounds.last().map_or(0, |&last| last + 1));
-    let layout = Layout::new(spec.bits, highest, &bounds)
-        .ok_or_else(|| refuse("at most 64 boundaries between a value and its double"))?;
+    Layout::new(spec.bits, highest, &bounds)
+        .ok_or_else(|| refuse("at most 64 boundaries between a value and its double"))
+}
+
+fn histogram_kind(spec: &Spec, layout: Layout, losses: Arc<Losses>) -> HistogramKind {
     let text = |bound: String| format!("le=\"{bound}\"}} ").into_boxed_str();
-    let bounds_text = spec
-        .buckets
-        .iter()
-        .map(|&bound| text(number::boundary(bound)))
-        .chain([text("+Inf".to_owned())])
-        .collect();
-    Ok(HistogramKind {
+    let bounds = spec.buckets.iter().map(|&bound| text(number::boundary(bound)));
+    HistogramKind {
         layout,
         decimals: spec.decimals,
-        units_per_one: scale,
-        bounds_text,
+        units_per_one: units_per_one(spec),
+        bounds_text: bounds.chain([text("+Inf".to_owned())]).collect(),
         losses,
         clock: Clock::get(),
-    })
+    }
+}
+
+fn units_per_one(spec: &Spec) -> f64 {
+    10f64.powi(i32::from(spec.decimals))
 }
