@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use mcp_vitals::{Error, Vitals};
+use mcp_vitals::{Desc, Error, Vitals};
 
 /// What "for ever" is in a test that fails, and an interval that does not pass.
 const LONG: Duration = Duration::from_secs(60);
@@ -89,18 +89,25 @@ fn a_reader_never_sees_half_a_file() {
     let folder = Folder::new("atomic");
     let path = folder.file("mcp.prom");
     let vitals = Vitals::builder().textfile(&path, SHORT).build().unwrap();
-    let last = vitals.counter("zzz_total", "Registered last, so written last.").unwrap();
-    let shown = |path: &Path| -> Option<u64> {
-        let text = fs::read_to_string(path).unwrap();
-        assert!(text.starts_with("# Written by mcp-vitals") && text.ends_with('\n'), "{text}");
-        let mut lines = text.lines();
-        lines.find_map(|line| line.strip_prefix("zzz_total{vitals_copy=\"0\"} ")?.parse().ok())
+    // Enough that writing it takes its time.
+    let wide = Desc::gauge("wide", "Many series.").labels(["label"]).series_limit(100_000);
+    let wide = vitals.register(wide).unwrap();
+    for n in 0..20_000 {
+        wide.with([&format!("{n:0>100}")]).set(1.0);
+    }
+    let written = |text: &str| -> Option<u32> {
+        let series = "outlet=\"textfile\",event=\"written\"} ";
+        text.lines().find_map(|line| line.split_once(series)?.1.parse().ok())
     };
-    wait_until("the family", || shown(&path).is_some());
-    for _ in 0..5 {
-        last.inc();
-        let now = last.get();
-        wait_until("the next version", || shown(&path).expect("half a file") == now);
+    // One read after the other, over twenty versions.
+    loop {
+        let text = fs::read_to_string(&path).expect("it is there at every moment");
+        let (first, last) = (text.lines().next(), text.lines().next_back());
+        assert!(first.is_some_and(|line| line.starts_with("# Written by mcp-vitals")));
+        assert!(text.ends_with('\n') && last.is_some_and(|line| line.contains("vitals_copy=")));
+        if written(&text).expect("the series is there in every version") >= 20 {
+            break;
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::export::{Event, Source};
 /// ```
 ///
 /// Always ready and never fails; answers 503 once the engine is gone. A scrape is rendered on the
-/// thread that polls it (about 1 ms for 100,000 counters); scrapes that come together share one
+/// thread that polls it (about 3 ms for 100,000 counters); scrapes that come together share one
 /// rendering. Compression, time-outs and limits are the host's.
 #[derive(Clone)]
 pub struct MetricsService {
