@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the real servers and clients that the tests run against: Prometheus, vmagent,
-# VictoriaMetrics and valgrind by apt, the Python parser and the Python MCP client into a venv of
+# Installs the real servers and clients that the tests run against: Prometheus, its
+# node exporter, vmagent, VictoriaMetrics and valgrind by apt, the Python parser and the Python MCP client into a venv of
 # their own, the MCP inspector into a node folder of its own.
 #
 #   scripts/install-parts.sh            install what is missing; quick when nothing is
@@ -29,6 +29,7 @@ esac
 apt_parts="
 prometheus        prometheus
 promtool          prometheus
+prometheus-node-exporter  prometheus-node-exporter
 vmagent           victoria-metrics
 victoria-metrics  victoria-metrics
 valgrind          valgrind
