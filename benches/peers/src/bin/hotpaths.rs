@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use mcp_vitals_peers::hotpaths::{ALL, find};
+use mcp_vitals_peers::hotpaths::{ALL, HotPath};
 
 const USAGE: &str = "usage: hotpaths NAME CALLS, or hotpaths --list";
 
@@ -18,9 +18,9 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             ExitCode::SUCCESS
         }
-        [name, calls] => match (find(name), calls.parse()) {
+        [name, calls] => match (HotPath::find(name), calls.parse()) {
             (Some(path), Ok(calls)) => {
-                (path.run)(calls);
+                path.run(calls);
                 ExitCode::SUCCESS
             }
             _ => refuse(&format!("no such hot path, or no number: {name} {calls}")),
