@@ -74,10 +74,10 @@ fn burst(run: &mut Run, calls: u64) -> Duration {
 /// Different places on the stack that bursts are run at.
 const DEPTHS: usize = 8;
 
-/// Runs `work` a few frames further down the stack. A loop keeps its handle's address there, and a
-/// processor that compares addresses by their lower twelve bits can take it for a cell at the same
-/// place in another page: a record then costs five times as much, by an accident of layout. Deeper
-/// in every round, so that no side has this accident in all of them.
+/// Runs `work` a few frames further down the stack. A loop keeps its handle's address there, and
+/// where that lies at the same place in its page as a cell does in another, the processor takes the
+/// one for the other and a plain record costs twice as much. Deeper in every round, so that no side
+/// has this accident of layout in all of them.
 #[inline(never)]
 fn at_depth<T>(depth: usize, work: &mut dyn FnMut() -> T) -> T {
     let frame = std::hint::black_box([0u8; 320]);

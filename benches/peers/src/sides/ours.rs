@@ -14,7 +14,7 @@ const MEMORY: u64 = 4 << 30;
 fn engine(series: usize) -> Vitals {
     let limit = u32::try_from(series.max(1)).expect("a modest number of series");
     let builder = Vitals::builder().service("peers", "0").memory_limit(MEMORY);
-    builder.series_limit(limit).build().expect("the settings are valid")
+    builder.series_limit(limit).system_metrics(false).build().expect("the settings are valid")
 }
 
 fn counter_family(vitals: &Vitals) -> Family<Counter, 3> {
