@@ -1,0 +1,114 @@
+//! Floors: the least that a figure's work could cost, measured among the sides in the same loop.
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use crate::sides::{Run, Scraped, Subject};
+use crate::totals::Holdings;
+
+thread_local! {
+    static WORD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// One plain add to a thread's own word: what a counter can't be faster than.
+pub fn thread_local_add(threads: usize) -> Subject {
+    let run = |_| -> Run {
+        Box::new(|calls| {
+            for _ in 0..calls {
+                WORD.with(|word| {
+                    let word = black_box(word);
+                    word.set(word.get().wrapping_add(1));
+                });
+            }
+        })
+    };
+    floor("thread_local_add", (0..threads).map(run).collect())
+}
+
+/// Two of them, for what has to be done twice.
+pub fn two_thread_local_adds(threads: usize) -> Subject {
+    let run = |_| -> Run {
+        Box::new(|calls| {
+            for _ in 0..calls {
+                WORD.with(|word| {
+                    let word = black_box(word);
+                    word.set(word.get().wrapping_add(1));
+                });
+                WORD.with(|word| {
+                    let word = black_box(word);
+                    word.set(word.get().wrapping_sub(1));
+                });
+            }
+        })
+    };
+    floor("two_thread_local_adds", (0..threads).map(run).collect())
+}
+
+/// A locked add: to a word of one's own with one thread, to a shared one with more.
+pub fn fetch_add(threads: usize) -> Subject {
+    let word = Arc::new(AtomicU64::new(0));
+    let run = |_| -> Run {
+        let word = Arc::clone(&word);
+        Box::new(move |calls| {
+            for _ in 0..calls {
+                black_box(&*word).fetch_add(1, Relaxed);
+            }
+        })
+    };
+    floor("fetch_add", (0..threads).map(run).collect())
+}
+
+/// Two readings of the standard library's clock.
+pub fn instant_pair(threads: usize) -> Subject {
+    let run = |_| -> Run {
+        Box::new(|calls| {
+            for _ in 0..calls {
+                let start = black_box(Instant::now());
+                black_box(Instant::now() - start);
+            }
+        })
+    };
+    floor("instant_pair", (0..threads).map(run).collect())
+}
+
+fn floor(name: &'static str, runs: Vec<Run>) -> Subject {
+    let read = Box::new(|| Ok(Holdings::new()));
+    Subject { name, runs, upkeep: Box::new(|| {}), read, prompt: true }
+}
+
+/// Copying a text that is there already.
+pub struct CopyText {
+    text: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl CopyText {
+    /// The name of this floor.
+    pub const NAME: &'static str = "copy_text";
+
+    /// A floor for sides that write a text such as this.
+    pub fn new(text: &[u8]) -> CopyText {
+        CopyText { text: text.to_vec(), out: Vec::new() }
+    }
+}
+
+impl Scraped for CopyText {
+    fn name(&self) -> &'static str {
+        CopyText::NAME
+    }
+
+    fn touch(&mut self, _: usize) {}
+
+    fn scrape(&mut self) -> &[u8] {
+        self.out.clear();
+        self.out.extend_from_slice(black_box(&self.text));
+        &self.out
+    }
+
+    fn per_second(&self) -> f64 {
+        1.0
+    }
+}

@@ -1,0 +1,125 @@
+//! Our hot paths, one by one and nothing beside them, for an instruction count.
+
+use std::hint::black_box;
+
+use crate::sides::{Scraped, ours};
+use crate::work::{NANOS, VALUES};
+
+/// Makes so many calls.
+pub type Calls = Box<dyn FnMut(u64)>;
+
+/// A hot path and how to make calls of it.
+pub struct HotPath {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// Calls that make a count of them worthwhile.
+    pub calls: u64,
+    /// Calls after which nothing is new: buffers have grown, every octave has its cells.
+    warm_up: u64,
+    prepare: fn() -> Calls,
+}
+
+/// All of them. `loop` is what the loop around the others costs.
+pub const ALL: [HotPath; 7] = [
+    HotPath { name: "loop", calls: 10_000, warm_up: 4_096, prepare: nothing },
+    HotPath { name: "counter", calls: 10_000, warm_up: 4_096, prepare: counter },
+    HotPath { name: "updown", calls: 10_000, warm_up: 4_096, prepare: updown },
+    HotPath { name: "histogram", calls: 10_000, warm_up: 4_096, prepare: histogram },
+    HotPath { name: "timer", calls: 10_000, warm_up: 4_096, prepare: timer },
+    HotPath { name: "scrape", calls: 20, warm_up: 2, prepare: scrape },
+    HotPath { name: "scrape_histograms", calls: 5, warm_up: 2, prepare: scrape_histograms },
+];
+
+impl HotPath {
+    /// The hot path of that name.
+    pub fn find(name: &str) -> Option<&'static HotPath> {
+        ALL.iter().find(|path| path.name == name)
+    }
+
+    /// Sets up, makes the first calls, which allocate, and then as many as asked in [`counted`].
+    pub fn run(&self, calls: u64) {
+        let mut run = (self.prepare)();
+        run(self.warm_up);
+        counted(&mut run, calls);
+    }
+}
+
+/// What callgrind is told to look at: setting up takes as long as the clock's calibration does, and
+/// that is never the same.
+#[inline(never)]
+pub fn counted(run: &mut Calls, calls: u64) {
+    run(calls);
+}
+
+fn nothing() -> Calls {
+    let (vitals, counter) = ours::one_counter();
+    Box::new(move |calls| {
+        let _engine = &vitals;
+        for _ in 0..calls {
+            black_box(&counter);
+        }
+    })
+}
+
+fn counter() -> Calls {
+    let (vitals, counter) = ours::one_counter();
+    Box::new(move |calls| {
+        let _engine = &vitals;
+        for _ in 0..calls {
+            black_box(&counter).inc();
+        }
+    })
+}
+
+/// A call is one inc and one dec.
+fn updown() -> Calls {
+    let (vitals, updown) = ours::one_updown();
+    Box::new(move |calls| {
+        let _engine = &vitals;
+        for _ in 0..calls {
+            let updown = black_box(&updown);
+            updown.inc();
+            updown.dec();
+        }
+    })
+}
+
+fn histogram() -> Calls {
+    let (vitals, histogram) = ours::one_histogram();
+    let values: &'static [u64; VALUES] = &NANOS;
+    Box::new(move |calls| {
+        let _engine = &vitals;
+        for i in 0..calls as usize {
+            black_box(&histogram).record_nanos(values[i % VALUES]);
+        }
+    })
+}
+
+/// A call is start and stop.
+fn timer() -> Calls {
+    let (vitals, histogram) = ours::one_histogram();
+    Box::new(move |calls| {
+        let _engine = &vitals;
+        for _ in 0..calls {
+            black_box(black_box(&histogram).start_timer().stop());
+        }
+    })
+}
+
+/// A call is a scrape of 1,000 counters.
+fn scrape() -> Calls {
+    scrapes(ours::counters(1_000))
+}
+
+/// A call is a scrape of 1,000 histograms.
+fn scrape_histograms() -> Calls {
+    scrapes(ours::histograms(1_000))
+}
+
+fn scrapes(mut series: Box<dyn Scraped>) -> Calls {
+    Box::new(move |calls| {
+        for _ in 0..calls {
+            black_box(series.scrape());
+        }
+    })
+}

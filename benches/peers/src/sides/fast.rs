@@ -1,0 +1,110 @@
+//! `fast-telemetry`: series handles of its dynamic metrics, a shard for each core, and its text
+//! export into a reused `String`. Its histograms hold integers, so it counts and shows
+//! nanoseconds. It has no up-down gauge and tells users to take a counter and negative additions.
+
+use std::sync::Arc;
+
+use fast_telemetry::{Distribution, DynamicCounter, DynamicHistogram, PrometheusExport};
+
+use super::{Scraped, Subject, Texts, prefill, runs};
+use crate::totals::{Holdings, Point, join_labels, read_text};
+use crate::work::{self, BOUNDS_NANOS, nanos, start_value};
+
+const NAME: &str = "fast-telemetry";
+const NANOS_PER_SECOND: f64 = 1e9;
+
+fn shards() -> usize {
+    std::thread::available_parallelism().map_or(4, usize::from)
+}
+
+fn pairs<const N: usize>(
+    names: [&'static str; N],
+    values: [&'static str; N],
+) -> [(&'static str, &'static str); N] {
+    std::array::from_fn(|i| (names[i], values[i]))
+}
+
+fn histogram_family(series: usize) -> Arc<DynamicHistogram> {
+    Arc::new(DynamicHistogram::with_limits(&BOUNDS_NANOS, shards(), series + 1))
+}
+
+fn render(family: &impl PrometheusExport, name: &str, out: &mut String) {
+    out.clear();
+    family.export_prometheus(out, name, work::HELP);
+}
+
+fn reader<F: PrometheusExport>(
+    family: Arc<F>,
+    name: &'static str,
+) -> impl Fn() -> Result<Holdings, String> {
+    move || {
+        let mut out = String::new();
+        render(&*family, name, &mut out);
+        read_text(&out, name, NANOS_PER_SECOND)
+    }
+}
+
+pub fn counter(threads: usize) -> Subject {
+    let family = Arc::new(DynamicCounter::new(shards()));
+    let handle = family.series(&pairs(work::LABELS, work::ONE));
+    let runs = runs!(threads, handle.clone(), |h| h.inc());
+    Subject::new(NAME, runs, reader(family, work::COUNTER))
+}
+
+pub fn updown(threads: usize) -> Subject {
+    let family = Arc::new(DynamicCounter::new(shards()));
+    let handle = family.series(&pairs(work::LABELS, work::ONE));
+    let runs = runs!(threads, handle.clone(), |h| { h.add(1); h.add(-1) }, then h.add(1));
+    Subject::new(NAME, runs, reader(family, work::GAUGE))
+}
+
+pub fn histogram(threads: usize) -> Subject {
+    let family = histogram_family(1);
+    let handle = family.series(&pairs(work::HISTOGRAM_LABELS, work::ONE_HISTOGRAM));
+    let runs = runs!(threads, handle.clone(), NANOS, |h, v| h.record(v));
+    Subject::new(NAME, runs, reader(family, work::HISTOGRAM))
+}
+
+/// Buckets of a factor of two, and no boundaries to choose: it keeps a sum, so it takes part.
+pub fn distribution(threads: usize) -> Subject {
+    let handle = Arc::new(Distribution::new(shards()));
+    let runs = runs!(threads, Arc::clone(&handle), NANOS, |h, v| h.record(v));
+    let read = move || {
+        let (sum, count) = handle.sum_and_count();
+        let sum = Some(sum as f64 / NANOS_PER_SECOND);
+        let labels = join_labels(pairs(work::HISTOGRAM_LABELS, work::ONE_HISTOGRAM).to_vec());
+        Ok(Holdings::from([(labels, Point { value: count as f64, sum, buckets: None })]))
+    };
+    Subject::new("fast-telemetry-distribution", runs, read)
+}
+
+pub fn timer(threads: usize) -> Subject {
+    let family = histogram_family(1);
+    let handle = family.series(&pairs(work::HISTOGRAM_LABELS, work::ONE_HISTOGRAM));
+    let runs = runs!(threads, handle.clone(), |h| {
+        let start = std::time::Instant::now();
+        h.record(start.elapsed().as_nanos() as u64)
+    });
+    Subject::new(NAME, runs, reader(family, work::HISTOGRAM))
+}
+
+pub fn counters(series: usize) -> Box<dyn Scraped> {
+    let family = DynamicCounter::with_max_series(shards(), series + 1);
+    let labels = work::counter_labels(series).into_iter();
+    let handles: Vec<_> =
+        labels.map(|labels| family.series(&pairs(work::LABELS, labels))).collect();
+    handles.iter().enumerate().for_each(|(i, handle)| handle.add(start_value(i) as isize));
+    let touch = move |_| handles.iter().for_each(|handle| handle.inc());
+    Texts::boxed(NAME, touch, move |out: &mut String| render(&family, work::COUNTER, out))
+}
+
+pub fn histograms(series: usize) -> Box<dyn Scraped> {
+    let family = histogram_family(series);
+    let labels = work::histogram_labels(series).into_iter();
+    let handles: Vec<_> =
+        labels.map(|labels| family.series(&pairs(work::HISTOGRAM_LABELS, labels))).collect();
+    prefill(series, |series, i| handles[series].record(nanos(i)));
+    let touch = move |round| handles.iter().for_each(|handle| handle.record(nanos(round)));
+    let render = move |out: &mut String| render(&*family, work::HISTOGRAM, out);
+    Texts::boxed_in(NANOS_PER_SECOND, NAME, touch, render)
+}

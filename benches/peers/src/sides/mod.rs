@@ -1,0 +1,221 @@
+//! The sides: each library's own fast way to do the one work.
+//!
+//! A side's functions hand out a [`Subject`] for recording by handle and a [`Scraped`] for its text
+//! exposition. What a side has no way for, it lacks, and the table shows a dash.
+
+mod client;
+mod exporter;
+mod fast;
+mod measured;
+mod otel;
+pub mod ours;
+mod prometheus;
+
+use crate::totals::Holdings;
+use crate::work;
+
+/// Makes so many calls in a loop of its own, so that nothing is dispatched per call.
+pub type Run = Box<dyn FnMut(u64) + Send>;
+
+/// One series of one side, with the handles that record into it.
+pub struct Subject {
+    /// The side's name, as the table shows it.
+    pub name: &'static str,
+    /// One run a thread; all record into the same series.
+    pub runs: Vec<Run>,
+    /// What the side's documentation has its host do between bursts. Not timed.
+    pub upkeep: Box<dyn FnMut()>,
+    /// What the series holds, by the side's own way out.
+    pub read: Box<dyn FnMut() -> Result<Holdings, String>>,
+    /// Whether what was recorded is to be seen in the very next scrape. A side that keeps it back
+    /// until it is flushed is shown, and isn't counted as the fastest.
+    pub prompt: bool,
+}
+
+impl Subject {
+    fn new(
+        name: &'static str,
+        runs: Vec<Run>,
+        read: impl FnMut() -> Result<Holdings, String> + 'static,
+    ) -> Subject {
+        Subject { name, runs, upkeep: Box::new(|| {}), read: Box::new(read), prompt: true }
+    }
+
+    fn upkeep(self, upkeep: impl FnMut() + 'static) -> Subject {
+        Subject { upkeep: Box::new(upkeep), ..self }
+    }
+}
+
+/// Many series of one side, and their text.
+pub trait Scraped {
+    /// The side's name, as the table shows it.
+    fn name(&self) -> &'static str;
+    /// Records once into every series, so that no scrape finds what the one before it found. For
+    /// a histogram, `round` is the index of the value.
+    fn touch(&mut self, round: usize);
+    /// Scrapes into the side's own reused buffer, where it takes one.
+    fn scrape(&mut self) -> &[u8];
+    /// How many of the unit of boundaries and sums make a second.
+    fn per_second(&self) -> f64;
+}
+
+/// A [`Scraped`] of closures; `O` is the buffer that the side writes into.
+struct Texts<O, T, R> {
+    name: &'static str,
+    touch: T,
+    render: R,
+    out: O,
+    per_second: f64,
+}
+
+impl<O, T, R> Texts<O, T, R>
+where
+    O: AsRef<[u8]> + Default + 'static,
+    T: FnMut(usize) + 'static,
+    R: FnMut(&mut O) + 'static,
+{
+    fn boxed(name: &'static str, touch: T, render: R) -> Box<dyn Scraped> {
+        Texts::boxed_in(1.0, name, touch, render)
+    }
+
+    fn boxed_in(per_second: f64, name: &'static str, touch: T, render: R) -> Box<dyn Scraped> {
+        Box::new(Texts { name, touch, render, out: O::default(), per_second })
+    }
+}
+
+impl<O: AsRef<[u8]>, T: FnMut(usize), R: FnMut(&mut O)> Scraped for Texts<O, T, R> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn touch(&mut self, round: usize) {
+        (self.touch)(round);
+    }
+
+    fn scrape(&mut self) -> &[u8] {
+        (self.render)(&mut self.out);
+        self.out.as_ref()
+    }
+
+    fn per_second(&self) -> f64 {
+        self.per_second
+    }
+}
+
+/// Feeds each histogram the values it starts with.
+fn prefill(series: usize, mut record: impl FnMut(usize, usize)) {
+    for series in 0..series {
+        let start = work::prefill_start(series);
+        (start..start + work::PREFILL).for_each(|i| record(series, i));
+    }
+}
+
+/// Sets up a [`Subject`] for so many threads.
+pub type MakeSubject = fn(usize) -> Subject;
+/// Sets up a [`Scraped`] of so many series, counters at [`crate::work::start_value`] and histograms
+/// prefilled.
+pub type MakeScraped = fn(usize) -> Box<dyn Scraped>;
+
+/// Counter by handle; ours first.
+pub const COUNTERS: &[MakeSubject] = &[
+    ours::counter,
+    prometheus::counter,
+    client::counter,
+    exporter::counter,
+    measured::counter,
+    otel::counter,
+    fast::counter,
+    prometheus::local_counter,
+];
+/// Up-down gauge by handle; a call is one inc and one dec. A run ends with one more inc, so that
+/// there is a total to compare.
+pub const UPDOWNS: &[MakeSubject] = &[
+    ours::updown,
+    prometheus::gauge,
+    client::gauge,
+    exporter::gauge,
+    measured::gauge,
+    otel::updown,
+    fast::updown,
+];
+/// Histogram by handle, the sum kept.
+pub const HISTOGRAMS: &[MakeSubject] = &[
+    ours::histogram,
+    prometheus::histogram,
+    client::histogram,
+    exporter::histogram,
+    measured::histogram,
+    otel::histogram,
+    fast::histogram,
+    fast::distribution,
+];
+/// Start, stop and record; only the count is known beforehand.
+pub const TIMERS: &[MakeSubject] = &[
+    ours::timer,
+    prometheus::timer,
+    client::timer,
+    exporter::timer,
+    measured::timer,
+    otel::timer,
+    fast::timer,
+];
+/// Text of counters with three labels.
+pub const COUNTER_TEXTS: &[MakeScraped] = &[
+    ours::counters,
+    prometheus::counters,
+    client::counters,
+    exporter::counters,
+    measured::counters,
+    measured::dense_counters,
+    fast::counters,
+];
+/// Text of histograms with two labels.
+pub const HISTOGRAM_TEXTS: &[MakeScraped] = &[
+    ours::histograms,
+    prometheus::histograms,
+    client::histograms,
+    exporter::histograms,
+    measured::histograms,
+    measured::dense_histograms,
+    fast::histograms,
+];
+
+/// A [`Run`] for each thread, each with a handle of its own. The handle goes through `black_box` in
+/// every round, so that no side's loop is folded or hoisted, and every side pays the same for it.
+/// With `SECONDS` or `NANOS`, each round takes the next of these values; with `then`, a run ends
+/// with one more expression.
+macro_rules! runs {
+    ($threads:expr, $handle:expr, |$h:ident| $call:expr $(, then $last:expr)?) => {
+        (0..$threads)
+            .map(|_| {
+                let handle = $handle;
+                Box::new(move |calls: u64| {
+                    for _ in 0..calls {
+                        let $h = std::hint::black_box(&handle);
+                        $call;
+                    }
+                    $(
+                        let $h = &handle;
+                        $last;
+                    )?
+                }) as $crate::sides::Run
+            })
+            .collect::<Vec<_>>()
+    };
+    ($threads:expr, $handle:expr, $values:ident, |$h:ident, $v:ident| $call:expr) => {
+        (0..$threads)
+            .map(|_| {
+                let handle = $handle;
+                let values: &'static [_; $crate::work::VALUES] = &$crate::work::$values;
+                Box::new(move |calls: u64| {
+                    for i in 0..calls as usize {
+                        let $h = std::hint::black_box(&handle);
+                        let $v = values[i % $crate::work::VALUES];
+                        $call;
+                    }
+                }) as $crate::sides::Run
+            })
+            .collect::<Vec<_>>()
+    };
+}
+use runs;

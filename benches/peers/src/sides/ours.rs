@@ -1,0 +1,107 @@
+//! mcp-vitals: handles from `Family::with`, and `scrape_into` a reused buffer.
+
+use mcp_vitals::{Counter, Desc, Family, Histogram, UpDown, Vitals};
+
+use super::{Scraped, Subject, Texts, prefill, runs};
+use crate::totals::{Holdings, read_text};
+use crate::work::{self, nanos, start_value};
+
+/// The name of our side: it is the one that the others are compared with.
+pub const NAME: &str = "mcp-vitals";
+
+const MEMORY: u64 = 4 << 30;
+
+fn engine(series: usize) -> Vitals {
+    let limit = u32::try_from(series.max(1)).expect("a modest number of series");
+    let builder = Vitals::builder().service("peers", "0").memory_limit(MEMORY);
+    builder.series_limit(limit).system_metrics(false).build().expect("the settings are valid")
+}
+
+fn counter_family(vitals: &Vitals) -> Family<Counter, 3> {
+    let desc = Desc::counter(work::COUNTER, work::HELP).labels(work::LABELS);
+    vitals.register(desc).expect("the name is new")
+}
+
+fn updown_family(vitals: &Vitals) -> Family<UpDown, 3> {
+    let desc = Desc::updown(work::GAUGE, work::HELP).labels(work::LABELS);
+    vitals.register(desc).expect("the name is new")
+}
+
+fn histogram_family(vitals: &Vitals) -> Family<Histogram, 2> {
+    let desc = Desc::histogram(work::HISTOGRAM, work::HELP).labels(work::HISTOGRAM_LABELS);
+    vitals.register(desc.buckets(&work::BOUNDS)).expect("the name is new")
+}
+
+fn reader(vitals: Vitals, name: &'static str) -> impl Fn() -> Result<Holdings, String> {
+    move || read_text(&vitals.export_prometheus(), name, 1.0)
+}
+
+/// One counter, and the engine that must outlive its use.
+pub fn one_counter() -> (Vitals, Counter) {
+    let vitals = engine(1);
+    let handle = counter_family(&vitals).with(work::ONE);
+    (vitals, handle)
+}
+
+/// One up-down gauge.
+pub fn one_updown() -> (Vitals, UpDown) {
+    let vitals = engine(1);
+    let handle = updown_family(&vitals).with(work::ONE);
+    (vitals, handle)
+}
+
+/// One histogram.
+pub fn one_histogram() -> (Vitals, Histogram) {
+    let vitals = engine(1);
+    let handle = histogram_family(&vitals).with(work::ONE_HISTOGRAM);
+    (vitals, handle)
+}
+
+pub fn counter(threads: usize) -> Subject {
+    let (vitals, handle) = one_counter();
+    let runs = runs!(threads, handle.clone(), |h| h.inc());
+    Subject::new(NAME, runs, reader(vitals, work::COUNTER))
+}
+
+pub fn updown(threads: usize) -> Subject {
+    let (vitals, handle) = one_updown();
+    let runs = runs!(threads, handle.clone(), |h| { h.inc(); h.dec() }, then h.inc());
+    Subject::new(NAME, runs, reader(vitals, work::GAUGE))
+}
+
+pub fn histogram(threads: usize) -> Subject {
+    let (vitals, handle) = one_histogram();
+    let runs = runs!(threads, handle.clone(), NANOS, |h, v| h.record_nanos(v));
+    Subject::new(NAME, runs, reader(vitals, work::HISTOGRAM))
+}
+
+pub fn timer(threads: usize) -> Subject {
+    let (vitals, handle) = one_histogram();
+    let runs = runs!(threads, handle.clone(), |h| h.start_timer().stop());
+    Subject::new(NAME, runs, reader(vitals, work::HISTOGRAM))
+}
+
+fn render(vitals: &Vitals, out: &mut Vec<u8>) {
+    out.clear();
+    vitals.scrape_into(out);
+}
+
+pub fn counters(series: usize) -> Box<dyn Scraped> {
+    let vitals = engine(series);
+    let family = counter_family(&vitals);
+    let labels = work::counter_labels(series).into_iter();
+    let handles: Vec<_> = labels.map(|labels| family.with(labels)).collect();
+    handles.iter().enumerate().for_each(|(i, handle)| handle.add(start_value(i)));
+    let touch = move |_| handles.iter().for_each(|handle| handle.inc());
+    Texts::boxed(NAME, touch, move |out: &mut Vec<u8>| render(&vitals, out))
+}
+
+pub fn histograms(series: usize) -> Box<dyn Scraped> {
+    let vitals = engine(series);
+    let family = histogram_family(&vitals);
+    let labels = work::histogram_labels(series).into_iter();
+    let handles: Vec<_> = labels.map(|labels| family.with(labels)).collect();
+    prefill(series, |series, i| handles[series].record_nanos(nanos(i)));
+    let touch = move |round| handles.iter().for_each(|handle| handle.record_nanos(nanos(round)));
+    Texts::boxed(NAME, touch, move |out: &mut Vec<u8>| render(&vitals, out))
+}
