@@ -73,24 +73,22 @@ impl Table {
         let is_histogram = spec.kind == MetricKind::Histogram;
         name::check_labels(&spec.name, labels, is_histogram)?;
 
-        // The losses are series of other families: made before the lock, which they take too.
         if let Some(there) = self.there(&spec)? {
             return Ok(there);
         }
+        // All that can be refused is refused before the losses are made: their series stay.
+        let layout = is_histogram.then(|| layout(&spec)).transpose()?;
+        let samples = sample_names(&spec);
+        check_free(&samples, &lock(&self.adding))?;
+        // The losses are series of other families: made before the lock, which they take too.
         let losses = losses();
         let mut exposed = lock(&self.adding);
         if let Some(there) = self.there(&spec)? {
             return Ok(there);
         }
-        let samples = sample_names(&spec);
-        if let Some(taken) = samples.iter().find(|sample| exposed.contains(*sample)) {
-            let name = taken.clone();
-            return Err(Error::Conflict { name, what: "family, which exposes the same sample" });
-        }
-        let histogram = match is_histogram {
-            true => Some(Arc::new(histogram_kind(&spec, losses.clone())?)),
-            false => None,
-        };
+        check_free(&samples, &exposed)?;
+        let histogram =
+            layout.map(|layout| Arc::new(histogram_kind(&spec, layout, losses.clone())));
         let now = self.families.load();
         let id = now.in_order.len() as u32;
         let (name, limit) = (spec.name.clone(), self.space().limit());
@@ -129,12 +127,25 @@ fn sample_names(spec: &Spec) -> Vec<String> {
     suffixes.iter().map(|suffix| format!("{}{suffix}", spec.name)).collect()
 }
 
-fn histogram_kind(spec: &Spec, losses: Arc<Losses>) -> Result<HistogramKind, Error> {
+fn check_free(samples: &[String], exposed: &HashSet<String>) -> Result<(), Error> {
+    let Some(taken) = samples.iter().find(|sample| exposed.contains(*sample)) else {
+        return Ok(());
+    };
+    let name = taken.clone();
+    Err(Error::Conflict { name, what: "family, which exposes the same sample" })
+}
+
+/// Integer units in one exposed unit.
+fn scale(spec: &Spec) -> f64 {
+    10f64.powi(i32::from(spec.decimals))
+}
+
+fn layout(spec: &Spec) -> Result<Layout, Error> {
     let refuse = |rule| Error::InvalidBuckets { name: spec.name.clone(), rule };
     if spec.buckets.len() > MOST_BUCKETS {
         return Err(refuse("at most 500 boundaries"));
     }
-    let scale = 10f64.powi(i32::from(spec.decimals));
+    let scale = scale(spec);
     let mut bounds = Vec::with_capacity(spec.buckets.len());
     for &bound in &spec.buckets {
         let units = (bound * scale).round();
@@ -149,8 +160,11 @@ fn histogram_kind(spec: &Spec, losses: Arc<Losses>) -> Result<HistogramKind, Err
     }
     // `le` is exact even for what is clamped: that is above every boundary.
     let highest = spec.highest.max(bounds.last().map_or(0, |&last| last + 1));
-    let layout = Layout::new(spec.bits, highest, &bounds)
-        .ok_or_else(|| refuse("at most 64 boundaries between a value and its double"))?;
+    Layout::new(spec.bits, highest, &bounds)
+        .ok_or_else(|| refuse("at most 64 boundaries between a value and its double"))
+}
+
+fn histogram_kind(spec: &Spec, layout: Layout, losses: Arc<Losses>) -> HistogramKind {
     let text = |bound: String| format!("le=\"{bound}\"}} ").into_boxed_str();
     let bounds_text = spec
         .buckets
@@ -158,12 +172,12 @@ fn histogram_kind(spec: &Spec, losses: Arc<Losses>) -> Result<HistogramKind, Err
         .map(|&bound| text(number::boundary(bound)))
         .chain([text("+Inf".to_owned())])
         .collect();
-    Ok(HistogramKind {
+    HistogramKind {
         layout,
         decimals: spec.decimals,
-        units_per_one: scale,
+        units_per_one: scale(spec),
         bounds_text,
         losses,
         clock: Clock::get(),
-    })
+    }
 }
