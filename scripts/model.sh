@@ -51,13 +51,14 @@ weaken() {
         if ! cargo test --quiet --release --lib --no-run > "$log" 2>&1; then
             verdict="NO BUILD"
         # One minute at most: a weakened model may also never come to an end.
-        elif timeout 60 cargo test --quiet --release --lib "model::$model" -- --exact \
+        elif timeout 60 cargo test --quiet --release --lib "shard::model::$model" -- --exact \
             > "$log" 2>&1; then
             verdict=MISSED
+            grep -q "^test result: ok. 1 passed" "$log" || verdict="NO MODEL"
         elif grep -q "^test result: FAILED. 0 passed; 1 failed" "$log"; then
             verdict=caught
         else
-            verdict="NO MODEL"
+            verdict="NO END"
         fi
         [ "$verdict" = caught ] || failed=1
         printf '%-8s %-60s %s\n' "$verdict" "$model" "$(printf '%s' "$4" | head -n 1)"
