@@ -296,7 +296,7 @@ pub(crate) fn add_family<K: Kind, const N: usize>(
     engine: Limits,
     losses: impl FnOnce() -> Arc<Losses>,
 ) -> Result<Family<K, N>, Error> {
-    let limits = desc.limits.or(engine);
+    let limits = Limits { series: desc.series_limit.unwrap_or(engine.series), ..engine };
     check("series_limit", u64::from(limits.series), 1, 1_000_000)?;
     let family = Family::new(Some(table.register(desc.spec, limits, losses)?));
     for set in &desc.declared {

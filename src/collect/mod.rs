@@ -14,5 +14,5 @@ pub(crate) fn total(slot: Slot) -> u64 {
 
 /// An up-down gauge's level over all shards.
 pub(crate) fn level(inc: Slot, dec: Slot) -> i64 {
-    cells::level(all_cells(), inc, dec)
+    cells::level(all_cells, inc, dec)
 }

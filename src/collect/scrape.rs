@@ -40,7 +40,7 @@ impl Scrape {
         for series in series {
             let number = match series.cells() {
                 &Cells::Counter(slot) => Number::Total(cells::total(self.shards(), slot)),
-                &Cells::UpDown { inc, dec } => Number::Level(cells::level(self.shards(), inc, dec)),
+                &Cells::UpDown { inc, dec } => Number::Level(cells::level(all_cells, inc, dec)),
                 Cells::Gauge(word) => Number::Reading(f64::from_bits(word.load(Ordering::Relaxed))),
                 Cells::Histogram(cells) => {
                     let sum = self.histogram(cells, visit);
@@ -59,7 +59,7 @@ impl Scrape {
         }
     }
 
-    fn shards(&self) -> impl Iterator<Item = &'static Directory> + Clone {
+    fn shards(&self) -> impl Iterator<Item = &'static Directory> {
         self.shards.iter().copied()
     }
 

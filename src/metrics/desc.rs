@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::{Counter, Gauge, Histogram, Kind, UpDown};
-use crate::registry::{Limits, MetricKind, Spec};
+use crate::registry::{MetricKind, Spec};
 
 /// Boundaries for durations unless a family has its own: 100 µs to 60 s.
 const DURATION_BUCKETS: [f64; 18] = [
@@ -57,7 +57,8 @@ impl Unit {
 #[must_use = "register it"]
 pub struct Desc<K, const N: usize> {
     pub(crate) spec: Spec,
-    pub(crate) limits: Limits,
+    /// Nothing: the engine's.
+    pub(crate) series_limit: Option<u32>,
     pub(crate) declared: Vec<[String; N]>,
     kind: PhantomData<fn() -> K>,
 }
@@ -151,20 +152,21 @@ impl<K: Kind> Desc<K, 0> {
             bits: 0,
             highest: 0,
         };
-        Desc { spec, limits: Limits::default(), declared: Vec::new(), kind: PhantomData }
+        Desc { spec, series_limit: None, declared: Vec::new(), kind: PhantomData }
     }
 
     /// The label names, in the order in which values are given; at most 16.
     pub fn labels<const N: usize>(mut self, names: [&str; N]) -> Desc<K, N> {
         self.spec.labels = names.map(str::to_owned).to_vec();
-        Desc { spec: self.spec, limits: self.limits, declared: Vec::new(), kind: PhantomData }
+        let Desc { spec, series_limit, .. } = self;
+        Desc { spec, series_limit, declared: Vec::new(), kind: PhantomData }
     }
 }
 
 impl<K: Kind, const N: usize> Desc<K, N> {
     /// Most series the family may have, `1..=1_000_000`; default the builder's `series_limit`.
     pub fn series_limit(mut self, series: u32) -> Self {
-        self.limits.series = series;
+        self.series_limit = Some(series);
         self
     }
 

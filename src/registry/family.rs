@@ -80,23 +80,11 @@ pub(crate) struct Spec {
 }
 
 /// What may differ between two registrations: the first one's stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// 0: the engine's.
     pub(crate) series: u32,
-    /// In bytes; 0: the engine's.
+    /// In bytes.
     pub(crate) value_length: u32,
-}
-
-impl Limits {
-    /// These, and `engine`'s where they are silent.
-    pub(crate) fn or(self, engine: Limits) -> Limits {
-        let pick = |own: u32, engine: u32| if own == 0 { engine } else { own };
-        Limits {
-            series: pick(self.series, engine.series),
-            value_length: pick(self.value_length, engine.value_length),
-        }
-    }
 }
 
 /// What all families of an engine share.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::shard::cells::Slot;
+use crate::shard::cells::{Slot, SlotOnce};
 use crate::shard::hdr::{HEADER_CELLS, Layout, MOST_OCTAVES};
 use crate::shard::space::Space;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::AtomicU64;
 
 use super::family::{HistogramKind, MetricKind};
 use super::list::List;
@@ -42,8 +42,8 @@ pub(crate) struct HistogramCells {
     pub(crate) kind: Arc<HistogramKind>,
     pub(crate) space: Arc<Space>,
     pub(crate) header: Slot,
-    /// First slot of each octave's run, 0 where no thread has recorded there.
-    octaves: [AtomicU32; MOST_OCTAVES],
+    /// First slot of each octave's run; none where no thread has recorded.
+    octaves: [SlotOnce; MOST_OCTAVES],
 }
 
 /// What a series costs beside its text and cells: itself, its entry in the map and in the list.
@@ -73,7 +73,7 @@ impl Series {
                 space.allocate(2).map(|inc| Cells::UpDown { inc, dec: inc.offset(1) })
             }
             (MetricKind::Histogram, Some(kind)) => space.allocate(HEADER_CELLS).map(|header| {
-                let octaves = std::array::from_fn(|_| AtomicU32::new(0));
+                let octaves = std::array::from_fn(|_| SlotOnce::new());
                 let (kind, space) = (kind.clone(), space.clone());
                 Cells::Histogram(Arc::new(HistogramCells { kind, space, header, octaves }))
             }),
@@ -165,8 +165,7 @@ impl HistogramCells {
     /// The first slot of an octave's run, or `Slot::NONE`.
     #[inline(always)]
     pub(crate) fn octave(&self, octave: usize) -> Slot {
-        // Acquire: the run's common cells were put in place before its number was stored.
-        Slot(self.octaves[octave].load(Ordering::Acquire))
+        self.octaves[octave].get()
     }
 
     /// The first slot of an octave's run, allocated now if nobody has; briefly locks.
@@ -177,14 +176,11 @@ impl HistogramCells {
         }
         let cells = self.kind.layout.run(octave);
         let new = self.space.allocate(cells)?;
-        // Release on success: publishes the run. Acquire on failure: the other's run is ours now.
-        let set =
-            self.octaves[octave].compare_exchange(0, new.0, Ordering::AcqRel, Ordering::Acquire);
-        match set {
-            Ok(_) => Some(new),
+        match self.octaves[octave].set(new) {
+            Ok(()) => Some(new),
             Err(other) => {
                 self.space.give_back_unused(new, cells);
-                Some(Slot(other))
+                Some(other)
             }
         }
     }

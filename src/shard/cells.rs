@@ -10,8 +10,10 @@
 //! | `cell`, owned  | owner    | scraper        | Relaxed / Relaxed           | nothing but the count         | `no_add_is_lost_and_no_scrape_goes_back` |
 //! | `cell`, common | any      | scraper        | Relaxed RMW / Relaxed       | nothing but the count         | `common_adds_are_not_lost`     |
 //! | `cell`, a dec  | owner, any | scraper      | Release / Acquire           | the inc that it balances      | `a_balanced_up_down_is_never_negative` |
+//! | `cell`, marks  | owner, any | scraper      | Relaxed, common RMW / Relaxed | nothing but the bits        | `a_count_once_seen_stays`, `common_marks_are_not_lost` |
+//! | `SlotOnce`     | whoever allocates | recorder, scraper | AcqRel CAS / Acquire | the run's common cells     | `a_run_is_seen_with_its_common_cells` |
 
-use crate::sync::{AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Cells a chunk: 4 KiB, a page. Small under loom, which explores every cell.
 pub(crate) const CHUNK_CELLS: usize = if cfg!(vitals_loom) { 4 } else { 512 };
@@ -49,6 +51,32 @@ impl Slot {
     #[inline(always)]
     pub(crate) fn offset(self, cells: usize) -> Slot {
         Slot(self.0 + ((cells as u32) << 16))
+    }
+}
+
+/// A slot that the first thread to need it allocates.
+pub(crate) struct SlotOnce(AtomicU32);
+
+impl SlotOnce {
+    pub(crate) fn new() -> SlotOnce {
+        SlotOnce(AtomicU32::new(Slot::NONE.0))
+    }
+
+    /// The slot, or `Slot::NONE`.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Slot {
+        // Acquire: the run's common cells were put in place before its number was stored.
+        Slot(self.0.load(Ordering::Acquire))
+    }
+
+    /// Sets the slot, once its common cells are in place, unless another thread was first: then
+    /// gives that one's.
+    pub(crate) fn set(&self, new: Slot) -> Result<(), Slot> {
+        // Release on success: publishes the run. Acquire on failure: the other's run is ours now.
+        self.0
+            .compare_exchange(Slot::NONE.0, new.0, Ordering::AcqRel, Ordering::Acquire)
+            .map(|_| ())
+            .map_err(Slot)
     }
 }
 
@@ -208,17 +236,17 @@ pub(crate) fn total<'a>(shards: impl Iterator<Item = &'a Directory>, slot: Slot)
     sum(shards, slot, Ordering::Relaxed)
 }
 
-/// An up-down gauge's level over `shards`.
+/// An up-down gauge's level over all that `shards` gives.
 #[inline]
-pub(crate) fn level<'a>(
-    shards: impl Iterator<Item = &'a Directory> + Clone,
-    inc: Slot,
-    dec: Slot,
-) -> i64 {
+pub(crate) fn level<'a, I>(shards: impl Fn() -> I, inc: Slot, dec: Slot) -> i64
+where
+    I: Iterator<Item = &'a Directory>,
+{
     // All decs before any inc, and Acquire: the inc that a dec balances was made before it, so it
     // is seen too, and a balanced level is never read negative.
-    let decs = sum(shards.clone(), dec, Ordering::Acquire);
-    sum(shards, inc, Ordering::Relaxed).wrapping_sub(decs) as i64
+    let decs = sum(shards(), dec, Ordering::Acquire);
+    // The shards are listed anew: that inc may stand in one that was made since.
+    sum(shards(), inc, Ordering::Relaxed).wrapping_sub(decs) as i64
 }
 
 fn sum<'a>(shards: impl Iterator<Item = &'a Directory>, slot: Slot, order: Ordering) -> u64 {

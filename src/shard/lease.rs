@@ -8,7 +8,7 @@
 //! |----------|---------------|-------------|-------------------|---------------------------------|----------------------------------|
 //! | `leased` | leaser, owner | next leaser | Release / Acquire | the last owner's relaxed stores | `a_shard_is_handed_over_with_its_values` |
 //! | `shards` | leaser        | scraper     | Release / Acquire | the new shard's directory       | `a_new_shard_is_seen_whole`      |
-//! | `len`    | leaser        | scraper     | AcqRel / Acquire  | how many entries may be filled  | `a_new_shard_is_seen_whole`      |
+//! | `len`    | leaser        | scraper     | Relaxed RMW / Relaxed | a number; an entry below it may be null | `two_threads_never_share_a_shard` |
 
 use super::cells::Directory;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
@@ -64,8 +64,9 @@ impl Pool {
 
     /// The shards made so far.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Shard> + Clone {
-        // Acquire: pairs with `add`, so that a scrape after a thread's join sees its shard.
-        let len = self.len.load(Ordering::Acquire);
+        // Relaxed: publishes no entry, those say for themselves whether they are there. Whoever
+        // was told of a record by any other way (a join, a dec) sees this number of then, or more.
+        let len = self.len.load(Ordering::Relaxed);
         self.shards[..len].iter().filter_map(|entry| {
             // Acquire: publishes the shard that `add` built. Null: it is just being made, and
             // nobody has recorded into it.
@@ -76,11 +77,16 @@ impl Pool {
     }
 
     fn add(&self, limit: usize) -> Option<&Shard> {
+        // Threads past the last lease come back here for ever: they must not allocate a directory
+        // each time to find that there is no place for it.
+        if self.len.load(Ordering::Relaxed) >= limit {
+            return None;
+        }
         let cells = Directory::zeroed()?;
-        // AcqRel: `iter` must not see a length whose earlier entries it cannot see.
+        // Relaxed: hands out a place. Read-modify-write: two threads must not get the same one.
         let index = self
             .len
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |len| {
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |len| {
                 (len < limit).then_some(len + 1)
             })
             .ok()?;

@@ -5,8 +5,8 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::cells::{
-    Chunk, Directory, Slot, Writer, add_common, add_float, add_owned, add_owned_release, level,
-    total,
+    Chunk, Directory, Slot, SlotOnce, Writer, add_common, add_float, add_owned, add_owned_release,
+    level, total,
 };
 use super::lease::Pool;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
@@ -109,6 +109,45 @@ fn a_shard_is_handed_over_with_its_values() {
 }
 
 #[test]
+fn a_free_shard_gets_one_owner() {
+    loom::model(|| {
+        let pool = Arc::new(Pool::new(1).unwrap());
+        let shard = pool.lease().unwrap();
+        shard.cells.place(0, Chunk::zeroed().unwrap());
+        pool.release(shard);
+        let record = |pool: &Pool| {
+            let Some(shard) = pool.lease() else { return 0 };
+            add(&shard.cells, SLOT, 1);
+            1
+        };
+        let other = pool.clone();
+        let writer = thread::spawn(move || record(&other));
+        let recorded = record(&pool) + writer.join().unwrap();
+        assert_eq!(recorded, 1);
+        assert_eq!(total(pool.iter().map(|shard| &*shard.cells), SLOT), 1);
+        pool.iter().for_each(|shard| free(&shard.cells));
+    });
+}
+
+#[test]
+fn two_threads_never_share_a_shard() {
+    loom::model(|| {
+        let pool = Arc::new(Pool::new(2).unwrap());
+        let record = |pool: &Pool| {
+            let shard = pool.lease().unwrap();
+            shard.cells.place(0, Chunk::zeroed().unwrap());
+            add(&shard.cells, SLOT, 1);
+        };
+        let other = pool.clone();
+        let writer = thread::spawn(move || record(&other));
+        record(&pool);
+        writer.join().unwrap();
+        assert_eq!(total(pool.iter().map(|shard| &*shard.cells), SLOT), 2);
+        pool.iter().for_each(|shard| free(&shard.cells));
+    });
+}
+
+#[test]
 fn a_new_shard_is_seen_whole() {
     loom::model(|| {
         let pool = Arc::new(Pool::new(2).unwrap());
@@ -145,10 +184,106 @@ fn a_balanced_up_down_is_never_negative() {
                 add_owned_release(down[1].chunk(0).unwrap().cell(dec), 1);
             }
         });
-        assert!(level(cells.iter().map(|cells| &**cells), inc, dec) >= 0);
+        assert!(level(|| cells.iter().map(|cells| &**cells), inc, dec) >= 0);
         upper.join().unwrap();
         downer.join().unwrap();
         cells.iter().for_each(|cells| free(cells));
+    });
+}
+
+#[test]
+fn a_balanced_up_down_is_never_negative_in_the_common_cells() {
+    loom::model(|| {
+        let cells = Arc::new([cells_with_a_chunk(), cells_with_a_chunk()]);
+        let (inc, dec) = (SLOT, SLOT.offset(1));
+        let others = cells.clone();
+        let writer = thread::spawn(move || {
+            add(&others[0], inc, 1);
+            add_common(others[1].chunk(0).unwrap().cell(dec), 1);
+        });
+        assert!(level(|| cells.iter().map(|cells| &**cells), inc, dec) >= 0);
+        writer.join().unwrap();
+        cells.iter().for_each(|cells| free(cells));
+    });
+}
+
+/// The inc is in a shard that was made after the decs were read.
+#[test]
+fn a_balanced_up_down_is_never_negative_over_a_new_shard() {
+    loom::model(|| {
+        let pool = Arc::new(Pool::new(2).unwrap());
+        let (inc, dec) = (SLOT, SLOT.offset(1));
+        let old = pool.lease().unwrap();
+        old.cells.place(0, Chunk::zeroed().unwrap());
+        let other = pool.clone();
+        let writer = thread::spawn(move || {
+            let new = other.lease().unwrap();
+            new.cells.place(0, Chunk::zeroed().unwrap());
+            add(&new.cells, inc, 1);
+            let old = other.iter().next().unwrap();
+            add_owned_release(old.cells.chunk(0).unwrap().cell(dec), 1);
+        });
+        assert!(level(|| pool.iter().map(|shard| &*shard.cells), inc, dec) >= 0);
+        writer.join().unwrap();
+        pool.iter().for_each(|shard| free(&shard.cells));
+    });
+}
+
+/// A histogram's cells as a record writes and a scrape reads them: what is not marked is not
+/// read, and a mark is never taken back.
+#[test]
+fn a_count_once_seen_stays() {
+    /// In the four cells of a model's chunk.
+    const MARKS: Slot = SLOT;
+    const FIRST: usize = 2;
+    fn record(cells: &Directory, cell: usize) {
+        let writer = Writer::Own(cells);
+        let chunk = writer.chunk(MARKS).unwrap();
+        if writer.add(chunk.cell(Slot::new(0, FIRST + cell)), 1) == 0 {
+            writer.set_bits(chunk.cell(MARKS), 1 << cell);
+        }
+    }
+    fn count(cells: &Directory) -> u64 {
+        let marks = cells.read(MARKS, Ordering::Relaxed);
+        let marked = (0..2).filter(|cell| marks & 1 << cell != 0);
+        marked.map(|cell| cells.read(Slot::new(0, FIRST + cell), Ordering::Relaxed)).sum()
+    }
+    loom::model(|| {
+        let cells = Arc::new(cells_with_a_chunk());
+        let others = cells.clone();
+        let writer = thread::spawn(move || [0, 1, 0].map(|cell| record(&others, cell)));
+        let (first, second) = (count(&cells), count(&cells));
+        assert!(first <= second, "{first} {second}");
+        writer.join().unwrap();
+        assert_eq!(count(&cells), 3);
+        free(&cells);
+    });
+}
+
+#[test]
+fn a_run_is_seen_with_its_common_cells() {
+    loom::model(|| {
+        let common = Arc::new(Directory::zeroed().unwrap());
+        let run = Arc::new(SlotOnce::new());
+        // As a histogram does: look, else allocate a run of its own and offer it.
+        let find = |common: &Directory, run: &SlotOnce, own: Slot| {
+            let there = run.get();
+            let found = if there != Slot::NONE {
+                there
+            } else {
+                common.place(own.chunk(), Chunk::zeroed().unwrap());
+                run.set(own).err().unwrap_or(own)
+            };
+            assert!(common.chunk(found.chunk()).is_some(), "a run without its common cells");
+        };
+        let (others, other_run) = (common.clone(), run.clone());
+        let other = thread::spawn(move || find(&others, &other_run, Slot::new(0, 1)));
+        find(&common, &run, Slot::new(1, 1));
+        other.join().unwrap();
+        for number in 0..2 {
+            // SAFETY: the model's threads have ended.
+            drop(unsafe { common.take(number) });
+        }
     });
 }
 

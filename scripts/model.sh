@@ -1,0 +1,141 @@
+#!/bin/sh
+# Explores every interleaving of the lock-free rooms with loom.
+#
+#   scripts/model.sh            runs the models
+#   scripts/model.sh --weaken   takes one ordering or one atomic step after the other away, in a
+#                               copy of the tree, and demands that its model then fails
+set -eu
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
+export CARGO_TARGET_DIR="$target/loom"
+export RUSTFLAGS="--cfg vitals_loom"
+
+models() {
+    cargo test --quiet --release --lib "$@"
+}
+
+if [ "${1:-}" != --weaken ]; then
+    models model
+    exit
+fi
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+cp -R Cargo.toml Cargo.lock src "$copy"
+# Cargo looks for what the manifest names.
+for place in benches examples tests macros; do
+    if [ -d "$place" ]; then cp -R "$place" "$copy"; fi
+done
+tree=$PWD
+cd "$copy"
+# Cargo tells two trees of one package apart by the age of their files alone: a folder of its own,
+# or a weakened build would be taken for the tree's.
+export CARGO_TARGET_DIR="$target/loom-weakened"
+touch src/lib.rs
+# A model that fails anyway would prove nothing.
+models model
+failed=0
+
+# weaken FILE MODEL FROM TO: FROM stands in FILE exactly once.
+weaken() {
+    file=src/shard/$1 model=$2
+    if ! FROM=$3 TO=$4 awk '
+        { text = text $0 "\n" }
+        END {
+            from = ENVIRON["FROM"]; to = ENVIRON["TO"]
+            at = index(text, from)
+            if (!at) exit 1
+            tail = substr(text, at + length(from))
+            if (index(tail, from)) exit 1
+            printf "%s", substr(text, 1, at - 1) to tail
+        }' "$tree/$file" > "$file"; then
+        printf '%-9s %s: %s\n' "NO MATCH" "$file" "$3"
+        failed=1
+    else
+        log=$copy/log
+        if ! cargo test --quiet --release --lib --no-run > "$log" 2>&1; then
+            verdict="NO BUILD"
+        # One minute at most: a weakened model may also never come to an end.
+        elif timeout 60 cargo test --quiet --release --lib "shard::model::$model" -- --exact \
+            > "$log" 2>&1; then
+            verdict=MISSED
+            grep -q "^test result: ok. 1 passed" "$log" || verdict="NO MODEL"
+        elif grep -q "^test result: FAILED. 0 passed; 1 failed" "$log"; then
+            verdict=caught
+        else
+            verdict="NO END"
+        fi
+        [ "$verdict" = caught ] || failed=1
+        printf '%-8s %-60s %s\n' "$verdict" "$model" "$(printf '%s' "$4" | head -n 1)"
+    fi
+    cp "$tree/$file" "$file"
+}
+
+weaken cells.rs a_chunk_is_seen_whole \
+    'Box::into_raw(chunk), Ordering::Release' 'Box::into_raw(chunk), Ordering::Relaxed'
+weaken cells.rs a_chunk_is_seen_whole \
+    'self.0[number].load(Ordering::Acquire)' 'self.0[number].load(Ordering::Relaxed)'
+weaken cells.rs no_add_is_lost_and_no_scrape_goes_back \
+    'cell.store(before.wrapping_add(n), Ordering::Relaxed)' \
+    'cell.store(0, Ordering::Relaxed); cell.store(before.wrapping_add(n), Ordering::Relaxed)'
+weaken cells.rs common_adds_are_not_lost \
+    'cell.fetch_add(n, Ordering::Release)' 'add_owned(cell, n)'
+weaken cells.rs a_balanced_up_down_is_never_negative \
+    'cell.load(Ordering::Relaxed).wrapping_add(n), Ordering::Release' \
+    'cell.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed'
+weaken cells.rs a_balanced_up_down_is_never_negative \
+    'sum(shards(), dec, Ordering::Acquire)' 'sum(shards(), dec, Ordering::Relaxed)'
+weaken cells.rs a_balanced_up_down_is_never_negative \
+    'let decs = sum(shards(), dec, Ordering::Acquire);' \
+    'let incs = sum(shards(), inc, Ordering::Acquire);
+    let decs = sum(shards(), dec, Ordering::Acquire);
+    if true { return incs.wrapping_sub(decs) as i64; }'
+weaken cells.rs a_balanced_up_down_is_never_negative_in_the_common_cells \
+    'cell.fetch_add(n, Ordering::Release)' 'cell.fetch_add(n, Ordering::Relaxed)'
+weaken cells.rs a_balanced_up_down_is_never_negative_over_a_new_shard \
+    'let decs = sum(shards(), dec, Ordering::Acquire);' \
+    'let listed: Vec<&Directory> = shards().collect();
+    let shards = || listed.iter().copied();
+    let decs = sum(shards(), dec, Ordering::Acquire);'
+weaken cells.rs a_count_once_seen_stays \
+    'cell.store(cell.load(Ordering::Relaxed) | bits, Ordering::Relaxed)' \
+    'cell.store(bits, Ordering::Relaxed)'
+weaken cells.rs common_marks_are_not_lost \
+    'cell.fetch_or(bits, Ordering::Relaxed);' \
+    'cell.store(cell.load(Ordering::Relaxed) | bits, Ordering::Relaxed);'
+weaken cells.rs a_run_is_seen_with_its_common_cells \
+    'Slot(self.0.load(Ordering::Acquire))' 'Slot(self.0.load(Ordering::Relaxed))'
+weaken cells.rs a_run_is_seen_with_its_common_cells \
+    'new.0, Ordering::AcqRel, Ordering::Acquire' 'new.0, Ordering::Relaxed, Ordering::Acquire'
+weaken cells.rs a_run_is_seen_with_its_common_cells \
+    'new.0, Ordering::AcqRel, Ordering::Acquire' 'new.0, Ordering::Release, Ordering::Relaxed'
+weaken cells.rs gauge_adds_are_not_lost \
+    'match word.compare_exchange_weak(bits, sum, Ordering::Relaxed, Ordering::Relaxed) {' \
+    'match Ok::<u64, u64>(bits).inspect(|_| word.store(sum, Ordering::Relaxed)) {'
+weaken lease.rs a_shard_is_handed_over_with_its_values \
+    'leased.store(false, Ordering::Release)' 'leased.store(false, Ordering::Relaxed)'
+weaken lease.rs a_shard_is_handed_over_with_its_values \
+    '(false, true, Ordering::Acquire, Ordering::Relaxed)' \
+    '(false, true, Ordering::Relaxed, Ordering::Relaxed)'
+weaken lease.rs a_free_shard_gets_one_owner \
+    '&& self
+                .leased
+                .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()' \
+    '&& { self.leased.store(true, Ordering::Relaxed); true }'
+weaken lease.rs a_new_shard_is_seen_whole \
+    'store(shard, Ordering::Release)' 'store(shard, Ordering::Relaxed)'
+weaken lease.rs a_new_shard_is_seen_whole \
+    'let shard = entry.load(Ordering::Acquire);
+            // SAFETY: null or' \
+    'let shard = entry.load(Ordering::Relaxed);
+            // SAFETY: null or'
+weaken lease.rs two_threads_never_share_a_shard \
+    'let index = self
+            .len
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |len| {
+                (len < limit).then_some(len + 1)
+            })
+            .ok()?;' \
+    'let index = self.len.load(Ordering::Relaxed);
+        self.len.store(index + 1, Ordering::Relaxed);'
+exit $failed

@@ -1,0 +1,206 @@
+//! Warm recording and warm scrapes allocate nothing and free nothing, on any thread.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use mcp_vitals::{Counter, Desc, Family, Gauge, Histogram, UpDown, Vitals};
+
+/// Counts what all threads ask of the heap while the window is open.
+struct Counting;
+
+static OPEN: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static FREES: AtomicU64 = AtomicU64::new(0);
+
+fn count(what: &AtomicU64) {
+    if OPEN.load(Ordering::SeqCst) {
+        what.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+// SAFETY: every call goes on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(&ALLOCATIONS);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count(&FREES);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(&ALLOCATIONS);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(&ALLOCATIONS);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static HEAP: Counting = Counting;
+
+const SERIES: usize = 10_000;
+const THREADS: usize = 3;
+const SCRAPES: usize = 100;
+/// Sets that are looked up by label while the window is open.
+const LOOKED_UP: usize = 64;
+
+struct Engine {
+    vitals: Vitals,
+    values: Vec<String>,
+    counters: (Family<Counter, 2>, Vec<Counter>),
+    gauges: (Family<Gauge, 1>, Vec<Gauge>),
+    levels: (Family<UpDown, 1>, Vec<UpDown>),
+    latencies: (Family<Histogram, 1>, Vec<Histogram>),
+}
+
+impl Engine {
+    fn new() -> Engine {
+        let vitals = Vitals::builder()
+            .service("alloc", "1")
+            .memory_limit(1 << 30)
+            .series_limit(SERIES as u32)
+            .build()
+            .unwrap();
+        let values: Vec<String> = (0..SERIES).map(|n| format!("tool \"{n}\"\\")).collect();
+        let counters = Desc::counter("calls_total", "Calls.").labels(["tool", "status"]);
+        let counters = vitals.register(counters).unwrap();
+        let gauges =
+            vitals.register(Desc::gauge("reading", "A reading.").labels(["tool"])).unwrap();
+        let levels = vitals.register(Desc::updown("open", "A level.").labels(["tool"])).unwrap();
+        let latencies = Desc::histogram("latency_seconds", "Latency.").buckets(&[0.001, 1.0]);
+        let latencies = vitals.register(latencies.labels(["tool"])).unwrap();
+        Engine {
+            counters: (counters.clone(), values.iter().map(|v| counters.with([v, "ok"])).collect()),
+            gauges: (gauges.clone(), values.iter().map(|v| gauges.with([v])).collect()),
+            levels: (levels.clone(), values.iter().map(|v| levels.with([v])).collect()),
+            latencies: (latencies.clone(), values.iter().map(|v| latencies.with([v])).collect()),
+            vitals,
+            values,
+        }
+    }
+
+    /// One record of each series by its handle.
+    fn record(&self) {
+        for (n, counter) in self.counters.1.iter().enumerate() {
+            counter.inc();
+            self.gauges.1[n].set(n as f64);
+            self.gauges.1[n].add(0.5);
+            self.levels.1[n].inc();
+            self.levels.1[n].dec();
+            self.latencies.1[n].record(Duration::from_micros(800));
+        }
+        // A timer's reading may fall into any octave: only one that is dropped without a record
+        // is sure to be warm.
+        self.latencies.1[0].start_timer().discard();
+    }
+
+    /// One record of some series by their labels, in both ways.
+    fn look_up(&self) {
+        let find = |name| self.vitals.metric(name).unwrap();
+        for value in &self.values[..LOOKED_UP] {
+            self.counters.0.with([value, "ok"]).inc();
+            self.gauges.0.with([value]).set(1.0);
+            self.levels.0.with([value]).inc();
+            self.latencies.0.with([value]).record_nanos(800_000);
+            find("calls_total").inc(&[("status", "ok"), ("tool", value)]);
+            find("reading").set(&[("tool", value)], 2.0);
+            find("open").dec(&[("tool", value)]);
+            find("latency_seconds").observe(&[("tool", value)], 0.0008);
+            // What is refused is counted, in a cell like any other.
+            find("latency_seconds").observe(&[("tool", value)], f64::NAN);
+            find("calls_total").set(&[("tool", value)], 1.0);
+        }
+    }
+}
+
+/// Runs `work` with the window open; gives allocations and frees.
+fn window(work: impl FnOnce()) -> (u64, u64) {
+    ALLOCATIONS.store(0, Ordering::SeqCst);
+    FREES.store(0, Ordering::SeqCst);
+    OPEN.store(true, Ordering::SeqCst);
+    work();
+    OPEN.store(false, Ordering::SeqCst);
+    (ALLOCATIONS.load(Ordering::SeqCst), FREES.load(Ordering::SeqCst))
+}
+
+fn main() {
+    // A window that sees nothing would prove nothing.
+    assert_eq!(window(|| drop(black_box(Box::new(1)))), (1, 1));
+
+    let engine = Engine::new();
+    // The engine times each scrape, and how long one takes is not ours to choose: every doubling
+    // is warmed for the thread that scrapes.
+    let own = engine.vitals.metric("mcp_vitals_scrape_duration_seconds").unwrap();
+    (0..40).for_each(|octave| own.observe(&[], (1u64 << octave) as f64 / 1e9));
+
+    let mut text = Vec::new();
+    let [warm, open, done, closed] = std::array::from_fn(|_| Barrier::new(THREADS + 1));
+    let stop = AtomicBool::new(false);
+    let rounds = AtomicU64::new(0);
+    let mut found = (0, 0);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                engine.record();
+                engine.look_up();
+                warm.wait();
+                open.wait();
+                while !stop.load(Ordering::SeqCst) {
+                    engine.record();
+                    engine.look_up();
+                    rounds.fetch_add(1, Ordering::SeqCst);
+                }
+                done.wait();
+                // A thread's end frees: not before the window is closed.
+                closed.wait();
+            });
+        }
+        warm.wait();
+        engine.vitals.scrape_into(&mut text);
+        // Numbers grow by digits while the window is open.
+        text.reserve(text.len());
+        text.clear();
+        engine.vitals.scrape_into(&mut text);
+        found = window(|| {
+            open.wait();
+            for _ in 0..SCRAPES {
+                text.clear();
+                engine.vitals.scrape_into(&mut text);
+            }
+            // Both kinds of work were done while the other was.
+            while rounds.load(Ordering::SeqCst) < 2 * THREADS as u64 {
+                std::thread::yield_now();
+            }
+            stop.store(true, Ordering::SeqCst);
+            done.wait();
+        });
+        closed.wait();
+    });
+    assert_eq!(found, (0, 0), "allocations and frees in {SCRAPES} scrapes and {rounds:?} rounds");
+
+    // What was recorded meanwhile is all there.
+    let passes = rounds.load(Ordering::SeqCst) + THREADS as u64;
+    let last = engine.counters.1.last().unwrap();
+    assert_eq!(last.get(), passes);
+    let snapshot = engine.vitals.snapshot();
+    let latencies = snapshot.sum("latency_seconds", &[]);
+    let by_label = 2 * LOOKED_UP as u64 * passes;
+    assert_eq!(latencies, (SERIES as u64 * passes + by_label) as f64);
+    assert_eq!(snapshot.sum("open", &[]), 0.0);
+    for lost in ["mcp_vitals_series_overflow_total", "mcp_vitals_lost_total"] {
+        assert_eq!(snapshot.sum(lost, &[]), 0.0, "{lost}");
+    }
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("\ncalls_total{tool=\"tool \\\"9999\\\"\\\\\",status=\"ok\"} "));
+    println!("{} bytes a scrape, {SCRAPES} scrapes, {rounds:?} rounds", text.len());
+}

@@ -1,0 +1,131 @@
+//! More threads than shards. In a process of its own: the number of shards is the process's.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use mcp_vitals::{Error, Vitals};
+
+/// Counts allocations while the window is open.
+struct Counting;
+
+static OPEN: AtomicBool = AtomicBool::new(false);
+static ALLOCATED: AtomicU64 = AtomicU64::new(0);
+
+fn count(layout: Layout) {
+    // The harness may allocate a little when it likes; a shard's directory is half a mebibyte.
+    if OPEN.load(Ordering::SeqCst) && layout.size() >= 4096 {
+        ALLOCATED.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+// SAFETY: every call goes on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+}
+
+#[global_allocator]
+static HEAP: Counting = Counting;
+
+const SHARDS: u64 = 2;
+const THREADS: u64 = 8;
+const RECORDS: u64 = 20_000;
+
+#[test]
+fn threads_past_the_last_shard_share_cells_and_lose_nothing() {
+    for wrong in [0, 4097] {
+        let error = Vitals::builder().max_shards(wrong).build().unwrap_err();
+        assert!(matches!(error, Error::OutOfRange { field: "max_shards", .. }), "{error}");
+    }
+    let vitals = Vitals::builder().max_shards(SHARDS as u32).build().unwrap();
+    let calls = vitals.counter("calls_total", "Calls.").unwrap();
+    let open = vitals.updown("open", "Open.").unwrap();
+    let latency = vitals.histogram("latency_seconds", "Latency.").unwrap();
+    let reading = |name: &str| vitals.snapshot().value(name, &[]).unwrap() as u64;
+
+    let [warm, window, leave] = std::array::from_fn(|_| Barrier::new(THREADS as usize + 1));
+    let record = |thread: u64, n: u64| {
+        open.inc();
+        calls.add(n % 3);
+        latency.record_nanos(1_000 * (thread + 1));
+        open.dec();
+    };
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (warm, window, leave, record) = (&warm, &window, &leave, &record);
+            scope.spawn(move || {
+                (0..10).for_each(|n| record(thread, n));
+                warm.wait();
+                window.wait();
+                // Many times the thousand records after which a thread looks for a lease again.
+                (10..RECORDS).for_each(|n| record(thread, n));
+                window.wait();
+                leave.wait();
+            });
+        }
+        warm.wait();
+        assert_eq!(reading("mcp_vitals_shards"), SHARDS);
+        assert_eq!(reading("mcp_vitals_shards_leased"), SHARDS);
+        OPEN.store(true, Ordering::SeqCst);
+        window.wait();
+        window.wait();
+        OPEN.store(false, Ordering::SeqCst);
+        assert_eq!(ALLOCATED.load(Ordering::SeqCst), 0, "directories and chunks while warm");
+        leave.wait();
+    });
+
+    let each = (0..RECORDS).map(|n| n % 3).sum::<u64>();
+    assert_eq!(calls.get(), THREADS * each);
+    assert_eq!(open.get(), 0);
+    let snapshot = vitals.snapshot();
+    let read = snapshot.histogram("latency_seconds", &[]).unwrap();
+    assert_eq!(read.count(), THREADS * RECORDS);
+    assert_eq!(read.sum_units(), (1..=THREADS).sum::<u64>() * 1_000 * RECORDS);
+    assert_eq!(read.buckets().last().unwrap().1, read.count());
+    // Four records a round, of the six threads without a shard.
+    let shared = reading("mcp_vitals_common_records_total");
+    assert_eq!(shared, 4 * (THREADS - SHARDS) * RECORDS);
+    assert_eq!(reading("mcp_vitals_shards"), SHARDS);
+
+    // A thread without a shard gets one when another gives it back, a thousand records later at
+    // the most.
+    let shared = || reading("mcp_vitals_common_records_total");
+    let [held, leave] = std::array::from_fn(|_| Barrier::new(SHARDS as usize + 1));
+    thread::scope(|scope| {
+        let holders: Vec<_> = (0..SHARDS)
+            .map(|_| {
+                scope.spawn(|| {
+                    calls.inc();
+                    held.wait();
+                    leave.wait();
+                })
+            })
+            .collect();
+        held.wait();
+        let before = shared();
+        calls.inc();
+        assert_eq!(shared(), before + 1);
+        leave.wait();
+        // The scope waits for the closures alone, a join for the thread's destructors too.
+        holders.into_iter().for_each(|holder| holder.join().unwrap());
+    });
+    (0..1_000).for_each(|_| calls.inc());
+    let before = shared();
+    (0..1_000).for_each(|_| calls.inc());
+    assert_eq!(shared(), before, "still without a shard");
+    assert_eq!(calls.get(), THREADS * each + SHARDS + 2_001);
+}

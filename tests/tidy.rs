@@ -1,0 +1,263 @@
+//! The source keeps the crate's own rules: which room may use which, where `unsafe` and atomics
+//! live, and that nothing is written to stdout.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines a file may have.
+const MOST_LINES: usize = 700;
+
+/// Each room under `src/`, and the rooms it may name. What is not in the table may not exist.
+///
+/// `api` is whatever `lib.rs` gives to a user.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("lib", &["*"]),
+    // Hold numbers.
+    ("sync", &[]),
+    ("clock", &[]),
+    ("error", &[]),
+    ("shard", &["sync"]),
+    // What exists. It counts its losses in counters, and spells a boundary when a family is born.
+    ("registry", &["shard", "sync", "clock", "error", "metrics", "encode"]),
+    // Record. `get` reads like a scrape does.
+    ("metrics", &["registry", "shard", "sync", "clock", "collect", "error"]),
+    // Read.
+    ("collect", &["registry", "shard", "sync", "snapshot"]),
+    ("snapshot", &["registry"]),
+    // Data to bytes.
+    ("encode", &["snapshot"]),
+    // The edges: through the public API alone.
+    ("export", &["api", "error", "sync", "background"]),
+    ("serve", &["api", "error", "sync", "background"]),
+    ("system", &["api", "error", "sync", "background"]),
+    ("catalog", &["api", "error"]),
+    ("mcp", &["api", "error", "catalog", "clock", "sync"]),
+    ("cli", &["api", "mcp"]),
+    ("main", &["api", "mcp", "cli"]),
+    // What ties.
+    ("background", &["sync", "error"]),
+    ("outlets", &["*"]),
+    ("own", &["*"]),
+    ("builder", &["*"]),
+    ("vitals", &["*"]),
+];
+
+/// Files that may say `unsafe`, beside `shard/`: an allocator can't be hooked without.
+const UNSAFE: &[&str] = &["system/heap.rs"];
+
+struct Source {
+    /// Under `src/`, with slashes.
+    path: String,
+    room: String,
+    text: String,
+    /// Code without comments, strings and tests.
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    walk(&root, &mut paths);
+    assert!(paths.len() > 20, "the walk found only {} files", paths.len());
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let path = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+            let room = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+            let code = code(&text);
+            Source { path, room, text, code }
+        })
+        .collect()
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// What the rules are about: without comments, the insides of strings, and `mod tests`.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let mut code = String::new();
+    for line in text.lines() {
+        let line = line.trim_start();
+        if line.starts_with("//") {
+            continue;
+        }
+        let mut in_string = false;
+        let mut chars = line.chars().peekable();
+        while let Some(char) = chars.next() {
+            match char {
+                '\\' if in_string => drop(chars.next()),
+                '\'' if !in_string && chars.peek() == Some(&'"') => drop(chars.next()),
+                '"' => in_string = !in_string,
+                '/' if !in_string && chars.peek() == Some(&'/') => break,
+                _ if in_string => continue,
+                _ => {}
+            }
+            code.push(char);
+        }
+        code.push('\n');
+    }
+    code
+}
+
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|char: char| !char.is_alphanumeric() && char != '_').filter(|word| !word.is_empty())
+}
+
+/// The first names after `crate::`, also within braces.
+fn named(code: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut item = String::new();
+            for char in list.chars() {
+                match char {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => names.extend(first(&std::mem::take(&mut item))),
+                    _ if depth == 0 => item.push(char),
+                    _ => {}
+                }
+            }
+            names.extend(first(&item));
+        } else {
+            names.extend(first(rest));
+        }
+    }
+    names
+}
+
+fn first(path: &str) -> Option<String> {
+    words(path).next().map(str::to_owned)
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let sources = sources();
+    let lib = sources.iter().find(|source| source.path == "lib.rs").unwrap();
+    let public: BTreeSet<&str> = lib
+        .code
+        .split("pub use ")
+        .skip(1)
+        .flat_map(|rest| words(rest.split(';').next().unwrap_or_default()))
+        .collect();
+    assert!(public.contains("Vitals") && public.contains("Desc"));
+    let mut wrong = Vec::new();
+    for Source { path, room, code, .. } in &sources {
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| name == room) else {
+            wrong.push(format!("{path}: room `{room}` is not in the table of arrows"));
+            continue;
+        };
+        for name in named(code) {
+            let target = ARROWS.iter().any(|(room, _)| *room == name);
+            let is_public = public.contains(&*name) && !target;
+            // `crate::Error` is the room `error`, and a public name stands for `api`. The rooms
+            // under the API give names to it themselves: they take them from their own folder.
+            let ok = name == *room
+                || allowed.contains(&"*")
+                || allowed.contains(&&*name)
+                || name == "Error" && allowed.contains(&"error")
+                || is_public && allowed.contains(&"api");
+            if !ok {
+                wrong.push(format!("{path}: `{room}` may not use `crate::{name}`"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn unsafe_has_one_home() {
+    for Source { path, code, .. } in sources() {
+        let allowed = path.starts_with("shard/") || UNSAFE.contains(&&*path);
+        assert!(allowed || !words(&code).any(|word| word == "unsafe"), "unsafe in {path}");
+    }
+}
+
+#[test]
+fn every_unsafe_block_says_why_it_is_safe() {
+    for Source { path, text, .. } in sources() {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let block = code.contains("unsafe {") || code.contains("unsafe impl");
+            let near = &lines[at.saturating_sub(4)..at];
+            let said = near.iter().any(|line| line.starts_with("// SAFETY:"));
+            assert!(!block || said, "{path}:{}: {line}", at + 1);
+        }
+    }
+}
+
+#[test]
+fn atomics_come_by_one_door() {
+    for Source { path, code, .. } in sources() {
+        let direct =
+            ["sync::atomic", "core::sync", "loom::"].iter().any(|door| code.contains(door));
+        assert!(path == "sync.rs" || path == "shard/model.rs" || !direct, "atomics in {path}");
+    }
+}
+
+/// Under MCP's stdio transport stdout carries the protocol.
+#[test]
+fn nothing_is_written_to_stdout() {
+    for Source { path, code, .. } in sources() {
+        for word in words(&code) {
+            let writes = ["println", "print", "stdout", "dbg"].contains(&word);
+            assert!(!writes, "`{word}` in {path}");
+        }
+    }
+}
+
+#[test]
+fn nothing_panics_by_choice() {
+    for Source { path, code, .. } in sources() {
+        if path == "shard/model.rs" || path.ends_with("tests.rs") {
+            continue;
+        }
+        for word in [".unwrap()", "panic!", "todo!", "unimplemented!"] {
+            assert!(!code.contains(word), "{word} in {path}");
+        }
+    }
+}
+
+#[test]
+fn files_keep_to_one_purpose() {
+    for Source { path, text, .. } in sources() {
+        let lines = text.lines().count();
+        assert!(lines <= MOST_LINES, "{path} has {lines} lines");
+        assert!(text.starts_with("//! "), "{path} does not say what it is for");
+    }
+}
+
+/// Links from one page to another lead somewhere.
+#[test]
+fn pages_link_to_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    if let Ok(docs) = fs::read_dir(root.join("docs")) {
+        pages.extend(docs.map(|entry| entry.unwrap().path()));
+    }
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|end| end == "md")) {
+        let Ok(text) = fs::read_to_string(page) else { continue };
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") || target.contains(char::is_whitespace) {
+                continue;
+            }
+            let there = page.parent().unwrap().join(target).exists();
+            assert!(there, "{} links to {target}", page.display());
+        }
+    }
+}
