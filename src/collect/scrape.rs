@@ -4,7 +4,7 @@ use crate::registry::table::Families;
 use crate::registry::{Cells, FamilyCore, HistogramCells};
 use crate::shard::all_cells;
 use crate::shard::cells::{self, Directory};
-use crate::shard::hdr::{CELL_MARKS, FIRST_CELL, OCTAVE_MARKS, SUM};
+use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, SUM};
 use crate::snapshot::{Head, HistogramReading, Number, Visit};
 use crate::sync::Ordering;
 
@@ -63,44 +63,59 @@ impl Scrape {
         self.shards.iter().copied()
     }
 
-    /// Adds a histogram's cells up into `self.buckets` and gives its sum.
+    /// Adds a histogram's buckets up into `self.buckets` and gives its sum.
+    ///
+    /// From the header's counts, or, where the visitor wants the cells, from these: what one visitor
+    /// sees is one read.
     fn histogram<V: Visit>(&mut self, cells: &HistogramCells, visit: &mut V) -> u64 {
-        let layout = cells.layout();
         self.buckets.clear();
-        self.buckets.resize(layout.bounds().len() + 1, 0);
+        self.buckets.resize(cells.layout().bounds().len() + 1, 0);
         let mut sum = 0u64;
         for shard in &self.shards {
             let Some(header) = shard.chunk(cells.header.chunk()) else { continue };
-            // A mark that is not seen yet hides counts that are just being recorded: they are
-            // seen next time, whole. Marks are never taken back.
-            let octaves = header.cell(cells.header.offset(OCTAVE_MARKS)).load(Ordering::Relaxed);
-            let runs = || {
-                ones(octaves).filter_map(|octave| {
-                    let run = cells.octave(octave);
-                    Some((octave, run, shard.chunk(run.chunk())?))
-                })
-            };
-            // All octaves at once, before any is read: one after the other, each begins with a
-            // wait for memory (2,100 ns a series against 1,000 at 10,000 series).
-            runs().for_each(|(octave, run, chunk)| chunk.fetch_ahead(run, layout.run(octave)));
-            for (octave, run, chunk) in runs() {
-                let read = |cell| chunk.cell(run.offset(FIRST_CELL + cell)).load(Ordering::Relaxed);
-                let marks = chunk.cell(run.offset(CELL_MARKS)).load(Ordering::Relaxed);
-                for (bucket, cells) in layout.buckets(octave) {
-                    let mut count = 0u64;
-                    layout.touched(marks, cells, |cell| count = count.wrapping_add(read(cell)));
-                    self.buckets[bucket] = self.buckets[bucket].wrapping_add(count);
-                }
-                if V::CELLS {
-                    for cell in 0..layout.run(octave) - FIRST_CELL {
-                        let (low, high) = layout.range(octave, cell);
-                        visit.cell(low, high, read(cell));
-                    }
+            let read = |word| header.cell(cells.header.offset(word)).load(Ordering::Relaxed);
+            // A mark that is not seen yet hides what is just being recorded: it is seen next
+            // time. Marks are never taken back.
+            let octaves = read(OCTAVE_MARKS);
+            if octaves == 0 {
+                continue;
+            }
+            if V::CELLS {
+                cells_of(shard, cells, octaves, &mut self.buckets, visit);
+            } else {
+                for (index, bucket) in self.buckets.iter_mut().enumerate() {
+                    *bucket = bucket.wrapping_add(read(FIRST_BUCKET + index));
                 }
             }
-            sum = sum.wrapping_add(header.cell(cells.header.offset(SUM)).load(Ordering::Relaxed));
+            sum = sum.wrapping_add(read(SUM));
         }
         sum
+    }
+}
+
+/// Visits one shard's cells of a histogram and counts them into `buckets`.
+fn cells_of<V: Visit>(
+    shard: &Directory,
+    cells: &HistogramCells,
+    octaves: u64,
+    buckets: &mut [u64],
+    visit: &mut V,
+) {
+    let layout = cells.layout();
+    for octave in ones(octaves) {
+        let run = cells.octave(octave);
+        let Some(chunk) = shard.chunk(run.chunk()) else { continue };
+        let marks = chunk.cell(run.offset(CELL_MARKS)).load(Ordering::Relaxed);
+        for (bucket, range) in layout.buckets(octave) {
+            layout.touched(marks, range, |cell| {
+                let count = chunk.cell(run.offset(FIRST_CELL + cell)).load(Ordering::Relaxed);
+                if count > 0 {
+                    let (low, high) = layout.range(octave, cell);
+                    visit.cell(low, high, count);
+                    buckets[bucket] = buckets[bucket].wrapping_add(count);
+                }
+            });
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::registry::{Cells, HistogramCells, Series};
 use crate::shard;
 use crate::shard::cells::{Slot, Writer, add_owned};
-use crate::shard::hdr::{CELL_MARKS, FIRST_CELL, OCTAVE_MARKS, Place, SUM};
+use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, Place, SUM};
 
 /// A distribution: latencies by default, or sizes and counts by [`Unit`](crate::Unit).
 ///
@@ -56,7 +56,7 @@ impl Histogram {
 
     /// Records one observed duration of `nanos` **nanoseconds**, exposed in seconds.
     ///
-    /// Wait-free, an index computation and two adds (about 2 ns); never fails. The first value in
+    /// Wait-free, an index computation and three adds (about 2 ns); never fails. The first value in
     /// an octave allocates. Source: HdrHistogram's `recordValue`.
     #[inline(always)]
     pub fn record_nanos(&self, nanos: u64) {
@@ -82,6 +82,7 @@ impl Histogram {
             return record_anywhere(cells, units);
         };
         add_owned(header.cell(cells.header.offset(SUM)), units);
+        add_owned(header.cell(cells.header.offset(FIRST_BUCKET + place.bucket)), 1);
         if add_owned(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1) == 0 {
             mark_own(cells, units);
         }
@@ -131,6 +132,7 @@ fn record_anywhere(cells: &HistogramCells, units: u64) {
         return cells.kind.losses.lost.inc();
     };
     writer.add(header.cell(cells.header.offset(SUM)), units);
+    writer.add(header.cell(cells.header.offset(FIRST_BUCKET + place.bucket)), 1);
     if writer.add(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1) == 0 {
         mark(writer, cells, run, place);
     }

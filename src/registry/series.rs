@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::shard::cells::{Slot, SlotOnce};
-use crate::shard::hdr::{HEADER_CELLS, Layout, MOST_OCTAVES};
+use crate::shard::hdr::{Layout, MOST_OCTAVES};
 use crate::shard::space::Space;
 use crate::sync::AtomicU64;
 
@@ -41,6 +41,7 @@ pub(crate) enum Cells {
 pub(crate) struct HistogramCells {
     pub(crate) kind: Arc<HistogramKind>,
     pub(crate) space: Arc<Space>,
+    /// The sum, the marks and the bucket counts.
     pub(crate) header: Slot,
     /// First slot of each octave's run; none where no thread has recorded.
     octaves: [SlotOnce; MOST_OCTAVES],
@@ -72,11 +73,13 @@ impl Series {
             (MetricKind::UpDown, _) => {
                 space.allocate(2).map(|inc| Cells::UpDown { inc, dec: inc.offset(1) })
             }
-            (MetricKind::Histogram, Some(kind)) => space.allocate(HEADER_CELLS).map(|header| {
-                let octaves = std::array::from_fn(|_| SlotOnce::new());
-                let (kind, space) = (kind.clone(), space.clone());
-                Cells::Histogram(Arc::new(HistogramCells { kind, space, header, octaves }))
-            }),
+            (MetricKind::Histogram, Some(kind)) => {
+                space.allocate(kind.layout.header()).map(|header| {
+                    let octaves = std::array::from_fn(|_| SlotOnce::new());
+                    let (kind, space) = (kind.clone(), space.clone());
+                    Cells::Histogram(Arc::new(HistogramCells { kind, space, header, octaves }))
+                })
+            }
             (MetricKind::Gauge | MetricKind::Observed | MetricKind::Histogram, _) => {
                 Some(Cells::Gauge(AtomicU64::new(0)))
             }
@@ -105,7 +108,7 @@ impl Series {
                 0
             }
             Cells::Histogram(cells) => {
-                self.space.give_back_unused(cells.header, HEADER_CELLS);
+                self.space.give_back_unused(cells.header, cells.layout().header());
                 size_of::<HistogramCells>() as u64
             }
             Cells::Gauge(_) => 0,

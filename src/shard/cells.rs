@@ -106,19 +106,6 @@ impl Chunk {
     pub(crate) fn cell(&self, slot: Slot) -> &AtomicU64 {
         &self.0[slot.cell()]
     }
-
-    /// Asks for the lines of `cells` cells from `slot` on, without waiting for them.
-    #[inline]
-    pub(crate) fn fetch_ahead(&self, slot: Slot, cells: usize) {
-        #[cfg(target_arch = "x86_64")]
-        for cell in self.0[slot.cell()..].iter().take(cells).step_by(8) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: SSE is part of x86_64, and a prefetch only hints, at an address of ours.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(cell).cast()) }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (slot, cells);
-    }
 }
 
 /// The chunks of one shard, by chunk number.
