@@ -187,8 +187,10 @@ impl FamilyCore {
             self.list_other();
             return self.other.clone();
         }
-        if !self.reserve() {
-            return self.overflow();
+        let is = |series: &Series| series.is(self.id, &self.label_names, values);
+        if self.count.load(Ordering::Relaxed) >= self.limits.series {
+            // The last place may have gone to this very set since it was looked for.
+            return self.shared.map.find(hash, is).unwrap_or_else(|| self.overflow());
         }
         // Rendered and allocated before the map's lock is taken: whoever is suspended inside the
         // lock holds up the others for one insertion and no more.
@@ -197,19 +199,18 @@ impl FamilyCore {
         let (name, kind) = (&self.spec.name, self.spec.kind);
         let Some(series) = Series::new(&self.shared.space, self.id, name, &labels, kind, histogram)
         else {
-            self.count.fetch_sub(1, Ordering::Relaxed);
             return self.overflow();
         };
-        let is = |series: &Series| series.is(self.id, &self.label_names, values);
-        match self.shared.map.insert(hash, &series, is) {
+        // Counted under the map's lock, where it is certain that the set is new: a place that is
+        // taken and given back would send another set to `_other` for good.
+        match self.shared.map.insert(hash, &series, is, || self.reserve()) {
             Ok(()) => {
                 self.series.push(series.clone());
                 series
             }
             Err(there) => {
                 series.unborn();
-                self.count.fetch_sub(1, Ordering::Relaxed);
-                there
+                there.unwrap_or_else(|| self.overflow())
             }
         }
     }

@@ -75,15 +75,22 @@ impl SeriesMap {
         hash: u64,
         series: &Arc<Series>,
         is: impl Fn(&Series) -> bool,
-    ) -> Result<(), Arc<Series>> {
+        admit: impl FnOnce() -> bool,
+    ) -> Result<(), Option<Arc<Series>>> {
         let series = series.clone();
         match self.map.entry(hash) {
             Entry::Vacant(place) => {
+                if !admit() {
+                    return Err(None);
+                }
                 place.insert(Same::One(series));
             }
             Entry::Occupied(mut place) => {
                 if let Some(there) = place.get().as_slice().iter().find(|there| is(there)) {
-                    return Err(there.clone());
+                    return Err(Some(there.clone()));
+                }
+                if !admit() {
+                    return Err(None);
                 }
                 let mut many = place.get().as_slice().to_vec();
                 many.push(series);

@@ -132,7 +132,11 @@ fn layout(spec: &Spec) -> Result<Layout, Error> {
     }
     let mut bounds = Vec::with_capacity(spec.buckets.len());
     for &bound in &spec.buckets {
-        let units = (bound * units_per_one(spec)).round();
+        // Observations are integers: what is at or below 2.5 is at or below 2. But 0.3 s times 10^9
+        // is a float's error away from its integer, which is meant.
+        let exact = bound * units_per_one(spec);
+        let near = exact.round();
+        let units = if (exact - near).abs() <= near * 1e-12 { near } else { exact.floor() };
         // NaN is in no range. Below 2^63, so that the cell above the last boundary exists.
         if !(0.0..9.2e18).contains(&units) {
             return Err(refuse("must be finite, not negative and below 2^63 of the integer unit"));
