@@ -24,3 +24,8 @@ pub use request::{InFlight, Request};
 pub use server::{InstrumentExt, Instrumented};
 #[cfg(feature = "rmcp")]
 pub use service::{InstrumentServiceExt, InstrumentedService};
+
+/// The guide's examples compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/INTEGRATE.md")]
+mod integrate {}
