@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::catalog::{CatalogOptions, UserId};
+use crate::mcp::{CatalogOptions, UserId};
 use crate::vitals::{Vitals, check};
 use crate::{Error, shard};
 
