@@ -17,13 +17,15 @@ use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Cells a chunk: 4 KiB, a page. Small under loom, which explores every cell.
 pub(crate) const CHUNK_CELLS: usize = if cfg!(vitals_loom) { 4 } else { 512 };
+/// Where a slot's cell begins: as many bits are left as number the cells of a chunk.
+const CELL_SHIFT: u32 = u32::BITS - CHUNK_CELLS.ilog2();
 /// Chunks a directory can name: 2^25 slots, 512 KiB of address space a shard.
 pub(crate) const CHUNKS: usize = if cfg!(vitals_loom) { 2 } else { 1 << 16 };
 /// What a chunk is charged to its engine's budget: its cells, its line of alignment and its entry.
 pub(crate) const CHUNK_COST: u64 = (CHUNK_CELLS * 8 + 64 + 8) as u64;
 
 /// The place of one number in every shard: the chunk's number in the lower half, the cell's in the
-/// upper, so that each is one instruction away. Chunk 0 is never given out: a handle that records
+/// topmost bits, so that each is one instruction away and within bounds by its width. Chunk 0 is never given out: a handle that records
 /// nothing holds its first slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(pub(crate) u32);
@@ -33,7 +35,7 @@ impl Slot {
 
     pub(crate) fn new(chunk: usize, cell: usize) -> Slot {
         debug_assert!(chunk < CHUNKS && cell < CHUNK_CELLS);
-        Slot((cell << 16 | chunk) as u32)
+        Slot((cell << CELL_SHIFT | chunk) as u32)
     }
 
     #[inline(always)]
@@ -44,13 +46,13 @@ impl Slot {
 
     #[inline(always)]
     fn cell(self) -> usize {
-        (self.0 >> 16) as usize % CHUNK_CELLS
+        (self.0 >> CELL_SHIFT) as usize
     }
 
     /// The slot `cells` further on in the same chunk.
     #[inline(always)]
-    pub(crate) fn offset(self, cells: usize) -> Slot {
-        Slot(self.0 + ((cells as u32) << 16))
+    pub(crate) const fn offset(self, cells: usize) -> Slot {
+        Slot(self.0 + ((cells as u32) << CELL_SHIFT))
     }
 }
 

@@ -16,7 +16,7 @@ use super::cells::{
 use super::lease::Pool;
 use crate::sync::{AtomicU64, Ordering};
 
-const SLOT: Slot = Slot(1 << 16);
+const SLOT: Slot = Slot::NONE.offset(1);
 
 fn cells_with_a_chunk() -> Box<Directory> {
     let cells = Directory::zeroed().unwrap();
