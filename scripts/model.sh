@@ -76,7 +76,8 @@ weaken cells.rs a_chunk_is_seen_whole \
     'self.0[number].load(Ordering::Acquire)' 'self.0[number].load(Ordering::Relaxed)'
 weaken cells.rs no_add_is_lost_and_no_scrape_goes_back \
     'cell.store(before.wrapping_add(n), Ordering::Relaxed)' \
-    'cell.store(0, Ordering::Relaxed); cell.store(before.wrapping_add(n), Ordering::Relaxed)'
+    'cell.store(0, Ordering::Relaxed);
+    cell.store(before.wrapping_add(n), Ordering::Relaxed)'
 weaken cells.rs common_adds_are_not_lost \
     'cell.fetch_add(n, Ordering::Release)' 'add_owned(cell, n)'
 weaken cells.rs a_balanced_up_down_is_never_negative \

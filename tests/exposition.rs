@@ -98,8 +98,11 @@ fn plan() -> impl Strategy<Value = Plan> {
             }
         });
         let (metrics, values) = (Just(metrics), Just(values));
-        (metrics, values, vec(record, 0..120))
-            .prop_map(|(metrics, values, records)| Plan { metrics, values, records })
+        (metrics, values, vec(record, 0..120)).prop_map(|(metrics, values, records)| Plan {
+            metrics,
+            values,
+            records,
+        })
     })
 }
 
@@ -142,9 +145,7 @@ fn name(index: usize) -> String {
 fn register(vitals: &Vitals, index: usize, metric: &Metric) -> Result<Handle, Error> {
     let (name, help, labels) = (name(index), &*metric.help, metric.labels);
     Ok(match metric.of {
-        Of::Counter => {
-            Handle::Counter(Any::register(vitals, Desc::counter(&name, help), labels)?)
-        }
+        Of::Counter => Handle::Counter(Any::register(vitals, Desc::counter(&name, help), labels)?),
         Of::Gauge => Handle::Gauge(Any::register(vitals, Desc::gauge(&name, help), labels)?),
         Of::UpDown => Handle::UpDown(Any::register(vitals, Desc::updown(&name, help), labels)?),
         Of::Histogram => {
@@ -203,7 +204,9 @@ fn model(plan: &Plan) -> Model {
             (Of::Counter, _) => held.total = held.total.wrapping_add(record.amount),
             (Of::Gauge, _) => held.reading = record.reading,
             (Of::UpDown, true) => held.level = held.level.wrapping_sub(1),
-            (Of::UpDown, false) => held.level = held.level.wrapping_add_unsigned(record.amount >> 2),
+            (Of::UpDown, false) => {
+                held.level = held.level.wrapping_add_unsigned(record.amount >> 2)
+            }
             (Of::Histogram, _) => held.observed.push(record.amount),
         }
     }
@@ -303,11 +306,19 @@ fn check(plan: &Plan) {
                 assert_eq!(found.sum.unwrap().as_f64(), seconds(sum));
                 assert_eq!(found.buckets.len(), metric.bounds.len() + 1);
                 let last = found.buckets.last().unwrap();
-                assert_eq!((last.upper_bound, last.count.as_i64()), (f64::INFINITY, Some(count as i64)));
+                assert_eq!(
+                    (last.upper_bound, last.count.as_i64()),
+                    (f64::INFINITY, Some(count as i64))
+                );
                 for (bucket, &bound) in found.buckets.iter().zip(&metric.bounds) {
                     let within = held.observed.iter().filter(|&&n| n <= bound).count() as i64;
                     assert_eq!(bucket.upper_bound, bound as f64 / 1e9);
-                    assert_eq!(bucket.count.as_i64(), Some(within), "le {bound} of {held:?}", held = held.observed);
+                    assert_eq!(
+                        bucket.count.as_i64(),
+                        Some(within),
+                        "le {bound} of {held:?}",
+                        held = held.observed
+                    );
                 }
                 let own = snapshot.histogram(&name(*index), &labels).unwrap();
                 assert_eq!((own.count(), own.sum_units()), (count, sum));
