@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_vitals::{Desc, Error, Unit, Vitals};
+use mcp_vitals::{Desc, Error, Histogram, Unit, Vitals};
 
 fn engine() -> Vitals {
     Vitals::builder().build().unwrap()
@@ -14,6 +14,8 @@ fn counted(vitals: &Vitals, what: &str, metric: &str) -> f64 {
         panic!("{name} has no series for {metric}");
     })
 }
+
+type Record = fn(&Histogram);
 
 /// An error says the value and the rule in one line.
 fn says(error: &Error, parts: &[&str]) {
@@ -188,7 +190,7 @@ fn durations_beyond_the_range_are_clamped_and_counted() {
         assert_eq!(below.1, 0);
     }
 
-    let huge: [(&str, fn(&mcp_vitals::Histogram)); 4] = [
+    let huge: [(&str, Record); 4] = [
         ("a_seconds", |h| h.record_nanos(u64::MAX)),
         ("b_seconds", |h| h.record(Duration::MAX)),
         ("c_seconds", |h| h.observe(f64::MAX)),
