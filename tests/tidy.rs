@@ -29,11 +29,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("encode", &["snapshot"]),
     // The edges: through the public API alone.
     ("export", &["api", "error", "sync", "background"]),
-    ("serve", &["api", "error", "sync", "background"]),
-    ("system", &["api", "error", "sync", "background"]),
-    ("catalog", &["api", "error"]),
+    ("serve", &["api", "error", "sync", "background", "export"]),
+    // The same names as `api`, taken from where they are made.
+    ("system", &["api", "error", "sync", "background", "metrics", "vitals"]),
+    // Each metric knows the outcomes that its labels take, and times what it records.
+    ("catalog", &["api", "error", "clock", "mcp"]),
     ("mcp", &["api", "error", "catalog", "clock", "sync"]),
-    ("cli", &["api", "mcp"]),
+    ("cli", &["api", "mcp", "catalog"]),
     ("main", &["api", "mcp", "cli"]),
     // What ties.
     ("background", &["sync", "error"]),
@@ -85,9 +87,15 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// What the rules are about: without comments, the insides of strings, and `mod tests`.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let mut code = String::new();
-    for line in text.lines() {
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let is_test = line == "#[cfg(test)]";
+        if is_test && lines.peek().is_some_and(|next| next.contains("mod ") && next.ends_with('{')) {
+            // A module at the top level ends at the first brace that stands at the edge.
+            lines.find(|line| *line == "}");
+            continue;
+        }
         let line = line.trim_start();
         if line.starts_with("//") {
             continue;
@@ -214,9 +222,9 @@ fn atomics_come_by_one_door() {
 fn nothing_is_written_to_stdout() {
     for Source { path, code, .. } in sources() {
         for word in words(&code) {
-            let writes = ["println", "print", "stdout", "dbg"].contains(&word);
-            assert!(!writes, "`{word}` in {path}");
+            assert!(!["println", "print", "dbg"].contains(&word), "`{word}` in {path}");
         }
+        assert!(!code.contains("stdout()"), "stdout in {path}");
     }
 }
 
