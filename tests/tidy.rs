@@ -91,7 +91,8 @@ fn code(text: &str) -> String {
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         let is_test = line == "#[cfg(test)]";
-        if is_test && lines.peek().is_some_and(|next| next.contains("mod ") && next.ends_with('{')) {
+        if is_test && lines.peek().is_some_and(|next| next.contains("mod ") && next.ends_with('{'))
+        {
             // A module at the top level ends at the first brace that stands at the edge.
             lines.find(|line| *line == "}");
             continue;
