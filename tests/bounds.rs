@@ -85,6 +85,23 @@ fn the_limit_holds_when_threads_race_for_the_last_series() {
     let other = snapshot.value("calls_total", &[("n", "_other")]);
     let overflow = snapshot.value("mcp_vitals_series_overflow_total", &[("metric", "calls_total")]);
     assert_eq!(other, overflow);
+
+    // A set that has a place is never sent to `_other`, however many ask for the last one at once.
+    for _ in 0..20 {
+        let vitals = Vitals::builder().series_limit(LIMIT as u32).build().unwrap();
+        let calls = vitals.register(Desc::counter("calls_total", "Calls.").labels(["n"])).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    (0..LIMIT).for_each(|n| calls.with([n.to_string().as_str()]).inc());
+                });
+            }
+        });
+        let snapshot = vitals.snapshot();
+        assert_eq!(snapshot.value("calls_total", &[("n", "_other")]), None);
+        assert_eq!(snapshot.sum("mcp_vitals_series_overflow_total", &[]), 0.0);
+        assert_eq!(snapshot.sum("calls_total", &[]), 4.0 * LIMIT as f64);
+    }
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Work {
 fn watch(work: &Work, stop: &AtomicBool) -> u64 {
     let mut text = Vec::new();
     let mut seen: HashMap<String, f64> = HashMap::new();
-    let mut scrapes = 0;
+    let (mut scrapes, mut snapshots) = (0, 0.0);
     while !stop.load(Ordering::SeqCst) {
         text.clear();
         work.vitals.scrape_into(&mut text);
@@ -127,6 +127,10 @@ fn watch(work: &Work, stop: &AtomicBool) -> u64 {
             }
         }
         assert!(inf.is_some() && inf == count, "{inf:?} {count:?}");
+        // A snapshot adds up other cells than a text does.
+        let count = work.vitals.snapshot().value("latency_seconds", &[]).unwrap();
+        assert!(count >= snapshots, "{snapshots} then {count} in a snapshot");
+        snapshots = count;
         scrapes += 1;
     }
     scrapes
