@@ -46,7 +46,7 @@ impl Own {
             )?,
             refused: by_metric(
                 "mcp_vitals_refused_total",
-                "Values refused because they are not finite, or negative.",
+                "Values refused because they are not finite, negative, or too large for any sum.",
             )?,
             lost: by_metric(
                 "mcp_vitals_lost_total",

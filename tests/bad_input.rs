@@ -195,25 +195,62 @@ fn durations_beyond_the_range_are_clamped_and_counted() {
         assert_eq!(below.1, 0);
     }
 
-    let huge: [(&str, Record); 4] = [
+    // The longest that is kept.
+    let ages = vitals.histogram("age_seconds", "Ages.").unwrap();
+    ages.record_nanos(i64::MAX as u64);
+    let text = vitals.export_prometheus();
+    assert!(text.contains("age_seconds_bucket{le=\"60.0\"} 0\n"));
+    assert!(text.contains("age_seconds_bucket{le=\"+Inf\"} 1\n"));
+    assert!(text.contains("age_seconds_sum 9223372036.854775807\n"));
+    assert_eq!(counted(&vitals, "clamped", "age_seconds"), 1.0);
+}
+
+#[test]
+fn what_no_sum_holds_is_refused_and_counted() {
+    let vitals = engine();
+    let huge: [(&str, Record); 5] = [
         ("a_seconds", |h| h.record_nanos(u64::MAX)),
         ("b_seconds", |h| h.record(Duration::MAX)),
         ("c_seconds", |h| h.observe(f64::MAX)),
-        ("d_seconds", |h| h.observe(1e300)),
+        ("d_seconds", |h| h.record_nanos(1 << 63)),
+        ("e_seconds", |h| h.observe(9_223_372_036.854_776)),
     ];
     for (name, record) in huge {
         let histogram = vitals.histogram(name, "Huge.").unwrap();
+        histogram.record_nanos(7);
         record(&histogram);
         let snapshot = vitals.snapshot();
         let read = snapshot.histogram(name, &[]).unwrap();
-        // What no 64 bits hold is the most that they do.
-        assert_eq!((read.count(), read.sum_units()), (1, u64::MAX), "{name}");
-        assert_eq!(counted(&vitals, "clamped", name), 1.0);
-        let text = vitals.export_prometheus();
-        assert!(text.contains(&format!("{name}_bucket{{le=\"60.0\"}} 0\n")));
-        assert!(text.contains(&format!("{name}_bucket{{le=\"+Inf\"}} 1\n")));
-        assert!(text.contains(&format!("{name}_sum 18446744073.709551615\n")));
+        assert_eq!((read.count(), read.sum_units()), (1, 7), "{name}");
+        assert_eq!(counted(&vitals, "refused", name), 1.0, "{name}");
+        assert_eq!(counted(&vitals, "clamped", name), 0.0, "{name}");
     }
+}
+
+/// Whoever chooses the sizes, on however many threads: a sum that goes back is a restart to
+/// whoever reads it.
+#[test]
+fn a_sum_never_goes_back() {
+    let vitals = engine();
+    let sizes = Desc::histogram("size_bytes", "Sizes.").unit(Unit::Bytes).buckets(&[1e3]);
+    let sizes = vitals.register(sizes).unwrap().with([]);
+    let sum = || vitals.snapshot().histogram("size_bytes", &[]).unwrap().sum_units();
+    let mut before = 0;
+    let mut check = |bytes| {
+        let after = sum();
+        assert!(after >= before, "{before}, then {after} with {bytes}");
+        before = after;
+    };
+    for bytes in [1_000, 1 << 62, 1 << 63, 5, u64::MAX, (1 << 63) - 1, 7].repeat(4) {
+        sizes.record_units(bytes);
+        check(bytes);
+        // In cells of its own: this thread keeps its shard.
+        std::thread::scope(|scope| scope.spawn(|| sizes.record_units(bytes)).join().unwrap());
+        check(bytes);
+    }
+    assert_eq!(sum(), u64::MAX);
+    assert_eq!(vitals.snapshot().value("size_bytes", &[]), Some(2.0 * 4.0 * 5.0));
+    assert_eq!(counted(&vitals, "refused", "size_bytes"), 2.0 * 4.0 * 2.0);
 }
 
 #[test]

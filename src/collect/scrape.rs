@@ -87,7 +87,7 @@ impl Scrape {
                     *bucket = bucket.wrapping_add(read(FIRST_BUCKET + index));
                 }
             }
-            sum = sum.wrapping_add(read(SUM));
+            sum = sum.saturating_add(read(SUM));
         }
         sum
     }

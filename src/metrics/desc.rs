@@ -14,6 +14,9 @@ const DURATION_BUCKETS: [f64; 18] = [
 /// Cells an octave: at most 1.6 % wide.
 const CELLS_LOG2: u32 = 6;
 const HOUR_NANOS: u64 = 3_600_000_000_000;
+/// The upper end of what is not seconds: 2.8 × 10^14. A client that says a size of its own choice
+/// does not soon fill a sum of 64 bits with it.
+const HIGHEST_UNITS: u64 = 1 << 48;
 
 /// What a histogram measures: how its integers become the exposed number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,13 +109,13 @@ impl Desc<Histogram, 0> {
 }
 
 impl<const N: usize> Desc<Histogram, N> {
-    /// What is measured. Anything but seconds has no boundaries and no upper end of its own: give
-    /// [`buckets`](Self::buckets) after this.
+    /// What is measured. Anything but seconds has no boundaries of its own, give
+    /// [`buckets`](Self::buckets) after this, and 2^48 as its highest trackable value.
     pub fn unit(mut self, unit: Unit) -> Self {
         self.spec.decimals = unit.decimals();
         if unit != Unit::Seconds {
             self.spec.buckets.clear();
-            self.spec.highest = u64::MAX / 2;
+            self.spec.highest = HIGHEST_UNITS;
         }
         self
     }

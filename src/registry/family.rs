@@ -56,7 +56,7 @@ pub(crate) struct Losses {
     pub(crate) overflow: Counter,
     /// Observations above the histogram's range.
     pub(crate) clamped: Counter,
-    /// Values that are no number of the metric's kind: not finite, or negative.
+    /// Values that are no number of the metric's kind: not finite, negative, or 2^63 units.
     pub(crate) refused: Counter,
     /// Observations for which `memory_limit` had no cell.
     pub(crate) lost: Counter,
