@@ -180,7 +180,7 @@ impl VitalsBuilder {
     /// stops a server.
     pub fn build_or_disabled(self) -> Vitals {
         self.build().unwrap_or_else(|error| {
-            eprintln!("mcp-vitals is off: {error}");
+            crate::error::say(format_args!("telemetry is off: {error}"));
             Vitals::disabled()
         })
     }

@@ -1,5 +1,6 @@
-//! What can go wrong while an engine is set up.
+//! What can go wrong while an engine is set up, and the one way to say so on stderr.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -122,4 +123,9 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
+}
+
+/// One line on stderr. Not `eprintln!`, which panics when stderr is closed: then nobody listens.
+pub(crate) fn say(what: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "mcp-vitals: {what}");
 }

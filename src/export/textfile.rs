@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::slot::{HEADER, Slot, Template};
 use super::{Event, Source};
 use crate::background::{Background, Tick};
-use crate::error::Error;
+use crate::error::{self, Error};
 
 /// The shortest and the longest interval between two versions, in milliseconds.
 const INTERVAL_MILLIS: std::ops::RangeInclusive<u64> = 100..=86_400_000;
@@ -157,10 +157,8 @@ impl Writer {
         }
     }
 
-    /// One line on stderr; not `eprintln!`, which panics when stderr is closed.
     fn say(&self, what: std::fmt::Arguments<'_>) {
-        let path = self.slot.path().display();
-        let _ = writeln!(io::stderr(), "mcp-vitals: textfile {path:?} {what}");
+        error::say(format_args!("textfile {:?} {what}", self.slot.path()));
     }
 
     fn sweep(&mut self) {
