@@ -10,25 +10,40 @@ pub(crate) trait Visit {
     /// A family with at least one series; its series follow.
     fn family(&mut self, head: &Head<'_>);
 
-    /// A counter or a gauge. `line` is what its line begins with, up to the value.
-    fn number(&mut self, line: &str, labels: &str, number: Number);
+    /// A counter or a gauge: the series at `place` in its family, the same in every scrape. A
+    /// family's places ascend, and some may be missing.
+    fn number<'a>(&mut self, place: usize, number: Number, text: impl FnOnce() -> Line<'a>);
 
     /// A part of the next histogram: `count` observations from `low` to `high` units, which one
     /// thread made.
     fn cell(&mut self, low: u64, high: u64, count: u64);
 
-    /// A histogram. `line` is what each of its bucket lines begins with, up to `le`.
-    fn histogram(&mut self, line: &str, labels: &str, reading: &HistogramReading<'_>);
+    /// A histogram.
+    fn histogram(&mut self, line: Line<'_>, reading: &HistogramReading<'_>);
+
+    /// The family's series are through.
+    fn family_end(&mut self);
 }
 
 /// What is said of a family before its series.
 pub(crate) struct Head<'a> {
+    /// Its number within the engine, the same in every scrape.
+    pub(crate) number: usize,
     pub(crate) name: &'a str,
     pub(crate) type_name: &'static str,
     /// `# HELP` and `# TYPE`, rendered.
     pub(crate) text: &'a str,
     /// Of a histogram: the boundaries in the exposed unit.
     pub(crate) bounds: &'a [f64],
+}
+
+/// What was rendered when a series was born.
+#[derive(Clone, Copy)]
+pub(crate) struct Line<'a> {
+    /// What its line begins with, up to the value; of a histogram its bucket lines, up to `le`.
+    pub(crate) text: &'a str,
+    /// `name="value",` for each label.
+    pub(crate) labels: &'a str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -217,15 +232,17 @@ impl Visit for SnapshotBuilder {
         });
     }
 
-    fn number(&mut self, _line: &str, labels: &str, number: Number) {
-        self.push(labels, Value::Number(number.as_f64()));
+    fn number<'a>(&mut self, _place: usize, number: Number, text: impl FnOnce() -> Line<'a>) {
+        self.push(text().labels, Value::Number(number.as_f64()));
     }
 
     fn cell(&mut self, low: u64, high: u64, count: u64) {
         self.cells.push((low + (high - low) / 2, count));
     }
 
-    fn histogram(&mut self, _line: &str, labels: &str, reading: &HistogramReading<'_>) {
+    fn family_end(&mut self) {}
+
+    fn histogram(&mut self, line: Line<'_>, reading: &HistogramReading<'_>) {
         // Two digits are 128 cells an octave there, so each middle of ours has one of its own up
         // to 128 cells an octave here. Its own cells can't be refused: it resizes itself.
         let mut hdr = hdrhistogram::Histogram::<u64>::new(2)
@@ -245,7 +262,7 @@ impl Visit for SnapshotBuilder {
             .collect();
         let (sum, decimals) = (reading.sum, reading.decimals);
         self.push(
-            labels,
+            line.labels,
             Value::Histogram(HistogramSnapshot { count, sum, decimals, buckets, hdr }),
         );
     }

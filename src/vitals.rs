@@ -9,6 +9,7 @@ use crate::builder::VitalsBuilder;
 use crate::catalog::{CatalogOptions, Mcp};
 use crate::clock::Clock;
 use crate::collect::Scrape;
+use crate::encode::pages::Pages;
 use crate::encode::text::Text;
 use crate::export::Source;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, UpDown};
@@ -17,7 +18,7 @@ use crate::own::Own;
 use crate::registry::table::Table;
 use crate::registry::{Limits, Losses};
 use crate::shard::space::Space;
-use crate::snapshot::{Snapshot, SnapshotBuilder};
+use crate::snapshot::{Snapshot, SnapshotBuilder, Visit};
 use crate::sync::lock;
 
 /// An engine: its metrics and the ways out of the process.
@@ -34,7 +35,7 @@ struct Core {
     own: Own,
     limits: Limits,
     /// Scrapes take turns; recording never waits for one.
-    scrape: Mutex<Scrape>,
+    turn: Mutex<Turn>,
     /// The ways out, until they are stopped.
     outlets: Mutex<Outlets>,
     /// Set before anybody else has the handle.
@@ -46,6 +47,13 @@ static DISABLED_MCP: LazyLock<Mcp> = LazyLock::new(|| {
     Mcp::register(&Vitals::disabled(), &CatalogOptions::default())
         .unwrap_or_else(|_| unreachable!("a disabled engine refuses nothing"))
 });
+
+/// What one scrape leaves to the next.
+#[derive(Default)]
+struct Turn {
+    scrape: Scrape,
+    text: Pages,
+}
 
 impl Vitals {
     /// Settings for a new engine.
@@ -73,7 +81,7 @@ impl Vitals {
             table,
             own,
             limits,
-            scrape: Mutex::default(),
+            turn: Mutex::default(),
             mcp: OnceLock::new(),
             outlets: Mutex::default(),
         });
@@ -221,7 +229,7 @@ impl Vitals {
     pub fn snapshot(&self) -> Snapshot {
         let mut builder = SnapshotBuilder::default();
         if let Some(core) = &self.core {
-            core.walk(&mut builder);
+            core.walk(&mut lock(&core.turn).scrape, &mut builder);
         }
         builder.finish()
     }
@@ -277,13 +285,16 @@ impl Core {
     }
 
     fn scrape_into(&self, out: &mut Vec<u8>) {
+        let mut turn = lock(&self.turn);
+        // After the lock: waiting for another scrape is not what a scrape costs.
         let started = Clock::get().start();
-        self.walk(&mut Text::new(out));
+        let Turn { scrape, text } = &mut *turn;
+        let charge = |bytes| self.table.space().charge(bytes);
+        self.walk(scrape, &mut Text::new(out, text, &charge));
         self.own.scrape_duration.record_nanos(started.elapsed_nanos());
     }
 
-    fn walk<V: crate::snapshot::Visit>(&self, visit: &mut V) {
-        let mut scrape = lock(&self.scrape);
+    fn walk<V: Visit>(&self, scrape: &mut Scrape, visit: &mut V) {
         self.own.refresh(&self.table);
         scrape.walk(&self.table.families(), visit);
     }

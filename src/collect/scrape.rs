@@ -1,18 +1,26 @@
 //! One walk over all families: merges each series' cells and hands it to a visitor.
 
 use crate::registry::table::Families;
-use crate::registry::{Cells, FamilyCore, HistogramCells};
+use crate::registry::{Cells, FamilyCore, HistogramCells, Listed};
 use crate::shard::all_cells;
-use crate::shard::cells::{self, Directory};
+use crate::shard::cells::{self, Chunk, Directory, Slot};
 use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, SUM};
-use crate::snapshot::{Head, HistogramReading, Number, Visit};
+use crate::snapshot::{Head, HistogramReading, Line, Number, Visit};
 use crate::sync::Ordering;
 
 /// Buffers that a scrape reuses, so that a warm one allocates nothing.
 #[derive(Default)]
 pub(crate) struct Scrape {
     shards: Vec<&'static Directory>,
+    column: Column,
     buckets: Vec<u64>,
+}
+
+/// One chunk number in all shards that have it: neighbouring series look their shards up once.
+#[derive(Default)]
+struct Column {
+    number: Option<usize>,
+    chunks: Vec<&'static Chunk>,
 }
 
 impl Scrape {
@@ -21,25 +29,32 @@ impl Scrape {
     pub(crate) fn walk<V: Visit>(&mut self, families: &Families, visit: &mut V) {
         self.shards.clear();
         self.shards.extend(all_cells());
-        for family in &families.in_order {
-            self.family(family, visit);
+        for (number, family) in families.in_order.iter().enumerate() {
+            self.family(number, family, visit);
         }
+        // The chunks are the engine's, which may be gone before the next walk.
+        self.column.clear();
     }
 
-    fn family<V: Visit>(&mut self, family: &FamilyCore, visit: &mut V) {
-        let mut series = family.series().peekable();
-        if series.peek().is_none() {
+    fn family<V: Visit>(&mut self, number: usize, family: &FamilyCore, visit: &mut V) {
+        if family.series().is_empty() {
             return;
         }
         visit.family(&Head {
+            number,
             name: &family.spec.name,
             type_name: family.spec.kind.type_name(),
             text: family.head(),
             bounds: &family.spec.buckets,
         });
-        for series in series {
+        family.series().for_each(|place, Listed { slot, series }| {
+            let line = || Line { text: series.text(), labels: series.labels() };
+            if *slot != Slot::NONE {
+                let total = Number::Total(self.column.total(&self.shards, *slot));
+                return visit.number(place, total, line);
+            }
             let number = match series.cells() {
-                &Cells::Counter(slot) => Number::Total(cells::total(self.shards(), slot)),
+                &Cells::Counter(slot) => Number::Total(self.column.total(&self.shards, slot)),
                 &Cells::UpDown { inc, dec } => Number::Level(cells::level(all_cells, inc, dec)),
                 Cells::Gauge(word) => Number::Reading(f64::from_bits(word.load(Ordering::Relaxed))),
                 Cells::Histogram(cells) => {
@@ -51,16 +66,12 @@ impl Scrape {
                         sum,
                         decimals: cells.kind.decimals,
                     };
-                    visit.histogram(series.text(), series.labels(), &reading);
-                    continue;
+                    return visit.histogram(line(), &reading);
                 }
             };
-            visit.number(series.text(), series.labels(), number);
-        }
-    }
-
-    fn shards(&self) -> impl Iterator<Item = &'static Directory> {
-        self.shards.iter().copied()
+            visit.number(place, number, line);
+        });
+        visit.family_end();
     }
 
     /// Adds a histogram's buckets up into `self.buckets` and gives its sum.
@@ -90,6 +101,26 @@ impl Scrape {
             sum = sum.saturating_add(read(SUM));
         }
         sum
+    }
+}
+
+impl Column {
+    /// The total of one slot over `shards`.
+    #[inline]
+    fn total(&mut self, shards: &[&'static Directory], slot: Slot) -> u64 {
+        let number = slot.chunk();
+        if self.number != Some(number) {
+            self.clear();
+            self.number = Some(number);
+            self.chunks.extend(shards.iter().filter_map(|shard| shard.chunk(number)));
+        }
+        let cells = self.chunks.iter().map(|chunk| chunk.cell(slot).load(Ordering::Relaxed));
+        cells.fold(0, u64::wrapping_add)
+    }
+
+    fn clear(&mut self) {
+        self.number = None;
+        self.chunks.clear();
     }
 }
 

@@ -1,4 +1,5 @@
 //! Data to bytes.
 
 pub(crate) mod number;
+pub(crate) mod pages;
 pub(crate) mod text;

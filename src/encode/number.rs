@@ -1,14 +1,45 @@
 //! Numbers as the exposition formats write them.
 
+use crate::snapshot::Number;
+
+/// Longest number: a float's 24 characters.
+pub(crate) const LONGEST: usize = 24;
+
+/// Room to write one number in.
+#[derive(Default)]
+pub(crate) struct Buffer {
+    integer: itoa::Buffer,
+    float: ryu::Buffer,
+}
+
+impl Buffer {
+    /// The number as text.
+    pub(crate) fn format(&mut self, number: Number) -> &[u8] {
+        match number {
+            Number::Total(total) => self.integer.format(total).as_bytes(),
+            Number::Level(level) => self.integer.format(level).as_bytes(),
+            Number::Reading(reading) => self.float(reading).as_bytes(),
+        }
+    }
+
+    /// Whole numbers as integers; `NaN`, `+Inf` and `-Inf` as Prometheus spells them.
+    fn float(&mut self, value: f64) -> &str {
+        // Beyond 2^53 not every integer is an f64, and the shortest form is the scientific one.
+        if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
+            return self.integer.format(value as i64);
+        }
+        match value {
+            _ if value.is_nan() => "NaN",
+            f64::INFINITY => "+Inf",
+            f64::NEG_INFINITY => "-Inf",
+            _ => self.float.format_finite(value),
+        }
+    }
+}
+
 /// Appends an integer.
 #[inline]
 pub(crate) fn push_integer(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-/// Appends a level.
-#[inline]
-pub(crate) fn push_signed(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
@@ -33,21 +64,6 @@ pub(crate) fn push_scaled(out: &mut Vec<u8>, units: u64, decimals: u8) {
     out.extend_from_slice(&digits[..end]);
 }
 
-/// Appends a float: whole numbers as integers, `NaN`, `+Inf` and `-Inf` as Prometheus spells them.
-pub(crate) fn push_float(out: &mut Vec<u8>, value: f64) {
-    // Beyond 2^53 not every integer is an f64, and the shortest form is the scientific one.
-    if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
-        return push_signed(out, value as i64);
-    }
-    let text = match value {
-        _ if value.is_nan() => "NaN",
-        f64::INFINITY => "+Inf",
-        f64::NEG_INFINITY => "-Inf",
-        _ => return out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes()),
-    };
-    out.extend_from_slice(text.as_bytes());
-}
-
 /// A bucket boundary: always with a point or an exponent (`1.0`), alike in every format, so that
 /// negotiating another one never changes a series.
 pub(crate) fn boundary(bound: f64) -> String {
@@ -68,7 +84,9 @@ mod tests {
     proptest! {
         #[test]
         fn floats_read_back(value: f64) {
-            let text = text(|out| push_float(out, value));
+            let mut buffer = Buffer::default();
+            let text = std::str::from_utf8(buffer.format(Number::Reading(value))).unwrap();
+            prop_assert!(text.len() <= LONGEST);
             let read: f64 = text.parse().unwrap();
             prop_assert!(read == value || (read.is_nan() && value.is_nan()), "{}", text);
         }
@@ -86,7 +104,7 @@ mod tests {
     #[test]
     fn special_floats_are_spelled_as_prometheus_does() {
         let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 3.0, 0.1, 1e300];
-        let spelled = special.map(|value| text(|out| push_float(out, value)));
+        let spelled = special.map(|value| Buffer::default().float(value).to_owned());
         assert_eq!(spelled, ["NaN", "+Inf", "-Inf", "0", "0", "3", "0.1", "1e300"]);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::list::List;
 use super::map::SeriesMap;
 use super::name::{self, MOST_LABELS};
-use super::series::Series;
+use super::series::{Listed, Series};
 use crate::clock::Clock;
 use crate::metrics::Counter;
 use crate::shard::hdr::Layout;
@@ -104,7 +104,7 @@ pub(crate) struct FamilyCore {
     shared: Arc<Shared>,
     limits: Limits,
     count: AtomicU32,
-    series: List<Arc<Series>>,
+    series: List<Listed>,
     /// The series of all label sets past a limit; of a family without labels, its only one.
     other: Arc<Series>,
     other_listed: AtomicBool,
@@ -155,8 +155,8 @@ impl FamilyCore {
     }
 
     /// The series born so far, in the order of their birth.
-    pub(crate) fn series(&self) -> impl Iterator<Item = &Arc<Series>> {
-        self.series.iter()
+    pub(crate) fn series(&self) -> &List<Listed> {
+        &self.series
     }
 
     pub(crate) fn series_count(&self) -> u32 {
@@ -205,7 +205,7 @@ impl FamilyCore {
         // taken and given back would send another set to `_other` for good.
         match self.shared.map.insert(hash, &series, is, || self.reserve()) {
             Ok(()) => {
-                self.series.push(series.clone());
+                self.series.push(Listed::new(series.clone()));
                 series
             }
             Err(there) => {
@@ -234,7 +234,7 @@ impl FamilyCore {
     fn list_other(&self) {
         // AcqRel: one thread lists it, whoever else comes at the same moment goes on.
         if !self.other_listed.swap(true, Ordering::AcqRel) {
-            self.series.push(self.other.clone());
+            self.series.push(Listed::new(self.other.clone()));
         }
     }
 }

@@ -36,18 +36,31 @@ impl<T> List<T> {
         let _ = entries[offset].set(value);
     }
 
-    /// The entries that are there; one that is just being appended may be left out.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    /// Visits the entries that are there with their places, in order; one that is just being
+    /// appended may be left out.
+    pub(crate) fn for_each<'a>(&'a self, mut visit: impl FnMut(usize, &'a T)) {
         let mut left = self.reserved.load(Ordering::Relaxed);
-        self.buckets
-            .iter()
-            .enumerate()
-            .map_while(move |(index, bucket)| {
-                let take = left.min(FIRST << index);
-                left -= take;
-                (take > 0).then(|| bucket.get().map_or(&[][..], |entries| &entries[..take]))
-            })
-            .flat_map(|entries| entries.iter().filter_map(OnceLock::get))
+        let mut first = 0;
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            let take = left.min(FIRST << index);
+            if take == 0 {
+                return;
+            }
+            left -= take;
+            // Reserved, and its bucket just being made: nobody has an entry in it yet.
+            let entries = bucket.get().map_or(&[][..], |entries| &entries[..take]);
+            for (offset, entry) in entries.iter().enumerate() {
+                if let Some(entry) = entry.get() {
+                    visit(first + offset, entry);
+                }
+            }
+            first += take;
+        }
+    }
+
+    /// Whether nothing was ever appended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.reserved.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -65,7 +78,9 @@ mod tests {
     fn entries_come_back_in_their_order() {
         let list = List::new();
         (0..1_000).for_each(|n| list.push(n));
-        assert!(list.iter().copied().eq(0..1_000));
+        let mut seen = Vec::new();
+        list.for_each(|place, entry| seen.push((place, *entry)));
+        assert!(seen.into_iter().eq((0..1_000).map(|n| (n, n))));
     }
 
     #[test]
@@ -77,11 +92,17 @@ mod tests {
                 scope.spawn(move || (0..2_000).for_each(|n| list.push(thread * 10_000 + n)));
             }
             for _ in 0..100 {
-                let seen = list.iter().count();
-                assert!(list.iter().count() >= seen);
+                let count = || {
+                    let mut count = 0;
+                    list.for_each(|_, _| count += 1);
+                    count
+                };
+                let seen = count();
+                assert!(count() >= seen);
             }
         });
-        let mut all: Vec<i32> = list.iter().copied().collect();
+        let mut all = Vec::new();
+        list.for_each(|_, entry| all.push(*entry));
         all.sort_unstable();
         let expected: Vec<i32> =
             (0..4).flat_map(|t| (0..2_000).map(move |n| t * 10_000 + n)).collect();

@@ -9,4 +9,4 @@ pub(crate) mod table;
 
 pub(crate) use family::{FamilyCore, Limits, Losses, MetricKind, Spec};
 pub(crate) use name::{MOST_LABELS, parse_labels};
-pub(crate) use series::{Cells, HistogramCells, Series};
+pub(crate) use series::{Cells, HistogramCells, Listed, Series};

@@ -47,9 +47,27 @@ pub(crate) struct HistogramCells {
     octaves: [SlotOnce; MOST_OCTAVES],
 }
 
+/// A series in its family's list, and a counter's slot beside it: a scrape of counters reads the
+/// list from front to back and none of the series.
+pub(crate) struct Listed {
+    /// `Slot::NONE` where the series is no counter.
+    pub(crate) slot: Slot,
+    pub(crate) series: Arc<Series>,
+}
+
+impl Listed {
+    pub(crate) fn new(series: Arc<Series>) -> Listed {
+        let slot = match series.cells() {
+            Cells::Counter(slot) => *slot,
+            _ => Slot::NONE,
+        };
+        Listed { slot, series }
+    }
+}
+
 /// What a series costs beside its text and cells: itself, its entry in the map and in the list.
 const FIXED_COST: u64 =
-    (size_of::<Series>() + 16 + 2 * (8 + 16)) as u64 + List::<Arc<Series>>::entry_cost();
+    (size_of::<Series>() + 16 + 2 * (8 + 16)) as u64 + List::<Listed>::entry_cost();
 
 impl Series {
     /// A series of `labels`, rendered; nothing where the budget has no room.
