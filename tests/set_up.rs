@@ -46,6 +46,7 @@ fn telemetry_that_is_off_says_why_in_one_line_on_stderr() {
     let mut child = child("telemetry_that_is_off_says_why_in_one_line_on_stderr");
     let output = child.stderr(Stdio::piped()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    let limit = "mcp-vitals: telemetry is off: memory_limit is 1; must be 1048576 to 1099511627776\n";
+    let limit =
+        "mcp-vitals: telemetry is off: memory_limit is 1; must be 1048576 to 1099511627776\n";
     assert_eq!((said.as_str(), output.status.code()), (limit, Some(HELD)));
 }

@@ -9,7 +9,9 @@ use crate::clock::Clock;
 use crate::registry::{Cells, HistogramCells, Series};
 use crate::shard;
 use crate::shard::cells::{Slot, Writer, add_owned};
-use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, MOST_UNITS, OCTAVE_MARKS, Place, SUM};
+use crate::shard::hdr::{
+    CELL_MARKS, FIRST_BUCKET, FIRST_CELL, MOST_UNITS, OCTAVE_MARKS, Place, SUM,
+};
 
 /// A distribution: latencies by default, or sizes and counts by [`Unit`](crate::Unit).
 ///

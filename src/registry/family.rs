@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::list::List;
 use super::map::SeriesMap;
 use super::name::{self, MOST_LABELS};
-use super::series::{Listed, Series};
+use super::series::{Labels, Listed, Series};
 use crate::clock::Clock;
 use crate::metrics::Counter;
 use crate::shard::hdr::Layout;
@@ -123,9 +123,13 @@ impl FamilyCore {
         losses: Arc<Losses>,
     ) -> Option<FamilyCore> {
         let label_names: Box<[Box<str>]> = spec.labels.iter().map(|l| l.as_str().into()).collect();
-        let labels = render_labels(&label_names, &[OTHER; MOST_LABELS], &shared.constant);
+        let labels = Labels {
+            names: &label_names,
+            values: &[OTHER; MOST_LABELS],
+            constant: &shared.constant,
+        };
         let other =
-            Series::new(&shared.space, id, &spec.name, &labels, spec.kind, histogram.as_ref())?;
+            Series::new(&shared.space, id, &spec.name, labels, spec.kind, histogram.as_ref())?;
         let family = FamilyCore {
             id,
             head: head(&spec),
@@ -194,10 +198,10 @@ impl FamilyCore {
         }
         // Rendered and allocated before the map's lock is taken: whoever is suspended inside the
         // lock holds up the others for one insertion and no more.
-        let labels = render_labels(&self.label_names, values, &self.shared.constant);
+        let labels = Labels { names: &self.label_names, values, constant: &self.shared.constant };
         let histogram = self.histogram.as_ref();
         let (name, kind) = (&self.spec.name, self.spec.kind);
-        let Some(series) = Series::new(&self.shared.space, self.id, name, &labels, kind, histogram)
+        let Some(series) = Series::new(&self.shared.space, self.id, name, labels, kind, histogram)
         else {
             return self.overflow();
         };
@@ -237,13 +241,6 @@ impl FamilyCore {
             self.series.push(Listed::new(self.other.clone()));
         }
     }
-}
-
-fn render_labels(names: &[Box<str>], values: &[&str], constant: &str) -> String {
-    let mut labels = String::new();
-    name::push_labels(&mut labels, names.iter().map(|n| &**n).zip(values.iter().copied()));
-    labels.push_str(constant);
-    labels
 }
 
 fn head(spec: &Spec) -> Box<str> {

@@ -79,6 +79,15 @@ pub(crate) fn push_labels<'a>(out: &mut String, labels: impl Iterator<Item = (&'
     }
 }
 
+/// Bytes that [`push_labels`] appends.
+pub(crate) fn labels_len<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> usize {
+    let escaped = |value: &str| {
+        let escapes = value.bytes().filter(|byte| matches!(byte, b'\\' | b'"' | b'\n'));
+        value.len() + escapes.count()
+    };
+    labels.map(|(name, value)| name.len() + "=\"\",".len() + escaped(value)).sum()
+}
+
 /// Whether rendered labels begin with exactly these values, names standing in `names`.
 ///
 /// Compares against the rendered text, so that a series keeps its labels once.
@@ -179,7 +188,9 @@ mod tests {
                                                 c in "[a\"\\\\\n,=]{0,6}", d in "[a\"\\\\\n,=]{0,6}") {
             let names: Vec<Box<str>> = vec!["l".into(), "m".into()];
             let mut text = String::new();
-            push_labels(&mut text, [("l", &*a), ("m", &*b)].into_iter());
+            let labels = [("l", &*a), ("m", &*b)].into_iter();
+            push_labels(&mut text, labels.clone());
+            prop_assert_eq!(text.len(), labels_len(labels));
             prop_assert_eq!(labels_are(&text, &names, &[&c, &d]), (&a, &b) == (&c, &d));
         }
 
