@@ -258,6 +258,15 @@ fn families_are_refused_when_the_memory_is_used_up_and_the_engine_goes_on() {
         assert!(counters.len() < 1_000_000, "no end");
     };
     assert!(matches!(error, Error::MemoryLimit { limit: LIMIT, .. }), "{error}");
+    // What is refused leaves no series about its losses.
+    let series = value(&vitals, "mcp_vitals_series", &[]);
+    for n in 0..10 {
+        let desc = Desc::histogram(&format!("late_{n}_seconds"), "Too late.").labels(["tool"]);
+        let error = vitals.register(desc).unwrap_err();
+        assert!(matches!(error, Error::MemoryLimit { .. }), "{error}");
+    }
+    assert_eq!(value(&vitals, "mcp_vitals_series", &[]), series);
+    assert!(!vitals.export_prometheus().contains("late_"));
     counters.iter().for_each(Counter::inc);
     assert!(counters.iter().all(|counter| counter.get() == 1));
     assert!(value(&vitals, "mcp_vitals_memory_used_bytes", &[]) <= LIMIT as f64);

@@ -150,6 +150,23 @@ impl FamilyCore {
         Some(family)
     }
 
+    /// Bytes that a family takes beside its series: itself, its texts, and its places in the table.
+    pub(crate) fn cost(spec: &Spec) -> u64 {
+        let name = spec.name.len();
+        // Each is there as it was given and as it is used; the name in the list by name too.
+        let labels: usize = spec.labels.iter().map(|label| 2 * (label.len() + 24)).sum();
+        let texts = 3 * name + 2 * spec.help.len() + head_len(name) + labels;
+        let histogram = match spec.kind {
+            // A boundary as a number, in the integer unit, and as its text.
+            MetricKind::Histogram => size_of::<HistogramKind>() + (spec.buckets.len() + 1) * 64,
+            _ => 0,
+        };
+        // The names of its samples, and the tables that are doubled when they are full.
+        let samples = sample_names(spec).map(|sample| 2 * (sample.len() + 48)).sum::<usize>();
+        let places = 2 * (size_of::<(Box<str>, usize)>() + size_of::<Arc<FamilyCore>>());
+        (size_of::<FamilyCore>() + texts + histogram + samples + places) as u64
+    }
+
     pub(crate) fn head(&self) -> &str {
         &self.head
     }
@@ -241,6 +258,20 @@ impl FamilyCore {
             self.series.push(Listed::new(self.other.clone()));
         }
     }
+}
+
+/// The names of the samples that a family exposes.
+pub(crate) fn sample_names(spec: &Spec) -> impl Iterator<Item = String> {
+    let suffixes: &[&str] = match spec.kind {
+        MetricKind::Histogram => &["", "_bucket", "_sum", "_count"],
+        _ => &[""],
+    };
+    suffixes.iter().map(|suffix| format!("{}{suffix}", spec.name))
+}
+
+/// Bytes of a head beside its help text.
+fn head_len(name: usize) -> usize {
+    2 * name + "# HELP  \n# TYPE  histogram\n".len()
 }
 
 fn head(spec: &Spec) -> Box<str> {

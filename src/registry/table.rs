@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
-use super::family::{FamilyCore, HistogramKind, Limits, Losses, MetricKind, Shared, Spec};
+use super::family::{
+    FamilyCore, HistogramKind, Limits, Losses, MetricKind, Shared, Spec, sample_names,
+};
 use super::map::SeriesMap;
 use super::name;
 use crate::Error;
@@ -77,27 +79,35 @@ impl Table {
         if let Some(there) = self.there(&spec)? {
             return Ok(there);
         }
-        let samples = sample_names(&spec);
+        let samples: Vec<String> = sample_names(&spec).collect();
         if let Some(taken) = samples.iter().find(|sample| exposed.contains(*sample)) {
             let name = taken.clone();
             return Err(Error::Conflict { name, what: "family, which exposes the same sample" });
         }
         let layout = is_histogram.then(|| layout(&spec)).transpose()?;
-        // Only now: what is refused leaves no series about its losses behind.
+        let name = spec.name.clone();
+        let no_room = || Error::MemoryLimit { name: name.clone(), limit: self.space().limit() };
+        let cost = FamilyCore::cost(&spec);
+        if !self.space().charge(cost) {
+            return Err(no_room());
+        }
+        // Only now: what is refused leaves no series about its losses behind, but for a family that
+        // takes the very last of the memory and has none for its first series.
         let losses = losses();
         let histogram =
             layout.map(|layout| Arc::new(histogram_kind(&spec, layout, losses.clone())));
         let now = self.families.load();
         let id = now.in_order.len() as u32;
-        let (name, limit) = (spec.name.clone(), self.space().limit());
-        let family = FamilyCore::new(id, spec, histogram, limits, self.shared.clone(), losses)
-            .map(Arc::new)
-            .ok_or_else(|| Error::MemoryLimit { name: name.clone(), limit })?;
+        let family = FamilyCore::new(id, spec, histogram, limits, self.shared.clone(), losses);
+        let Some(family) = family.map(Arc::new) else {
+            self.space().refund(cost);
+            return Err(no_room());
+        };
         exposed.extend(samples);
         let mut in_order = now.in_order.clone();
         in_order.push(family.clone());
         let mut by_name = now.by_name.clone();
-        by_name.insert(name.into(), id as usize);
+        by_name.insert(name.as_str().into(), id as usize);
         self.families.store(Arc::new(Families { in_order, by_name }));
         Ok(family)
     }
@@ -115,14 +125,6 @@ impl Table {
         };
         Err(Error::Conflict { name: spec.name.clone(), what })
     }
-}
-
-fn sample_names(spec: &Spec) -> Vec<String> {
-    let suffixes: &[&str] = match spec.kind {
-        MetricKind::Histogram => &["", "_bucket", "_sum", "_count"],
-        _ => &[""],
-    };
-    suffixes.iter().map(|suffix| format!("{}{suffix}", spec.name)).collect()
 }
 
 fn layout(spec: &Spec) -> Result<Layout, Error> {
