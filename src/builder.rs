@@ -92,7 +92,7 @@ impl VitalsBuilder {
     }
 
     /// Bytes of a label value that are kept, `16..=4096`; the rest is cut off at a character's
-    /// edge. Default 128.
+    /// edge, and that is counted. Default 128.
     pub fn value_length_limit(mut self, bytes: u32) -> Self {
         self.value_length_limit = bytes;
         self

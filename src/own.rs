@@ -12,6 +12,7 @@ use crate::vitals::add_family;
 /// The engine's own metrics, `mcp_vitals_…`.
 pub(crate) struct Own {
     overflow: Family<Counter, 1>,
+    cut: Family<Counter, 1>,
     clamped: Family<Counter, 1>,
     refused: Family<Counter, 1>,
     lost: Family<Counter, 1>,
@@ -39,6 +40,10 @@ impl Own {
             overflow: by_metric(
                 "mcp_vitals_series_overflow_total",
                 "Label sets past a limit that were recorded in the series whose labels are _other.",
+            )?,
+            cut: by_metric(
+                "mcp_vitals_values_cut_total",
+                "Label values cut at the length limit, each time a label set is looked up.",
             )?,
             clamped: by_metric(
                 "mcp_vitals_clamped_total",
@@ -106,6 +111,7 @@ impl Own {
         };
         Arc::new(Losses {
             overflow: counter(&self.overflow, labelled),
+            cut: counter(&self.cut, labelled),
             clamped: counter(&self.clamped, histogram),
             refused: counter(&self.refused, histogram),
             lost: counter(&self.lost, histogram),
@@ -135,6 +141,7 @@ impl Losses {
     pub(crate) fn none() -> Arc<Losses> {
         Arc::new(Losses {
             overflow: Counter::DISABLED,
+            cut: Counter::DISABLED,
             clamped: Counter::DISABLED,
             refused: Counter::DISABLED,
             lost: Counter::DISABLED,

@@ -279,7 +279,8 @@ impl Core {
         build.with([env!("CARGO_PKG_VERSION")]).set(1.0);
         let target = Desc::gauge("target_info", "Name and version of the service; always 1.")
             .labels(["service_name", "service_version"]);
-        let target = add_family(&self.table, target, self.limits, Losses::none)?;
+        let losses = || self.own.losses("target_info", true, false);
+        let target = add_family(&self.table, target, self.limits, losses)?;
         target.with([&service.0, &service.1]).set(1.0);
         Ok(())
     }

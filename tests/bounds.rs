@@ -123,6 +123,14 @@ fn values_are_cut_at_a_characters_edge() {
         vitals.metric("calls_total").unwrap().inc(&[("tool", &given)]);
         assert_eq!(value(&vitals, "calls_total", &[("tool", kept)]), before + 2.0);
     }
+    // What was cut is counted, each time; what fits is not.
+    let cut = || value(&vitals, "mcp_vitals_values_cut_total", &[("metric", "calls_total")]);
+    let before = cut();
+    assert!(before > 0.0);
+    calls.with(["just as long   !"]).inc();
+    assert_eq!(cut(), before);
+    calls.with(["one byte too long"]).inc();
+    assert_eq!(cut(), before + 1.0);
     let longest = vitals.snapshot().label_sets("calls_total").map(|set| set[0].1.len()).max();
     assert_eq!(longest, Some(16));
 }

@@ -54,6 +54,8 @@ pub(crate) struct HistogramKind {
 pub(crate) struct Losses {
     /// Label sets that went to the `_other` series.
     pub(crate) overflow: Counter,
+    /// Label values longer than the limit.
+    pub(crate) cut: Counter,
     /// Observations above the histogram's range.
     pub(crate) clamped: Counter,
     /// Values that are no number of the metric's kind: not finite, negative, or 2^63 units.
@@ -193,8 +195,13 @@ impl FamilyCore {
         }
         let mut within = [""; MOST_LABELS];
         let limit = self.limits.value_length as usize;
+        let mut cut = 0;
         for (place, value) in within.iter_mut().zip(values) {
             *place = name::cut(value, limit);
+            cut += u64::from(place.len() < value.len());
+        }
+        if cut > 0 {
+            self.losses.cut.add(cut);
         }
         let values = &within[..values.len()];
         let hash = self.shared.map.hash(self.id, values);
