@@ -170,10 +170,13 @@ impl VitalsBuilder {
         if is_disabled_by(|name| std::env::var(name).ok()) {
             return Ok(Vitals::disabled());
         }
-        if let Some(shards) = self.max_shards {
+        let max_shards = self.max_shards;
+        let vitals = Vitals::start(self)?;
+        // Only now: the shards are the process's, and a build that fails leaves it as it was.
+        if let Some(shards) = max_shards {
             shard::pool().set_limit(shards as usize);
         }
-        Vitals::start(self)
+        Ok(vitals)
     }
 
     /// [`build`](Self::build), or [`Vitals::disabled`] with one line on stderr: telemetry never

@@ -3,8 +3,9 @@
 
 use std::panic::{self, UnwindSafe};
 use std::process::{Command, Stdio, exit};
+use std::thread;
 
-use mcp_vitals::Vitals;
+use mcp_vitals::{Error, Vitals};
 
 const CHILD: &str = "VITALS_TEST_CHILD";
 const HELD: i32 = 7;
@@ -49,4 +50,24 @@ fn telemetry_that_is_off_says_why_in_one_line_on_stderr() {
     let limit =
         "mcp-vitals: telemetry is off: memory_limit is 1; must be 1048576 to 1099511627776\n";
     assert_eq!((said.as_str(), output.status.code()), (limit, Some(HELD)));
+}
+
+/// Shards are the process's, so a build that fails must not set their number.
+#[test]
+fn a_build_that_fails_leaves_the_process_as_it_was() {
+    if is_child() {
+        held(|| {
+            let vitals = Vitals::builder().system_metrics(false).max_shards(8).build().unwrap();
+            let failed = Vitals::builder().max_shards(1).const_label("9", "x").build();
+            assert!(matches!(failed, Err(Error::InvalidLabel { .. })), "{failed:?}");
+            let calls = vitals.counter("calls_total", "Calls.").unwrap();
+            calls.inc();
+            // This thread keeps its shard meanwhile.
+            thread::scope(|scope| scope.spawn(|| calls.inc()).join().unwrap());
+            let common = vitals.snapshot().value("mcp_vitals_common_records_total", &[]);
+            assert_eq!((common, calls.get()), (Some(0.0), 2));
+        });
+    }
+    let mut child = child("a_build_that_fails_leaves_the_process_as_it_was");
+    assert_eq!(child.status().unwrap().code(), Some(HELD));
 }
