@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::catalog::{CatalogOptions, UserId};
-use crate::vitals::{Vitals, check};
+use crate::vitals::{SERIES_LIMIT, Vitals, check};
 use crate::{Error, shard};
 
 /// Settings of an engine, all with defaults; [`build`](Self::build) checks and starts it.
@@ -161,11 +161,11 @@ impl VitalsBuilder {
     /// # Errors
     /// The first setting that is out of its range or breaks a rule; nothing is then half started.
     pub fn build(self) -> Result<Vitals, Error> {
-        check("memory_limit", self.memory_limit, 1 << 20, 1 << 40)?;
-        check("series_limit", self.series_limit.into(), 1, 1_000_000)?;
-        check("value_length_limit", self.value_length_limit.into(), 16, 4096)?;
+        check("", "memory_limit", self.memory_limit, 1 << 20..=1 << 40)?;
+        check("", "series_limit", self.series_limit.into(), SERIES_LIMIT)?;
+        check("", "value_length_limit", self.value_length_limit.into(), 16..=4096)?;
         if let Some(shards) = self.max_shards {
-            check("max_shards", shards.into(), 1, shard::lease::MOST_SHARDS as u64)?;
+            check("", "max_shards", shards.into(), 1..=shard::lease::MOST_SHARDS as u64)?;
         }
         if is_disabled_by(|name| std::env::var(name).ok()) {
             return Ok(Vitals::disabled());

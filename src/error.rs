@@ -45,6 +45,8 @@ pub enum Error {
     },
     /// A limit outside its range, in the unit of the builder method that set it.
     OutOfRange {
+        /// The metric, or nothing for an engine-wide limit.
+        metric: String,
         /// The builder method.
         field: &'static str,
         /// The value as given.
@@ -98,7 +100,10 @@ impl fmt::Display for Error {
                 write!(f, "no metric {name:?} is registered; register it before it is looked up")
             }
             Error::InvalidBuckets { name, rule } => write!(f, "buckets of metric {name:?}: {rule}"),
-            Error::OutOfRange { field, value, min, max } => {
+            Error::OutOfRange { metric, field, value, min, max } => {
+                if !metric.is_empty() {
+                    write!(f, "metric {metric:?}: ")?;
+                }
                 write!(f, "{field} is {value}; must be {min} to {max}")
             }
             Error::Listen { addr, source } => write!(f, "cannot listen on {addr}: {source}"),

@@ -1,6 +1,7 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -301,6 +302,9 @@ impl Core {
     }
 }
 
+/// What `series_limit` may be.
+pub(crate) const SERIES_LIMIT: RangeInclusive<u64> = 1..=1_000_000;
+
 /// Adds a family to `table`, with its declared series.
 pub(crate) fn add_family<K: Kind, const N: usize>(
     table: &Table,
@@ -309,7 +313,7 @@ pub(crate) fn add_family<K: Kind, const N: usize>(
     losses: impl FnOnce() -> Arc<Losses>,
 ) -> Result<Family<K, N>, Error> {
     let limits = Limits { series: desc.series_limit.unwrap_or(engine.series), ..engine };
-    check("series_limit", u64::from(limits.series), 1, 1_000_000)?;
+    check(&desc.spec.name, "series_limit", limits.series.into(), SERIES_LIMIT)?;
     let family = Family::new(Some(table.register(desc.spec, limits, losses)?));
     for set in &desc.declared {
         family.with(std::array::from_fn(|label| set[label].as_str()));
@@ -317,12 +321,18 @@ pub(crate) fn add_family<K: Kind, const N: usize>(
     Ok(family)
 }
 
-/// A limit within its range, or the error that says so.
-pub(crate) fn check(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), Error> {
-    if (min..=max).contains(&value) {
+/// A limit within its range, or the error that says so; `metric` is empty for the engine's own.
+pub(crate) fn check(
+    metric: &str,
+    field: &'static str,
+    value: u64,
+    range: RangeInclusive<u64>,
+) -> Result<(), Error> {
+    if range.contains(&value) {
         return Ok(());
     }
-    Err(Error::OutOfRange { field, value, min, max })
+    let (min, max) = range.into_inner();
+    Err(Error::OutOfRange { metric: metric.to_owned(), field, value, min, max })
 }
 
 impl fmt::Debug for Vitals {

@@ -446,6 +446,7 @@ fn limits_out_of_range_are_refused() {
         let desc = Desc::counter("jobs_total", "Jobs.").labels(["q"]).series_limit(series);
         let error = vitals.register(desc).unwrap_err();
         assert!(matches!(error, Error::OutOfRange { field: "series_limit", .. }), "{error:?}");
+        says(&error, &["metric \"jobs_total\": series_limit is"]);
         assert!(vitals.metric("jobs_total").is_err());
     }
     for bytes in [0, 15, 4_097, u32::MAX] {

@@ -52,6 +52,7 @@ impl Textfile {
         let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
         if !INTERVAL_MILLIS.contains(&millis) {
             return Err(Error::OutOfRange {
+                metric: String::new(),
                 field: "textfile interval (milliseconds)",
                 value: millis,
                 min: *INTERVAL_MILLIS.start(),
