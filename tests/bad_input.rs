@@ -57,6 +57,7 @@ fn wrong_label_names_are_refused() {
         (["tool", "tool"], "tool", "twice"),
         (["tool", "region"], "region", "twice"),
         (["tool", "__name__"], "__name__", "__"),
+        (["tool", "vitals_copy"], "vitals_copy", "textfile"),
         (["tool", ""], "", "must match"),
         (["tool", "a:b"], "a:b", "must match"),
         (["tool", "a b"], "a b", "must match"),
@@ -93,6 +94,8 @@ fn wrong_constant_labels_are_refused() {
         &[("", "1")],
         &[("a-b", "1")],
         &[("__x", "1")],
+        // The textfile's own, whether there is one or not.
+        &[("vitals_copy", "1")],
         // Labels of the engine's own series.
         &[("metric", "1")],
         &[("le", "1")],

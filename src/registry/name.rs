@@ -5,6 +5,9 @@ use crate::Error;
 /// Most labels one family may have.
 pub(crate) const MOST_LABELS: usize = 16;
 
+/// The label that a textfile puts on every sample.
+const COPY_LABEL: &str = "vitals_copy";
+
 /// `[a-zA-Z_:][a-zA-Z0-9_:]*`, by Prometheus's data model.
 pub(crate) fn check_metric(name: &str) -> Result<(), Error> {
     if is_name(name, |byte| byte == b':') {
@@ -28,6 +31,9 @@ pub(crate) fn check_labels<'a>(
         }
         if label.starts_with("__") {
             return refuse(label, "names that begin with __ are Prometheus's own");
+        }
+        if label == COPY_LABEL {
+            return refuse(label, "tells apart the textfiles of a server's copies");
         }
         if histogram && label == "le" {
             return refuse(label, "le is the histogram's own label");
