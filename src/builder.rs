@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::catalog::{CatalogOptions, UserId};
+use crate::export::textfile;
+use crate::registry::check_labels;
 use crate::vitals::{SERIES_LIMIT, Vitals, check};
 use crate::{Error, shard};
 
@@ -155,18 +157,14 @@ impl VitalsBuilder {
     /// Checks every setting, then starts the engine.
     ///
     /// With `MCP_VITALS_DISABLED` or `OTEL_SDK_DISABLED` set to `1` or `true` in the environment
-    /// the settings are checked all the same, and the handle is [`Vitals::disabled`]: an operator
-    /// can switch telemetry off without a new build.
+    /// the handle is [`Vitals::disabled`]: an operator can switch telemetry off without a new build.
+    /// Limits, intervals and the names of constant labels are checked all the same; whether a port
+    /// is free and a file can be written is not tried.
     ///
     /// # Errors
     /// The first setting that is out of its range or breaks a rule; nothing is then half started.
     pub fn build(self) -> Result<Vitals, Error> {
-        check("", "memory_limit", self.memory_limit, 1 << 20..=1 << 40)?;
-        check("", "series_limit", self.series_limit.into(), SERIES_LIMIT)?;
-        check("", "value_length_limit", self.value_length_limit.into(), 16..=4096)?;
-        if let Some(shards) = self.max_shards {
-            check("", "max_shards", shards.into(), 1..=shard::lease::MOST_SHARDS as u64)?;
-        }
+        self.check()?;
         if is_disabled_by(|name| std::env::var(name).ok()) {
             return Ok(Vitals::disabled());
         }
@@ -177,6 +175,21 @@ impl VitalsBuilder {
             shard::pool().set_limit(shards as usize);
         }
         Ok(vitals)
+    }
+
+    /// What can be said of the settings without starting anything.
+    fn check(&self) -> Result<(), Error> {
+        check("", "memory_limit", self.memory_limit, 1 << 20..=1 << 40)?;
+        check("", "series_limit", self.series_limit.into(), SERIES_LIMIT)?;
+        check("", "value_length_limit", self.value_length_limit.into(), 16..=4096)?;
+        check("", "tool_limit", self.catalog.tool_limit.into(), 1..=10_000)?;
+        if let Some(shards) = self.max_shards {
+            check("", "max_shards", shards.into(), 1..=shard::lease::MOST_SHARDS as u64)?;
+        }
+        if let Some((_, interval)) = &self.textfile {
+            textfile::check_interval(*interval)?;
+        }
+        check_labels("", self.const_labels.iter().map(|(name, _)| name.as_str()), false)
     }
 
     /// [`build`](Self::build), or [`Vitals::disabled`] with one line on stderr: telemetry never

@@ -74,7 +74,7 @@ impl Vitals {
 
     pub(crate) fn start(builder: VitalsBuilder) -> Result<Vitals, Error> {
         let space = Arc::new(Space::new(builder.memory_limit));
-        let table = Table::new(space, &builder.const_labels)?;
+        let table = Table::new(space, &builder.const_labels);
         let limits =
             Limits { series: builder.series_limit, value_length: builder.value_length_limit };
         let own = Own::register(&table)?;

@@ -4,6 +4,7 @@
 use std::panic::{self, UnwindSafe};
 use std::process::{Command, Stdio, exit};
 use std::thread;
+use std::time::Duration;
 
 use mcp_vitals::{Error, Vitals};
 
@@ -70,4 +71,29 @@ fn a_build_that_fails_leaves_the_process_as_it_was() {
     }
     let mut child = child("a_build_that_fails_leaves_the_process_as_it_was");
     assert_eq!(child.status().unwrap().code(), Some(HELD));
+}
+
+#[test]
+fn settings_are_checked_while_telemetry_is_off() {
+    if is_child() {
+        held(|| {
+            let file = |interval| Vitals::builder().textfile("missing/mcp.prom", interval);
+            assert!(file(Duration::from_secs(1)).build().unwrap().is_disabled());
+            for wrong in [
+                Vitals::builder().memory_limit(0),
+                Vitals::builder().series_limit(0),
+                Vitals::builder().value_length_limit(0),
+                Vitals::builder().max_shards(0),
+                Vitals::builder().tool_limit(0),
+                Vitals::builder().const_label("9", "x"),
+                Vitals::builder().const_label("a", "x").const_label("a", "y"),
+                file(Duration::ZERO),
+            ] {
+                let built = wrong.clone().build();
+                assert!(built.is_err(), "{wrong:?}");
+            }
+        });
+    }
+    let mut child = child("settings_are_checked_while_telemetry_is_off");
+    assert_eq!(child.env("MCP_VITALS_DISABLED", "1").status().unwrap().code(), Some(HELD));
 }

@@ -42,16 +42,16 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(space: Arc<Space>, constant: &[(String, String)]) -> Result<Table, Error> {
-        name::check_labels("", constant.iter().map(|(name, _)| name.as_str()), false)?;
+    /// A table whose families all have these constant labels, which have been checked.
+    pub(crate) fn new(space: Arc<Space>, constant: &[(String, String)]) -> Table {
         let mut text = String::new();
         name::push_labels(&mut text, constant.iter().map(|(n, v)| (n.as_str(), v.as_str())));
-        Ok(Table {
+        Table {
             families: ArcSwap::default(),
             adding: Mutex::default(),
             shared: Arc::new(Shared { map: SeriesMap::new(), space, constant: text }),
             constant_names: constant.iter().map(|(name, _)| name.clone()).collect(),
-        })
+        }
     }
 
     /// The families as they are now; cheap, and no lock.
