@@ -6,8 +6,8 @@ use crate::Error;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram};
 use crate::registry::table::Table;
 use crate::registry::{Limits, Losses};
-use crate::shard;
 use crate::vitals::add_family;
+use crate::{clock, shard};
 
 /// The engine's own metrics, `mcp_vitals_…`.
 pub(crate) struct Own {
@@ -22,6 +22,7 @@ pub(crate) struct Own {
     shards: Gauge,
     shards_leased: Gauge,
     common_records: Gauge,
+    clock_went_back: Gauge,
     pub(crate) scrape_duration: Histogram,
 }
 
@@ -34,6 +35,10 @@ impl Own {
         };
         let gauge = |name: &str, help: &str| {
             add_family(table, Desc::gauge(name, help), limits, Losses::none)
+                .map(|family| family.with([]))
+        };
+        let observed = |name: &str, help: &str| {
+            add_family(table, Desc::observed(name, help), limits, Losses::none)
                 .map(|family| family.with([]))
         };
         let own = Own {
@@ -77,16 +82,14 @@ impl Own {
                 "mcp_vitals_shards_leased",
                 "Shards of the process that a living thread records into.",
             )?,
-            common_records: add_family(
-                table,
-                Desc::observed(
-                    "mcp_vitals_common_records_total",
-                    "Records of the process that took a locked add because their thread had no cell.",
-                ),
-                limits,
-                Losses::none,
-            )?
-            .with([]),
+            common_records: observed(
+                "mcp_vitals_common_records_total",
+                "Records of the process that took a locked add because their thread had no cell.",
+            )?,
+            clock_went_back: observed(
+                "mcp_vitals_clock_went_back_total",
+                "Timed spans of the process that were kept as 0 because the clock went back.",
+            )?,
             scrape_duration: add_family(
                 table,
                 Desc::histogram(
@@ -132,6 +135,7 @@ impl Own {
         }
         self.shards.set(f64::from(shards));
         self.shards_leased.set(f64::from(leased));
+        self.clock_went_back.set(clock::times_went_back() as f64);
         self.common_records.set(shard::common_records() as f64);
     }
 }

@@ -317,8 +317,10 @@ fn engines_come_and_go_and_leave_nothing_behind() {
             let level = vitals.updown("open", "Open.").unwrap();
             let snapshot = vitals.snapshot();
             for (name, _) in snapshot.families().filter(|family| family.1 != "gauge") {
-                // What the process has recorded in common cells is not this engine's.
-                if name != "mcp_vitals_common_records_total" {
+                // What the process has recorded in common cells is not this engine's, nor its clock.
+                let of_process =
+                    ["mcp_vitals_common_records_total", "mcp_vitals_clock_went_back_total"];
+                if !of_process.contains(&name) {
                     assert_eq!(snapshot.sum(name, &[]), 0.0, "{name} of a new engine");
                 }
             }
@@ -366,7 +368,7 @@ fn what_families_and_series_take_is_charged() {
             let (charged, held) = (used() - charged, HELD.load(Ordering::Relaxed) - held);
             // Some hundreds of kilobytes: what the tests beside this one hold is nothing to it. A
             // table may just have doubled, or be about to.
-            assert!(held < charged + charged / 8, "{what}: {held} held, {charged} charged");
+            assert!(held < charged + charged / 5, "{what}: {held} held, {charged} charged");
             assert!(charged < 2 * held, "{what}: {held} held, {charged} charged");
         };
         taken("gauges", &|n| drop(vitals.gauge(&format!("gauge_number_{n}"), HELP)));

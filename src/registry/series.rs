@@ -9,6 +9,7 @@ use crate::sync::AtomicU64;
 
 use super::family::{HistogramKind, MetricKind};
 use super::list::List;
+use super::map::SeriesMap;
 use super::name;
 
 /// One label set of one family. Held by the family's list and map, and by every handle.
@@ -67,7 +68,7 @@ impl Listed {
 
 /// What a series costs beside its text and cells: itself, its entry in the map and in the list.
 const FIXED_COST: u64 =
-    (size_of::<Series>() + 16 + 2 * (8 + 16)) as u64 + List::<Listed>::entry_cost();
+    (size_of::<Series>() + 16) as u64 + SeriesMap::entry_cost() + List::<Listed>::entry_cost();
 
 impl Series {
     /// A series with these labels; nothing where the budget has no room, and then nothing was
