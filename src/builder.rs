@@ -58,7 +58,7 @@ impl Default for VitalsBuilder {
 }
 
 impl VitalsBuilder {
-    /// Name and version of the service, shown in `target_info`.
+    /// Name and version of the service, shown in `target_info`, which is not there without a name.
     pub fn service(mut self, name: &str, version: &str) -> Self {
         self.service = (name.to_owned(), version.to_owned());
         self

@@ -273,11 +273,15 @@ impl Drop for Core {
 }
 
 impl Core {
-    /// `target_info` and `mcp_vitals_build_info`: constants that say who this is.
+    /// `target_info` and `mcp_vitals_build_info`: constants that say who this is, as far as the
+    /// host said so.
     fn describe(&self, service: &(String, String)) -> Result<(), Error> {
         let build = Desc::gauge("mcp_vitals_build_info", "Version of mcp-vitals; always 1.");
         let build = add_family(&self.table, build.labels(["version"]), self.limits, Losses::none)?;
         build.with([env!("CARGO_PKG_VERSION")]).set(1.0);
+        if service.0.is_empty() {
+            return Ok(());
+        }
         let target = Desc::gauge("target_info", "Name and version of the service; always 1.")
             .labels(["service_name", "service_version"]);
         let losses = || self.own.losses("target_info", true, false);

@@ -65,6 +65,7 @@ impl Scrape {
                         buckets: &self.buckets,
                         sum,
                         decimals: cells.kind.decimals,
+                        bits: family.spec.bits,
                     };
                     return visit.histogram(line(), &reading);
                 }

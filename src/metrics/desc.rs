@@ -123,7 +123,8 @@ impl<const N: usize> Desc<Histogram, N> {
     /// The boundaries of the classic buckets, ascending, in the **exposed unit** (seconds, bytes),
     /// without `+Inf`; at most 500. They cost nothing when recording.
     pub fn buckets(mut self, bounds: &[f64]) -> Self {
-        self.spec.buckets = bounds.to_vec();
+        // With 0.0 added, because -0.0 would be shown as just that.
+        self.spec.buckets = bounds.iter().map(|bound| bound + 0.0).collect();
         self
     }
 
