@@ -455,6 +455,16 @@ fn limits_out_of_range_are_refused() {
     for bytes in [0, 15, 4_097, u32::MAX] {
         out_of_range(Vitals::builder().value_length_limit(bytes).build(), "value_length_limit");
     }
+    let times = || Desc::histogram("time_seconds", "Time.");
+    let vitals = engine();
+    for desc in [
+        times().highest(Duration::ZERO),
+        times().highest(Duration::MAX),
+        times().highest_units(1 << 63),
+    ] {
+        let error = vitals.register(desc).unwrap_err();
+        assert!(matches!(error, Error::OutOfRange { field: "highest", .. }), "{error:?}");
+    }
     assert!(Vitals::builder().memory_limit(0).build_or_disabled().is_disabled());
 }
 

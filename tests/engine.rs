@@ -76,3 +76,24 @@ fn target_info_is_there_when_the_service_has_a_name() {
     let info = "\ntarget_info{service_name=\"search\",service_version=\"1.4.0\"} 1\n";
     assert!(vitals.export_prometheus().contains(info));
 }
+
+/// What a description says of itself stands, in whatever order it is said.
+#[test]
+fn a_unit_takes_nothing_back() {
+    let vitals = engine();
+    let sizes = || Desc::histogram("size_bytes", "Sizes.");
+    let early = sizes().buckets(&[10.0]).highest_units(100).unit(Unit::Bytes);
+    vitals.register(early).unwrap().with([]).record_units(1_000);
+    // The same metric.
+    let late = sizes().unit(Unit::Bytes).highest_units(100).buckets(&[10.0]);
+    vitals.register(late).unwrap().with([]).record_units(7);
+    let snapshot = vitals.snapshot();
+    let read = snapshot.histogram("size_bytes", &[]).unwrap();
+    assert_eq!(read.buckets(), [(10.0, 1), (f64::INFINITY, 2)]);
+    let clamped = snapshot.value("mcp_vitals_clamped_total", &[("metric", "size_bytes")]);
+    assert_eq!(clamped, Some(1.0));
+
+    let times = || Desc::histogram("time_seconds", "Times.");
+    vitals.register(times()).unwrap();
+    vitals.register(times().unit(Unit::Bytes).unit(Unit::Seconds)).unwrap();
+}

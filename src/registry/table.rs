@@ -13,7 +13,7 @@ use super::name;
 use crate::Error;
 use crate::clock::Clock;
 use crate::encode::number;
-use crate::shard::hdr::Layout;
+use crate::shard::hdr::{Layout, MOST_UNITS};
 use crate::shard::space::Space;
 use crate::sync::lock;
 
@@ -147,6 +147,10 @@ fn layout(spec: &Spec) -> Result<Layout, Error> {
             return Err(refuse("must ascend, by at least one integer unit (a nanosecond)"));
         }
         bounds.push(units as u64);
+    }
+    if !(1..=MOST_UNITS).contains(&spec.highest) {
+        let (metric, field, value) = (spec.name.clone(), "highest", spec.highest);
+        return Err(Error::OutOfRange { metric, field, value, min: 1, max: MOST_UNITS });
     }
     // `le` is exact even for what is clamped: that is above every boundary.
     let highest = spec.highest.max(bounds.last().map_or(0, |&last| last + 1));
