@@ -24,11 +24,18 @@ pub enum Error {
         /// The rule that it breaks.
         rule: &'static str,
     },
-    /// The name is registered already, with another type, help, labels or buckets.
+    /// A metric name that only the engine itself may register: `target_info`, or one that begins
+    /// with `mcp_vitals_`.
+    Reserved {
+        /// The name as given.
+        name: String,
+    },
+    /// The name is registered already, with another type, help, labels or buckets, or another family
+    /// exposes a sample of this name.
     Conflict {
         /// The metric name, or the sample name that both would expose.
         name: String,
-        /// What differs.
+        /// What is in the way.
         what: &'static str,
     },
     /// No family of this name is registered.
@@ -94,7 +101,10 @@ impl fmt::Display for Error {
                 write!(f, "label {label:?} of metric {metric:?}: {rule}")
             }
             Error::Conflict { name, what } => {
-                write!(f, "metric {name:?} is registered already with another {what}")
+                write!(f, "metric {name:?} is {what}")
+            }
+            Error::Reserved { name } => {
+                write!(f, "metric name {name:?}: mcp_vitals_… and target_info are the engine's own")
             }
             Error::UnknownMetric { name } => {
                 write!(f, "no metric {name:?} is registered; register it before it is looked up")

@@ -97,9 +97,21 @@ impl Vitals {
     /// Registers a metric, or gives the one that is there if it was registered just the same.
     ///
     /// # Errors
-    /// A name, label or boundary that breaks a rule, a name that is taken by something else, a
-    /// limit out of range, no memory left.
+    /// A name, label or boundary that breaks a rule, a name that is taken by something else or is
+    /// the engine's own (`mcp_vitals_…`, `target_info`), a limit out of range, no memory left.
     pub fn register<K: Kind, const N: usize>(
+        &self,
+        desc: Desc<K, N>,
+    ) -> Result<Family<K, N>, Error> {
+        let name = &desc.spec.name;
+        if self.core.is_some() && (name.starts_with("mcp_vitals_") || name == "target_info") {
+            return Err(Error::Reserved { name: name.clone() });
+        }
+        self.register_own(desc)
+    }
+
+    /// [`register`](Self::register) for the engine itself, whose names are not reserved.
+    pub(crate) fn register_own<K: Kind, const N: usize>(
         &self,
         desc: Desc<K, N>,
     ) -> Result<Family<K, N>, Error> {

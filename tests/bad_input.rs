@@ -362,8 +362,13 @@ fn two_meanings_of_one_name_are_an_error_and_the_first_stands() {
     let longer = times().highest(Duration::from_secs(7_200)).labels(["tool"]);
     conflict(vitals.register(longer).map(|_| ()).unwrap_err(), "range");
 
-    // The engine's own are taken too.
-    vitals.counter("mcp_vitals_series", "Mine.").unwrap_err();
+    // The engine's own are taken too, whether they are there or not.
+    for name in ["mcp_vitals_series", "mcp_vitals_of_mine_total", "target_info"] {
+        let error = vitals.gauge(name, "Series of this engine.").unwrap_err();
+        assert!(matches!(&error, Error::Reserved { name: n } if n == name), "{error:?}");
+        says(&error, &[name, "the engine's own"]);
+    }
+    vitals.gauge("mcp_vitals", "Mine.").unwrap();
     assert_eq!(vitals.snapshot().value("time_seconds", &[("tool", "a")]), Some(2.0));
 }
 
@@ -375,6 +380,7 @@ fn a_sample_name_belongs_to_one_family() {
         let name = format!("foo{suffix}");
         let error = vitals.counter(&name, "Other.").unwrap_err();
         assert!(matches!(&error, Error::Conflict { name: n, .. } if *n == name), "{error:?}");
+        says(&error, &[&format!("metric \"{name}\" is exposed by another family already")]);
         assert!(vitals.metric(&name).is_err());
 
         // And the other way round.

@@ -82,7 +82,7 @@ impl Table {
         let samples: Vec<String> = sample_names(&spec).collect();
         if let Some(taken) = samples.iter().find(|sample| exposed.contains(*sample)) {
             let name = taken.clone();
-            return Err(Error::Conflict { name, what: "family, which exposes the same sample" });
+            return Err(Error::Conflict { name, what: "exposed by another family already" });
         }
         let layout = is_histogram.then(|| layout(&spec)).transpose()?;
         let name = spec.name.clone();
@@ -117,10 +117,12 @@ impl Table {
         let Some(index) = families.by_name(&spec.name) else { return Ok(None) };
         let there = &families.in_order[index];
         let what = match &there.spec {
-            other if other.kind != spec.kind => "type",
-            other if other.help != spec.help => "help text",
-            other if other.labels != spec.labels => "set of labels",
-            other if other != spec => "set of buckets, range or unit",
+            other if other.kind != spec.kind => "registered already with another type",
+            other if other.help != spec.help => "registered already with another help text",
+            other if other.labels != spec.labels => "registered already with another set of labels",
+            other if other != spec => {
+                "registered already with another set of buckets, range or unit"
+            }
             _ => return Ok(Some(there.clone())),
         };
         Err(Error::Conflict { name: spec.name.clone(), what })
