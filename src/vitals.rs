@@ -328,8 +328,21 @@ pub(crate) fn add_family<K: Kind, const N: usize>(
     engine: Limits,
     losses: impl FnOnce() -> Arc<Losses>,
 ) -> Result<Family<K, N>, Error> {
-    let limits = Limits { series: desc.series_limit.unwrap_or(engine.series), ..engine };
-    check(&desc.spec.name, "series_limit", limits.series.into(), SERIES_LIMIT)?;
+    let declared = desc.declared.len() as u64;
+    // What is declared has its place: a limit of the host's own must have room for it, the engine's
+    // is for what comes later.
+    let series = match desc.series_limit {
+        Some(series) => {
+            check(&desc.spec.name, "series_limit", series.into(), SERIES_LIMIT)?;
+            check(&desc.spec.name, "declared series", declared, 0..=series.into())?;
+            series
+        }
+        None => {
+            check(&desc.spec.name, "declared series", declared, 0..=*SERIES_LIMIT.end())?;
+            engine.series.max(declared as u32)
+        }
+    };
+    let limits = Limits { series, ..engine };
     let family = Family::new(Some(table.register(desc.spec, limits, losses)?));
     for set in &desc.declared {
         family.with(std::array::from_fn(|label| set[label].as_str()));

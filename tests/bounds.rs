@@ -53,14 +53,25 @@ fn a_family_may_have_a_limit_of_its_own() {
     }
     narrow.with(["a"]).set(1.0);
     narrow.with(["b"]).set(2.0);
+    narrow.with(["c"]).set(3.0);
     let snapshot = vitals.snapshot();
     assert_eq!(snapshot.label_sets("wide_total").count(), 6);
     assert_eq!(snapshot.value("wide_total", &[("n", "_other")]), Some(2.0));
-    assert_eq!(snapshot.value("narrow", &[("n", "a")]), Some(1.0));
-    assert_eq!(snapshot.value("narrow", &[("n", "_other")]), Some(2.0));
+    // The engine's limit is for what comes later than what was declared.
+    for (n, held) in [("a", 1.0), ("b", 2.0), ("_other", 3.0)] {
+        assert_eq!(snapshot.value("narrow", &[("n", n)]), Some(held));
+    }
     let overflow = "mcp_vitals_series_overflow_total";
-    // Declared once and looked up once.
-    assert_eq!(snapshot.value(overflow, &[("metric", "narrow")]), Some(2.0));
+    assert_eq!(snapshot.value(overflow, &[("metric", "narrow")]), Some(1.0));
+
+    // A limit of its own that does not hold what is declared is a mistake.
+    let desc = Desc::gauge("wrong", "Wrong.").labels(["n"]).declare([["a"], ["b"]]).series_limit(1);
+    let error = vitals.register(desc).unwrap_err();
+    assert!(matches!(error, Error::OutOfRange { value: 2, max: 1, .. }), "{error}");
+    // The first registration's limit stands.
+    let wider = Desc::counter("wide_total", "Wide.").labels(["n"]).series_limit(50);
+    vitals.register(wider).unwrap().with(["one more"]).inc();
+    assert_eq!(value(&vitals, "wide_total", &[("n", "_other")]), 3.0);
 }
 
 #[test]

@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lib", &["*"]),
     // Hold numbers.
     ("sync", &[]),
-    ("clock", &[]),
+    ("clock", &["sync"]),
     ("error", &[]),
     ("shard", &["sync"]),
     // What exists. It counts its losses in counters, and spells a boundary when a family is born.

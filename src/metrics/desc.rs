@@ -198,7 +198,9 @@ impl<K: Kind> Desc<K, 0> {
 }
 
 impl<K: Kind, const N: usize> Desc<K, N> {
-    /// Most series the family may have, `1..=1_000_000`; default the builder's `series_limit`.
+    /// Most series the family may have, `1..=1_000_000`, and no fewer than are declared; default the
+    /// builder's `series_limit`, or as many as are declared. Of a metric that is registered twice the
+    /// first registration's limit stands.
     pub fn series_limit(mut self, series: u32) -> Self {
         self.series_limit = Some(series);
         self
