@@ -177,7 +177,7 @@ impl Vitals {
     /// [`Error::UnknownMetric`] when nobody registered the name.
     pub fn metric(&self, name: &str) -> Result<Metric, Error> {
         let Some(core) = &self.core else { return Ok(Metric::disabled()) };
-        Metric::find(core.table.families(), name)
+        Metric::find(&core.table.families(), name)
             .ok_or_else(|| Error::UnknownMetric { name: name.to_owned() })
     }
 

@@ -142,18 +142,20 @@ fn wrong_verbs_are_counted() {
     vitals.updown("u", "U.").unwrap();
     vitals.histogram("h_seconds", "H.").unwrap();
     let second = Duration::from_secs(1);
-    // How many of the six verbs are not the metric's.
+    // How many of the eight verbs are not the metric's.
     for (name, wrong, read) in
-        [("c_total", 4.0, 3.0), ("g", 2.0, 5.0), ("u", 3.0, 2.0), ("h_seconds", 4.0, 2.0)]
+        [("c_total", 6.0, 3.0), ("g", 3.0, 3.0), ("u", 4.0, 0.0), ("h_seconds", 5.0, 3.0)]
     {
         let before = mismatched(&vitals);
-        let metric = vitals.metric(name).unwrap();
+        let metric = vitals.metric(name).unwrap().clone();
         metric.inc(&[]);
         metric.add(&[], 2);
         metric.dec(&[]);
         metric.set(&[], 5.0);
         metric.observe(&[], 1.0);
-        metric.record_duration(&[], second);
+        metric.record(&[], second);
+        metric.record_units(&[], 1);
+        metric.sub(&[], 2);
         assert_eq!(mismatched(&vitals) - before, wrong, "{name}");
         assert_eq!(vitals.snapshot().value(name, &[]), Some(read), "{name}");
     }

@@ -175,7 +175,7 @@ fn perform(vitals: &Vitals, handles: &[Handle], plan: &Plan, record: &Record) {
         (Handle::UpDown(_), Some(metric)) => metric.dec(labels),
         (Handle::UpDown(family), None) => family.with(a, b).add(record.amount >> 2),
         (Handle::Histogram(_), Some(metric)) => {
-            metric.record_duration(labels, std::time::Duration::from_nanos(observed(record)));
+            metric.record(labels, std::time::Duration::from_nanos(observed(record)));
         }
         (Handle::Histogram(family), None) => family.with(a, b).record_nanos(observed(record)),
     }
