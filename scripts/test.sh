@@ -39,6 +39,7 @@ step "models of the lock-free rooms" scripts/model.sh --weaken
 step "packages without features" scripts/packages.sh
 
 if [ "$with_servers" = true ]; then
+  step "our totals beside the peers'" cargo run --quiet --release -p mcp-vitals-peers --bin peers -- --quick
   step "release build" cargo build --release --quiet --features cli
   step "real servers" scripts/real-parts.sh "${CARGO_TARGET_DIR:-target}/release/mcp-vitals"
 else

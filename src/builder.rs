@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::catalog::{CatalogOptions, UserId};
 use crate::export::textfile;
+use crate::mcp::{CatalogOptions, UserId};
 use crate::registry::check_labels;
 use crate::vitals::{SERIES_LIMIT, Vitals, check};
 use crate::{Error, shard};

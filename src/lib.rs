@@ -55,11 +55,11 @@ mod vitals;
 #[cfg(not(vitals_loom))]
 pub use builder::VitalsBuilder;
 #[cfg(not(vitals_loom))]
-pub use catalog::{Agent, CatalogOptions, Mcp, QueuedTask, RunningTask, UserId};
+pub use catalog::{Outcome, Status};
 #[cfg(not(vitals_loom))]
 pub use error::Error;
 #[cfg(not(vitals_loom))]
-pub use mcp::{InFlight, Outcome, Request, Status};
+pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
 #[cfg(all(not(vitals_loom), feature = "rmcp"))]
 pub use mcp::{InstrumentExt, InstrumentServiceExt, Instrumented, InstrumentedService};
 #[cfg(not(vitals_loom))]

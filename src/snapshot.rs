@@ -10,9 +10,18 @@ pub(crate) trait Visit {
     /// A family with at least one series; its series follow.
     fn family(&mut self, head: &Head<'_>);
 
-    /// A counter or a gauge: the series at `place` in its family, the same in every scrape. A
-    /// family's places ascend, and some may be missing.
-    fn number<'a>(&mut self, place: usize, number: Number, text: impl FnOnce() -> Line<'a>);
+    /// Counters: the series at `PAGE * page` and the next places in their family, the same in every
+    /// scrape. Pages ascend; places whose bit is not set in `present` are missing.
+    fn totals<'a>(
+        &mut self,
+        page: usize,
+        present: u64,
+        totals: &[u64],
+        line: impl Fn(usize) -> Option<Line<'a>>,
+    );
+
+    /// A gauge: the series at `place`, likewise.
+    fn number(&mut self, place: usize, number: Number, line: Line<'_>);
 
     /// A part of the next histogram: `count` observations from `low` to `high` units, which one
     /// thread made.
@@ -24,6 +33,9 @@ pub(crate) trait Visit {
     /// The family's series are through.
     fn family_end(&mut self);
 }
+
+/// Neighbouring counters that are handed over together: as many as a word has bits.
+pub(crate) const PAGE: usize = 64;
 
 /// What is said of a family before its series.
 pub(crate) struct Head<'a> {
@@ -234,8 +246,24 @@ impl Visit for SnapshotBuilder {
         });
     }
 
-    fn number<'a>(&mut self, _place: usize, number: Number, text: impl FnOnce() -> Line<'a>) {
-        self.push(text().labels, Value::Number(number.as_f64()));
+    fn totals<'a>(
+        &mut self,
+        page: usize,
+        present: u64,
+        totals: &[u64],
+        line: impl Fn(usize) -> Option<Line<'a>>,
+    ) {
+        for (index, &total) in totals.iter().enumerate() {
+            if present & 1 << index != 0
+                && let Some(line) = line(page * PAGE + index)
+            {
+                self.push(line.labels, Value::Number(Number::Total(total).as_f64()));
+            }
+        }
+    }
+
+    fn number(&mut self, _place: usize, number: Number, line: Line<'_>) {
+        self.push(line.labels, Value::Number(number.as_f64()));
     }
 
     fn cell(&mut self, low: u64, high: u64, count: u64) {

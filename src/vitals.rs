@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::builder::VitalsBuilder;
-use crate::catalog::{CatalogOptions, Mcp};
 use crate::clock::Clock;
 use crate::collect::Scrape;
 use crate::encode::pages::Pages;
 use crate::encode::text::Text;
 use crate::export::Source;
+use crate::mcp::{CatalogOptions, Mcp};
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, UpDown};
 use crate::outlets::{Counted, Outlets};
 use crate::own::Own;

@@ -242,22 +242,38 @@ fn check(plan: &Plan) {
             Err(error) => panic!("{error}"),
         }
     }
-    // Gauges show whoever was last: in order. All else on two threads at once.
+    // Scraped on the way too: the next scrape may build on what the last one wrote.
+    let mut performed = 0;
+    let third = plan.records.len().div_ceil(3);
+    for end in [0, third, 2 * third, 3 * third, 3 * third] {
+        let end = end.min(plan.records.len());
+        let so_far = Plan { records: plan.records[..end].to_vec(), ..plan.clone() };
+        if end > performed {
+            record(&vitals, &handles, &so_far, &so_far.records[performed..]);
+            performed = end;
+        }
+        compare(&vitals, &so_far);
+    }
+}
+
+/// Gauges show whoever was last: in order. All else on two threads at once.
+fn record(vitals: &Vitals, handles: &[Handle], plan: &Plan, records: &[Record]) {
     let is_gauge = |record: &&Record| plan.metrics[record.metric].of == Of::Gauge;
     thread::scope(|scope| {
         for half in 0..2 {
-            let (vitals, handles) = (&vitals, &handles);
             scope.spawn(move || {
-                let mine = plan.records.iter().enumerate().filter(|(n, _)| n % 2 == half);
+                let mine = records.iter().enumerate().filter(|(n, _)| n % 2 == half);
                 let mine = mine.map(|(_, record)| record).filter(|record| !is_gauge(record));
                 mine.for_each(|record| perform(vitals, handles, plan, record));
             });
         }
     });
-    plan.records.iter().filter(is_gauge).for_each(|record| {
-        perform(&vitals, &handles, plan, record);
+    records.iter().filter(is_gauge).for_each(|record| {
+        perform(vitals, handles, plan, record);
     });
+}
 
+fn compare(vitals: &Vitals, plan: &Plan) {
     let text = vitals.export_prometheus();
     let read = read(&text);
     let model = model(plan);

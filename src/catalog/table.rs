@@ -92,7 +92,7 @@ macro_rules! catalog {
 
         impl Families {
             /// Registers every family of the table; the names' conflicts are the only errors.
-            pub(super) fn register(
+            pub(crate) fn register(
                 vitals: &Vitals,
                 limits: impl Fn(&str) -> Option<u32>,
             ) -> Result<Families, Error> {

@@ -1,11 +1,11 @@
 //! One walk over all families: merges each series' cells and hands it to a visitor.
 
 use crate::registry::table::Families;
-use crate::registry::{Cells, FamilyCore, HistogramCells, Listed};
+use crate::registry::{Cells, FamilyCore, HistogramCells, Listed, MetricKind, Series};
 use crate::shard::all_cells;
 use crate::shard::cells::{self, Chunk, Directory, Slot};
 use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, SUM};
-use crate::snapshot::{Head, HistogramReading, Line, Number, Visit};
+use crate::snapshot::{Head, HistogramReading, Line, Number, PAGE, Visit};
 use crate::sync::Ordering;
 
 /// Buffers that a scrape reuses, so that a warm one allocates nothing.
@@ -47,14 +47,38 @@ impl Scrape {
             text: family.head(),
             bounds: &family.spec.buckets,
         });
-        family.series().for_each(|place, Listed { slot, series }| {
-            let line = || Line { text: series.text(), labels: series.labels() };
-            if *slot != Slot::NONE {
-                let total = Number::Total(self.column.total(&self.shards, *slot));
-                return visit.number(place, total, line);
+        if family.spec.kind == MetricKind::Counter {
+            self.counters(family, visit);
+        } else {
+            self.others(family, visit);
+        }
+        visit.family_end();
+    }
+
+    /// Hands counters over by pages: what is looked up or copied is so for 64 of them at once.
+    fn counters<V: Visit>(&mut self, family: &FamilyCore, visit: &mut V) {
+        let line = |place| family.series().get(place).map(|listed| line(&listed.series));
+        let mut hand_over = |page: &Page| {
+            let mut totals = [0; PAGE];
+            self.column.totals(&self.shards, &page.slots[..page.len], &mut totals);
+            visit.totals(page.number, page.present, &totals[..page.len], line);
+        };
+        let mut page = Page::new(0);
+        family.series().for_each(|place, listed| {
+            if place / PAGE != page.number {
+                hand_over(&page);
+                page = Page::new(place / PAGE);
             }
+            page.add(place % PAGE, listed.slot);
+        });
+        hand_over(&page);
+    }
+
+    fn others<V: Visit>(&mut self, family: &FamilyCore, visit: &mut V) {
+        family.series().for_each(|place, Listed { series, .. }| {
             let number = match series.cells() {
-                &Cells::Counter(slot) => Number::Total(self.column.total(&self.shards, slot)),
+                // In a family of its own kind, which `counters` walks.
+                Cells::Counter(_) => return,
                 &Cells::UpDown { inc, dec } => Number::Level(cells::level(all_cells, inc, dec)),
                 Cells::Gauge(word) => Number::Reading(f64::from_bits(word.load(Ordering::Relaxed))),
                 Cells::Histogram(cells) => {
@@ -67,12 +91,11 @@ impl Scrape {
                         decimals: cells.kind.decimals,
                         bits: family.spec.bits,
                     };
-                    return visit.histogram(line(), &reading);
+                    return visit.histogram(line(series), &reading);
                 }
             };
-            visit.number(place, number, line);
+            visit.number(place, number, line(series));
         });
-        visit.family_end();
     }
 
     /// Adds a histogram's buckets up into `self.buckets` and gives its sum.
@@ -105,18 +128,56 @@ impl Scrape {
     }
 }
 
-impl Column {
-    /// The total of one slot over `shards`.
+fn line(series: &Series) -> Line<'_> {
+    Line { text: series.text(), labels: series.labels() }
+}
+
+/// The slots of neighbouring counters.
+struct Page {
+    number: usize,
+    present: u64,
+    slots: [Slot; PAGE],
+    len: usize,
+}
+
+impl Page {
+    fn new(number: usize) -> Page {
+        Page { number, present: 0, slots: [Slot::NONE; PAGE], len: 0 }
+    }
+
     #[inline]
-    fn total(&mut self, shards: &[&'static Directory], slot: Slot) -> u64 {
-        let number = slot.chunk();
+    fn add(&mut self, index: usize, slot: Slot) {
+        self.slots[index % PAGE] = slot;
+        self.present |= 1 << index;
+        self.len = index + 1;
+    }
+}
+
+impl Column {
+    /// Adds the totals of `slots` over `shards` to `totals`.
+    fn totals(&mut self, shards: &[&'static Directory], slots: &[Slot], totals: &mut [u64]) {
+        let (mut slots, mut totals) = (slots, totals);
+        while let Some(first) = slots.first() {
+            let number = first.chunk();
+            let same = slots.iter().take_while(|slot| slot.chunk() == number).count();
+            let (column, further) = slots.split_at(same);
+            let (sums, left) = totals.split_at_mut(same);
+            self.look_up(shards, number);
+            for chunk in &self.chunks {
+                for (sum, slot) in sums.iter_mut().zip(column) {
+                    *sum = sum.wrapping_add(chunk.cell(*slot).load(Ordering::Relaxed));
+                }
+            }
+            (slots, totals) = (further, left);
+        }
+    }
+
+    fn look_up(&mut self, shards: &[&'static Directory], number: usize) {
         if self.number != Some(number) {
             self.clear();
             self.number = Some(number);
             self.chunks.extend(shards.iter().filter_map(|shard| shard.chunk(number)));
         }
-        let cells = self.chunks.iter().map(|chunk| chunk.cell(slot).load(Ordering::Relaxed));
-        cells.fold(0, u64::wrapping_add)
     }
 
     fn clear(&mut self) {

@@ -7,10 +7,7 @@
 use std::ops::Range;
 
 use super::number;
-use crate::snapshot::Number;
-
-/// Lines a page: some kilobytes of text, so that a line that grows moves little.
-const LINES: usize = 64;
+use crate::snapshot::{Number, PAGE};
 
 /// The pages of all families of an engine.
 #[derive(Default)]
@@ -21,6 +18,8 @@ pub(crate) struct Pages {
 #[derive(Default)]
 pub(crate) struct Page {
     text: Vec<u8>,
+    /// The numbers as they were written, side by side to be compared at a glance.
+    bits: Vec<u64>,
     lines: Vec<Written>,
     /// Bytes of `text` when every number has its greatest length: its capacity from the start, so
     /// that numbers grow without allocation.
@@ -30,8 +29,6 @@ pub(crate) struct Page {
 /// One line of a page.
 #[derive(Clone, Copy, Default)]
 struct Written {
-    /// The number as it was written.
-    bits: u64,
     /// Where in the page the line ends, its newline included.
     end: u32,
     /// Digits before the newline; 0 where the line is missing, and ends where the one before does.
@@ -39,12 +36,6 @@ struct Written {
 }
 
 impl Pages {
-    /// The page of the series at `place` in its family, and its index there.
-    #[inline]
-    pub(crate) fn of(place: usize) -> (usize, usize) {
-        (place / LINES, place % LINES)
-    }
-
     /// Takes a page out to bring it up to date.
     pub(crate) fn take(&mut self, family: usize, number: usize) -> Page {
         if self.families.len() <= family {
@@ -69,26 +60,36 @@ impl Page {
     }
 
     /// Whether the line is there, with this number.
-    #[inline]
     pub(crate) fn holds(&self, index: usize, number: Number) -> bool {
-        let written = self.lines.get(index);
-        written.is_some_and(|written| written.bits == bits(number) && written.digits > 0)
+        self.lines.get(index).is_some_and(|line| line.digits > 0)
+            && self.bits[index] == bits(number)
+    }
+
+    /// The lines whose totals differ, or are missing, as bits.
+    pub(crate) fn differing(&self, totals: &[u64]) -> u64 {
+        let written = self.bits.iter().zip(&self.lines).zip(totals).enumerate();
+        let differing = written.fold(0, |differing, (index, ((bits, line), total))| {
+            differing | u64::from(bits != total || line.digits == 0) << index
+        });
+        // What is past the last line is missing.
+        let past = (!0u64).checked_shl(self.lines.len() as u32).unwrap_or(0);
+        differing | past & (!0 >> (PAGE - totals.len().max(1)))
     }
 
     /// Writes another number into a line; false where the line is missing.
     pub(crate) fn change(&mut self, index: usize, number: Number) -> bool {
-        let Some(written) = self.lines.get(index).filter(|written| written.digits > 0) else {
+        let Some(line) = self.lines.get(index).filter(|line| line.digits > 0) else {
             return false;
         };
-        let newline = written.end as usize - 1;
-        let digits = newline - usize::from(written.digits)..newline;
+        let newline = line.end as usize - 1;
+        let digits = newline - usize::from(line.digits)..newline;
         let more = match number {
-            Number::Total(total) => total.checked_sub(written.bits),
+            Number::Total(total) => total.checked_sub(self.bits[index]),
             Number::Level(_) | Number::Reading(_) => None,
         };
         match more {
             Some(more) if add_decimal(&mut self.text[digits.clone()], more) => {
-                self.lines[index].bits = bits(number);
+                self.bits[index] = bits(number);
             }
             _ => self.replace(index, digits, number),
         }
@@ -104,7 +105,7 @@ impl Page {
         charge: &dyn Fn(u64) -> bool,
     ) -> bool {
         let bytes = line.len() + number::LONGEST + 1;
-        if !charge((bytes + size_of::<Written>()) as u64) {
+        if !charge((bytes + size_of::<Written>() + size_of::<u64>()) as u64) {
             return false;
         }
         self.room += bytes;
@@ -112,6 +113,7 @@ impl Page {
         let end = self.lines.last().map_or(0, |last| last.end);
         if self.lines.len() <= index {
             self.lines.resize(index + 1, Written { end, ..Written::default() });
+            self.bits.resize(index + 1, 0);
         }
         let at = self.lines[index].end as usize;
         self.stretch(index, at, line.len() + 1);
@@ -132,7 +134,7 @@ impl Page {
             self.shrink(index, digits.end, digits.len() - new.len());
         }
         self.text[digits.start..digits.start + new.len()].copy_from_slice(new);
-        self.lines[index].bits = bits(number);
+        self.bits[index] = bits(number);
         self.lines[index].digits = new.len() as u8;
     }
 
@@ -198,10 +200,10 @@ mod tests {
         #[test]
         fn a_page_is_what_its_lines_are(
             numbers in numbers(),
-            places in prop::collection::vec((0..LINES, 0u64..30), 200),
+            places in prop::collection::vec((0..PAGE, 0u64..30), 200),
         ) {
             let mut page = Page::default();
-            let mut lines: Vec<Option<Number>> = vec![None; LINES];
+            let mut lines: Vec<Option<Number>> = vec![None; PAGE];
             for (number, (index, more)) in numbers.into_iter().zip(places) {
                 // Small steps upwards are what counters do.
                 let number = match lines[index] {
@@ -215,6 +217,16 @@ mod tests {
                     prop_assert!(page.add(index, number, &name, &|_| true));
                 }
                 prop_assert!(page.holds(index, number));
+                if let Number::Total(total) = number {
+                    let mut totals = [0; PAGE];
+                    totals[index] = total;
+                    let differing = page.differing(&totals[..=index]);
+                    for (place, line) in lines.iter().enumerate().take(index) {
+                        let same = *line == Some(Number::Total(0));
+                        prop_assert_eq!(differing & 1 << place == 0, same);
+                    }
+                    prop_assert_eq!(differing >> index, 0);
+                }
                 lines[index] = Some(number);
                 let mut expected = Vec::new();
                 for (index, number) in lines.iter().enumerate() {

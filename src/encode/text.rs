@@ -2,7 +2,7 @@
 
 use super::number;
 use super::pages::{Page, Pages};
-use crate::snapshot::{Head, HistogramReading, Line, Number, Visit};
+use crate::snapshot::{Head, HistogramReading, Line, Number, PAGE, Visit};
 
 /// Writes a scrape as text 0.0.4 into a buffer of the caller's; nothing is allocated but the
 /// buffer's growth and, for series that are new, the pages'.
@@ -33,6 +33,16 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// Adds a line to a page, or, past the budget, writes it from scratch as in every scrape.
+    #[cold]
+    fn add(&mut self, page: &mut Page, index: usize, value: Number, line: Line<'_>) {
+        if !page.add(index, value, line.text, self.charge) {
+            self.out.extend_from_slice(line.text.as_bytes());
+            self.out.extend_from_slice(number::Buffer::default().format(value));
+            self.out.push(b'\n');
+        }
+    }
+
     /// `name_sum{labels} ` or `name_count{labels} `; `labels` has a comma after each.
     fn begin(&mut self, name: &str, suffix: &str, labels: &str) {
         self.out.extend_from_slice(name.as_bytes());
@@ -54,24 +64,43 @@ impl Visit for Text<'_> {
         self.out.extend_from_slice(head.text.as_bytes());
     }
 
-    #[inline]
-    fn number<'b>(&mut self, place: usize, value: Number, text: impl FnOnce() -> Line<'b>) {
-        let (number, index) = Pages::of(place);
-        if self.open.as_ref().is_none_or(|(open, _)| *open != number) {
-            self.close();
-            self.open = Some((number, self.pages.take(self.family, number)));
+    fn totals<'b>(
+        &mut self,
+        number: usize,
+        present: u64,
+        totals: &[u64],
+        line: impl Fn(usize) -> Option<Line<'b>>,
+    ) {
+        let mut page = self.pages.take(self.family, number);
+        let mut changed = page.differing(totals) & present;
+        while changed != 0 {
+            let index = changed.trailing_zeros() as usize;
+            changed &= changed - 1;
+            let total = Number::Total(totals[index]);
+            if !page.change(index, total)
+                && let Some(line) = line(number * PAGE + index)
+            {
+                self.add(&mut page, index, total, line);
+            }
         }
-        let Some((_, page)) = &mut self.open else { return };
-        if page.holds(index, value) || page.change(index, value) {
-            return;
+        self.out.extend_from_slice(page.text());
+        self.pages.put(self.family, number, page);
+    }
+
+    fn number(&mut self, place: usize, value: Number, line: Line<'_>) {
+        let (number, index) = (place / PAGE, place % PAGE);
+        let mut page = match self.open.take() {
+            Some((open, page)) if open == number => page,
+            open => {
+                self.open = open;
+                self.close();
+                self.pages.take(self.family, number)
+            }
+        };
+        if !page.holds(index, value) && !page.change(index, value) {
+            self.add(&mut page, index, value, line);
         }
-        let line = text();
-        if !page.add(index, value, line.text, self.charge) {
-            // Past the budget a line is written from scratch in every scrape.
-            self.out.extend_from_slice(line.text.as_bytes());
-            self.out.extend_from_slice(number::Buffer::default().format(value));
-            self.out.push(b'\n');
-        }
+        self.open = Some((number, page));
     }
 
     fn cell(&mut self, _low: u64, _high: u64, _count: u64) {}

@@ -3,11 +3,12 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::handle::Mcp;
 use super::known::{Known, Unknown};
 use super::method::{Method, OTHER};
 use super::series::Series;
 use crate::Counter;
-use crate::catalog::{Families, Mcp};
+use crate::catalog::Families;
 use crate::clock::{Clock, Stopwatch};
 
 /// What the request core holds for an engine. Wrappers come and go with each session or request;

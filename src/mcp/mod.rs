@@ -3,10 +3,11 @@
 //! [`Vitals::request`](crate::Vitals::request) is the core that knows no transport and no SDK; the
 //! `rmcp` wrappers are built on it.
 
-pub(crate) mod edge;
+mod edge;
+mod handle;
 mod known;
 mod method;
-mod outcome;
+mod record;
 mod request;
 mod series;
 #[cfg(feature = "rmcp")]
@@ -18,9 +19,15 @@ mod session;
 #[cfg(feature = "rmcp")]
 mod watch;
 
-pub use outcome::{Outcome, RULES, Rule, Status, outcomes_markdown};
+pub use handle::{CatalogOptions, Mcp, UserId};
+pub use record::{Agent, QueuedTask, RunningTask};
 pub use request::{InFlight, Request};
 #[cfg(feature = "rmcp")]
 pub use server::{InstrumentExt, Instrumented};
 #[cfg(feature = "rmcp")]
 pub use service::{InstrumentServiceExt, InstrumentedService};
+
+/// The guide's examples compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/INTEGRATE.md")]
+mod integrate {}

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::edge::Edge;
 use super::method::Method;
-use super::outcome::Outcome;
 use super::series::Series;
 use crate::Vitals;
+use crate::catalog::Outcome;
 use crate::clock::{Clock, Stopwatch};
 
 impl Vitals {
@@ -159,7 +159,7 @@ mod tests {
         let vitals = vitals();
         vitals.mcp().learn_tools(["x"]);
         let mut expected = [0.0; 3];
-        for rule in super::super::RULES {
+        for rule in crate::catalog::RULES {
             vitals.request("tools/call").tool("x").start().finish(rule.outcome);
             expected[rule.status as usize] += 1.0;
             if let Some(error_type) = rule.error_type {
@@ -173,7 +173,7 @@ mod tests {
         }
         let count = [("tool", "x"), ("operation", "execute")];
         let timed = value(&vitals, "mcp_request_duration_seconds", &count);
-        assert_eq!(timed, super::super::RULES.len() as f64);
+        assert_eq!(timed, crate::catalog::RULES.len() as f64);
         assert_eq!(value(&vitals, "mcp_requests_in_flight", &[("tool", "x")]), 0.0);
         assert_eq!(value(&vitals, "mcp_panics_total", &[("tool", "x")]), 1.0);
         assert_eq!(value(&vitals, "mcp_cancellations_total", &[("tool", "x")]), 2.0);

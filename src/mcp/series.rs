@@ -2,8 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::outcome::{Outcome, RULES, Status};
-use crate::catalog::Families;
+use crate::catalog::{Families, Outcome, RULES, Status};
 use crate::{Counter, Family, Histogram, UpDown};
 
 /// Every series that a request of one tool (or method) and operation can touch.

@@ -14,11 +14,11 @@ use rmcp::service::{NotificationContext, RequestContext, RoleServer, Subscriptio
 use rmcp::{ErrorData, ServerHandler};
 
 use super::method::Method;
-use super::outcome::Outcome;
 use super::request::InFlight;
 use super::session::Session;
 use super::watch::{ask, watch};
 use crate::Vitals;
+use crate::catalog::Outcome;
 
 /// `server.instrumented(&vitals)` for every `rmcp` server.
 pub trait InstrumentExt: ServerHandler {

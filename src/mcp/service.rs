@@ -9,11 +9,11 @@ use rmcp::model::{ClientNotification, ClientRequest, ProtocolVersion, ServerConf
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, Service};
 
 use super::method::Method;
-use super::outcome::Outcome;
 use super::request::InFlight;
 use super::session::Session;
 use super::watch::watch;
 use crate::Vitals;
+use crate::catalog::Outcome;
 
 /// `service.instrumented_service(&vitals)` for every `rmcp` service.
 pub trait InstrumentServiceExt: Service<RoleServer> + Sized {

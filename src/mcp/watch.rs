@@ -7,8 +7,8 @@ use std::task::Poll;
 
 use rmcp::ErrorData;
 
-use super::outcome::Outcome;
 use super::request::InFlight;
+use crate::catalog::Outcome;
 
 /// What the client reads when a handler panicked and the wrapper answers for it. The panic's own
 /// message may hold anything and stays here.

@@ -60,6 +60,12 @@ impl<T> List<T> {
         }
     }
 
+    /// The entry at a place that [`for_each`](Self::for_each) named.
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
+        let (bucket, offset) = place(index);
+        self.buckets[bucket].get()?.get(offset)?.get()
+    }
+
     /// Whether nothing was ever appended.
     pub(crate) fn is_empty(&self) -> bool {
         self.reserved.load(Ordering::Relaxed) == 0
@@ -83,6 +89,7 @@ mod tests {
         let mut seen = Vec::new();
         list.for_each(|place, entry| seen.push((place, *entry)));
         assert!(seen.into_iter().eq((0..1_000).map(|n| (n, n))));
+        assert!((0..1_000).all(|n| list.get(n) == Some(&n)) && list.get(1_000).is_none());
     }
 
     #[test]

@@ -11,9 +11,12 @@ use std::sync::OnceLock;
 pub fn example(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
+        // With the features of this very build, so that nothing is compiled twice.
+        let mut features = vec!["http", "rmcp"];
+        features.extend(cfg!(feature = "tower").then_some("tower"));
         let output = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--message-format", "json"])
-            .args(["--features", "http,rmcp", "--examples"])
+            .args(["build", "--quiet", "--message-format", "json", "--examples"])
+            .args(["--features", &features.join(",")])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .expect("cargo runs");

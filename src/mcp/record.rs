@@ -5,8 +5,8 @@ use std::hash::BuildHasher;
 use std::time::Duration;
 
 use super::{Mcp, UserId};
+use crate::catalog::Status;
 use crate::clock::{Clock, Stopwatch};
-use crate::mcp::Status;
 use crate::{Counter, Family, Histogram, UpDown};
 
 impl Mcp {
