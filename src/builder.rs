@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::export::textfile;
 use crate::mcp::{CatalogOptions, UserId};
-use crate::vitals::{Vitals, check};
+use crate::registry::check_labels;
+use crate::vitals::{SERIES_LIMIT, Vitals, check};
 use crate::{Error, shard};
 
 /// Settings of an engine, all with defaults; [`build`](Self::build) checks and starts it.
@@ -56,7 +58,7 @@ impl Default for VitalsBuilder {
 }
 
 impl VitalsBuilder {
-    /// Name and version of the service, shown in `target_info`.
+    /// Name and version of the service, shown in `target_info`, which is not there without a name.
     pub fn service(mut self, name: &str, version: &str) -> Self {
         self.service = (name.to_owned(), version.to_owned());
         self
@@ -92,7 +94,7 @@ impl VitalsBuilder {
     }
 
     /// Bytes of a label value that are kept, `16..=4096`; the rest is cut off at a character's
-    /// edge. Default 128.
+    /// edge, and that is counted. Default 128.
     pub fn value_length_limit(mut self, bytes: u32) -> Self {
         self.value_length_limit = bytes;
         self
@@ -155,32 +157,46 @@ impl VitalsBuilder {
     /// Checks every setting, then starts the engine.
     ///
     /// With `MCP_VITALS_DISABLED` or `OTEL_SDK_DISABLED` set to `1` or `true` in the environment
-    /// the settings are checked all the same, and the handle is [`Vitals::disabled`]: an operator
-    /// can switch telemetry off without a new build.
+    /// the handle is [`Vitals::disabled`]: an operator can switch telemetry off without a new build.
+    /// Limits, intervals and the names of constant labels are checked all the same; whether a port
+    /// is free and a file can be written is not tried.
     ///
     /// # Errors
     /// The first setting that is out of its range or breaks a rule; nothing is then half started.
     pub fn build(self) -> Result<Vitals, Error> {
-        check("memory_limit", self.memory_limit, 1 << 20, 1 << 40)?;
-        check("series_limit", self.series_limit.into(), 1, 1_000_000)?;
-        check("value_length_limit", self.value_length_limit.into(), 16, 4096)?;
-        if let Some(shards) = self.max_shards {
-            check("max_shards", shards.into(), 1, shard::lease::MOST_SHARDS as u64)?;
-        }
+        self.check()?;
         if is_disabled_by(|name| std::env::var(name).ok()) {
             return Ok(Vitals::disabled());
         }
-        if let Some(shards) = self.max_shards {
+        let max_shards = self.max_shards;
+        let vitals = Vitals::start(self)?;
+        // Only now: the shards are the process's, and a build that fails leaves it as it was.
+        if let Some(shards) = max_shards {
             shard::pool().set_limit(shards as usize);
         }
-        Vitals::start(self)
+        Ok(vitals)
+    }
+
+    /// What can be said of the settings without starting anything.
+    fn check(&self) -> Result<(), Error> {
+        check("", "memory_limit", self.memory_limit, 1 << 20..=1 << 40)?;
+        check("", "series_limit", self.series_limit.into(), SERIES_LIMIT)?;
+        check("", "value_length_limit", self.value_length_limit.into(), 16..=4096)?;
+        check("", "tool_limit", self.catalog.tool_limit.into(), 1..=10_000)?;
+        if let Some(shards) = self.max_shards {
+            check("", "max_shards", shards.into(), 1..=shard::lease::MOST_SHARDS as u64)?;
+        }
+        if let Some((_, interval)) = &self.textfile {
+            textfile::check_interval(*interval)?;
+        }
+        check_labels("", self.const_labels.iter().map(|(name, _)| name.as_str()), false)
     }
 
     /// [`build`](Self::build), or [`Vitals::disabled`] with one line on stderr: telemetry never
     /// stops a server.
     pub fn build_or_disabled(self) -> Vitals {
         self.build().unwrap_or_else(|error| {
-            eprintln!("mcp-vitals is off: {error}");
+            crate::error::say(format_args!("telemetry is off: {error}"));
             Vitals::disabled()
         })
     }

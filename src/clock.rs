@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use crate::sync::{AtomicU64, Ordering};
+
 /// Calibrated once a process.
 static CLOCK: LazyLock<Calibrated> = LazyLock::new(|| {
     let source = quanta::Clock::new();
@@ -73,9 +75,19 @@ impl Stopwatch {
     }
 }
 
+/// How often the clock went back since the process began.
+static WENT_BACK: AtomicU64 = AtomicU64::new(0);
+
 #[cold]
 fn went_back() -> u64 {
+    // Relaxed: a count publishes nothing.
+    WENT_BACK.fetch_add(1, Ordering::Relaxed);
     0
+}
+
+/// Intervals that were kept as 0 because the clock went back, in the whole process.
+pub(crate) fn times_went_back() -> u64 {
+    WENT_BACK.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]
@@ -101,9 +113,15 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_went_back_is_zero() {
+    fn a_clock_that_went_back_is_zero_and_counted() {
         let clock = Clock::get();
+        let vitals = crate::Vitals::builder().system_metrics(false).build().unwrap();
+        let name = "mcp_vitals_clock_went_back_total";
+        let counted = || vitals.snapshot().value(name, &[]).unwrap();
+        let before = counted();
         assert_eq!(Stopwatch { clock, ticks: u64::MAX }.elapsed_nanos(), 0);
+        // The process's, so other tests may see one too.
+        assert!(counted() > before);
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! What can go wrong while an engine is set up.
+//! What can go wrong while an engine is set up, and the one way to say so on stderr.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -23,11 +24,18 @@ pub enum Error {
         /// The rule that it breaks.
         rule: &'static str,
     },
-    /// The name is registered already, with another type, help, labels or buckets.
+    /// A metric name that only the engine itself may register: `target_info`, or one that begins
+    /// with `mcp_vitals_`.
+    Reserved {
+        /// The name as given.
+        name: String,
+    },
+    /// The name is registered already, with another type, help, labels or buckets, or another family
+    /// exposes a sample of this name.
     Conflict {
         /// The metric name, or the sample name that both would expose.
         name: String,
-        /// What differs.
+        /// What is in the way.
         what: &'static str,
     },
     /// No family of this name is registered.
@@ -44,6 +52,8 @@ pub enum Error {
     },
     /// A limit outside its range, in the unit of the builder method that set it.
     OutOfRange {
+        /// The metric, or nothing for an engine-wide limit.
+        metric: String,
         /// The builder method.
         field: &'static str,
         /// The value as given.
@@ -91,13 +101,19 @@ impl fmt::Display for Error {
                 write!(f, "label {label:?} of metric {metric:?}: {rule}")
             }
             Error::Conflict { name, what } => {
-                write!(f, "metric {name:?} is registered already with another {what}")
+                write!(f, "metric {name:?} is {what}")
+            }
+            Error::Reserved { name } => {
+                write!(f, "metric name {name:?}: mcp_vitals_… and target_info are the engine's own")
             }
             Error::UnknownMetric { name } => {
                 write!(f, "no metric {name:?} is registered; register it before it is looked up")
             }
             Error::InvalidBuckets { name, rule } => write!(f, "buckets of metric {name:?}: {rule}"),
-            Error::OutOfRange { field, value, min, max } => {
+            Error::OutOfRange { metric, field, value, min, max } => {
+                if !metric.is_empty() {
+                    write!(f, "metric {metric:?}: ")?;
+                }
                 write!(f, "{field} is {value}; must be {min} to {max}")
             }
             Error::Listen { addr, source } => write!(f, "cannot listen on {addr}: {source}"),
@@ -122,4 +138,9 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
+}
+
+/// One line on stderr. Not `eprintln!`, which panics when stderr is closed: then nobody listens.
+pub(crate) fn say(what: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "mcp-vitals: {what}");
 }

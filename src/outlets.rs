@@ -88,7 +88,7 @@ impl Counted {
     pub(crate) fn register(vitals: &Vitals, way: &str) -> Result<Counted, Error> {
         let help = "What happened on a way out of the metrics.";
         let desc = Desc::counter("mcp_vitals_outlet_events_total", help);
-        let family = vitals.register(desc.labels(["outlet", "event"]))?;
+        let family = vitals.register_own(desc.labels(["outlet", "event"]))?;
         let counters = Event::ALL.iter().map(|event| {
             let labels = event.labels();
             (labels[0] == way).then(|| family.with(labels))

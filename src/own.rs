@@ -6,12 +6,13 @@ use crate::Error;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram};
 use crate::registry::table::Table;
 use crate::registry::{Limits, Losses};
-use crate::shard;
 use crate::vitals::add_family;
+use crate::{clock, shard};
 
 /// The engine's own metrics, `mcp_vitals_…`.
 pub(crate) struct Own {
     overflow: Family<Counter, 1>,
+    cut: Family<Counter, 1>,
     clamped: Family<Counter, 1>,
     refused: Family<Counter, 1>,
     lost: Family<Counter, 1>,
@@ -21,6 +22,7 @@ pub(crate) struct Own {
     shards: Gauge,
     shards_leased: Gauge,
     common_records: Gauge,
+    clock_went_back: Gauge,
     pub(crate) scrape_duration: Histogram,
 }
 
@@ -35,10 +37,18 @@ impl Own {
             add_family(table, Desc::gauge(name, help), limits, Losses::none)
                 .map(|family| family.with([]))
         };
+        let observed = |name: &str, help: &str| {
+            add_family(table, Desc::observed(name, help), limits, Losses::none)
+                .map(|family| family.with([]))
+        };
         let own = Own {
             overflow: by_metric(
                 "mcp_vitals_series_overflow_total",
                 "Label sets past a limit that were recorded in the series whose labels are _other.",
+            )?,
+            cut: by_metric(
+                "mcp_vitals_values_cut_total",
+                "Label values cut at the length limit, each time a label set is looked up.",
             )?,
             clamped: by_metric(
                 "mcp_vitals_clamped_total",
@@ -46,7 +56,7 @@ impl Own {
             )?,
             refused: by_metric(
                 "mcp_vitals_refused_total",
-                "Values refused because they are not finite, or negative.",
+                "Values refused because they are not finite, negative, or too large for any sum.",
             )?,
             lost: by_metric(
                 "mcp_vitals_lost_total",
@@ -72,16 +82,14 @@ impl Own {
                 "mcp_vitals_shards_leased",
                 "Shards of the process that a living thread records into.",
             )?,
-            common_records: add_family(
-                table,
-                Desc::observed(
-                    "mcp_vitals_common_records_total",
-                    "Records of the process that took a locked add because their thread had no cell.",
-                ),
-                limits,
-                Losses::none,
-            )?
-            .with([]),
+            common_records: observed(
+                "mcp_vitals_common_records_total",
+                "Records of the process that took a locked add because their thread had no cell.",
+            )?,
+            clock_went_back: observed(
+                "mcp_vitals_clock_went_back_total",
+                "Timed spans of the process that were kept as 0 because the clock went back.",
+            )?,
             scrape_duration: add_family(
                 table,
                 Desc::histogram(
@@ -106,6 +114,7 @@ impl Own {
         };
         Arc::new(Losses {
             overflow: counter(&self.overflow, labelled),
+            cut: counter(&self.cut, labelled),
             clamped: counter(&self.clamped, histogram),
             refused: counter(&self.refused, histogram),
             lost: counter(&self.lost, histogram),
@@ -126,6 +135,7 @@ impl Own {
         }
         self.shards.set(f64::from(shards));
         self.shards_leased.set(f64::from(leased));
+        self.clock_went_back.set(clock::times_went_back() as f64);
         self.common_records.set(shard::common_records() as f64);
     }
 }
@@ -135,6 +145,7 @@ impl Losses {
     pub(crate) fn none() -> Arc<Losses> {
         Arc::new(Losses {
             overflow: Counter::DISABLED,
+            cut: Counter::DISABLED,
             clamped: Counter::DISABLED,
             refused: Counter::DISABLED,
             lost: Counter::DISABLED,

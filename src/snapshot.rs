@@ -85,6 +85,8 @@ pub(crate) struct HistogramReading<'a> {
     /// In the integer unit; `decimals` places after the point make the exposed one.
     pub(crate) sum: u64,
     pub(crate) decimals: u8,
+    /// log2 of the cells an octave.
+    pub(crate) bits: u32,
 }
 
 /// All metrics at one moment, as plain data: for a host's own tests and reports.
@@ -201,7 +203,7 @@ impl HistogramSnapshot {
     }
 
     /// The value in the exposed unit that a share `quantile` (0 to 1) of the observations does not
-    /// exceed, within half a cell (0.8 % at 64 cells an octave).
+    /// exceed, within half a cell (0.8 % at 64 cells an octave, 0.2 % at 256).
     pub fn quantile(&self, quantile: f64) -> f64 {
         self.hdr.value_at_quantile(quantile) as f64 / 10f64.powi(i32::from(self.decimals))
     }
@@ -271,10 +273,12 @@ impl Visit for SnapshotBuilder {
     fn family_end(&mut self) {}
 
     fn histogram(&mut self, line: Line<'_>, reading: &HistogramReading<'_>) {
-        // Two digits are 128 cells an octave there, so each middle of ours has one of its own up
-        // to 128 cells an octave here. Its own cells can't be refused: it resizes itself.
-        let mut hdr = hdrhistogram::Histogram::<u64>::new(2)
-            .unwrap_or_else(|_| unreachable!("two significant digits are within 0 to 5"));
+        // Two digits are 128 cells an octave there: of our 64 a middle is the last value of one of
+        // them, which is what a quantile gives. More of ours need three digits, which are 1,024.
+        let digits = if reading.bits > 6 { 3 } else { 2 };
+        let mut hdr = hdrhistogram::Histogram::<u64>::new(digits)
+            .unwrap_or_else(|_| unreachable!("two and three significant digits are within 0 to 5"));
+        // Never refused: it resizes itself.
         for (middle, count) in self.cells.drain(..) {
             let _ = hdr.record_n(middle, count);
         }

@@ -1,6 +1,7 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ impl Vitals {
 
     pub(crate) fn start(builder: VitalsBuilder) -> Result<Vitals, Error> {
         let space = Arc::new(Space::new(builder.memory_limit));
-        let table = Table::new(space, &builder.const_labels)?;
+        let table = Table::new(space, &builder.const_labels);
         let limits =
             Limits { series: builder.series_limit, value_length: builder.value_length_limit };
         let own = Own::register(&table)?;
@@ -96,9 +97,21 @@ impl Vitals {
     /// Registers a metric, or gives the one that is there if it was registered just the same.
     ///
     /// # Errors
-    /// A name, label or boundary that breaks a rule, a name that is taken by something else, a
-    /// limit out of range, no memory left.
+    /// A name, label or boundary that breaks a rule, a name that is taken by something else or is
+    /// the engine's own (`mcp_vitals_…`, `target_info`), a limit out of range, no memory left.
     pub fn register<K: Kind, const N: usize>(
+        &self,
+        desc: Desc<K, N>,
+    ) -> Result<Family<K, N>, Error> {
+        let name = &desc.spec.name;
+        if self.core.is_some() && (name.starts_with("mcp_vitals_") || name == "target_info") {
+            return Err(Error::Reserved { name: name.clone() });
+        }
+        self.register_own(desc)
+    }
+
+    /// [`register`](Self::register) for the engine itself, whose names are not reserved.
+    pub(crate) fn register_own<K: Kind, const N: usize>(
         &self,
         desc: Desc<K, N>,
     ) -> Result<Family<K, N>, Error> {
@@ -164,7 +177,7 @@ impl Vitals {
     /// [`Error::UnknownMetric`] when nobody registered the name.
     pub fn metric(&self, name: &str) -> Result<Metric, Error> {
         let Some(core) = &self.core else { return Ok(Metric::disabled()) };
-        Metric::find(core.table.families(), name)
+        Metric::find(&core.table.families(), name)
             .ok_or_else(|| Error::UnknownMetric { name: name.to_owned() })
     }
 
@@ -272,14 +285,19 @@ impl Drop for Core {
 }
 
 impl Core {
-    /// `target_info` and `mcp_vitals_build_info`: constants that say who this is.
+    /// `target_info` and `mcp_vitals_build_info`: constants that say who this is, as far as the
+    /// host said so.
     fn describe(&self, service: &(String, String)) -> Result<(), Error> {
         let build = Desc::gauge("mcp_vitals_build_info", "Version of mcp-vitals; always 1.");
         let build = add_family(&self.table, build.labels(["version"]), self.limits, Losses::none)?;
         build.with([env!("CARGO_PKG_VERSION")]).set(1.0);
+        if service.0.is_empty() {
+            return Ok(());
+        }
         let target = Desc::gauge("target_info", "Name and version of the service; always 1.")
             .labels(["service_name", "service_version"]);
-        let target = add_family(&self.table, target, self.limits, Losses::none)?;
+        let losses = || self.own.losses("target_info", true, false);
+        let target = add_family(&self.table, target, self.limits, losses)?;
         target.with([&service.0, &service.1]).set(1.0);
         Ok(())
     }
@@ -300,6 +318,9 @@ impl Core {
     }
 }
 
+/// What `series_limit` may be.
+pub(crate) const SERIES_LIMIT: RangeInclusive<u64> = 1..=1_000_000;
+
 /// Adds a family to `table`, with its declared series.
 pub(crate) fn add_family<K: Kind, const N: usize>(
     table: &Table,
@@ -307,8 +328,21 @@ pub(crate) fn add_family<K: Kind, const N: usize>(
     engine: Limits,
     losses: impl FnOnce() -> Arc<Losses>,
 ) -> Result<Family<K, N>, Error> {
-    let limits = Limits { series: desc.series_limit.unwrap_or(engine.series), ..engine };
-    check("series_limit", u64::from(limits.series), 1, 1_000_000)?;
+    let declared = desc.declared.len() as u64;
+    // What is declared has its place: a limit of the host's own must have room for it, the engine's
+    // is for what comes later.
+    let series = match desc.series_limit {
+        Some(series) => {
+            check(&desc.spec.name, "series_limit", series.into(), SERIES_LIMIT)?;
+            check(&desc.spec.name, "declared series", declared, 0..=series.into())?;
+            series
+        }
+        None => {
+            check(&desc.spec.name, "declared series", declared, 0..=*SERIES_LIMIT.end())?;
+            engine.series.max(declared as u32)
+        }
+    };
+    let limits = Limits { series, ..engine };
     let family = Family::new(Some(table.register(desc.spec, limits, losses)?));
     for set in &desc.declared {
         family.with(std::array::from_fn(|label| set[label].as_str()));
@@ -316,12 +350,18 @@ pub(crate) fn add_family<K: Kind, const N: usize>(
     Ok(family)
 }
 
-/// A limit within its range, or the error that says so.
-pub(crate) fn check(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), Error> {
-    if (min..=max).contains(&value) {
+/// A limit within its range, or the error that says so; `metric` is empty for the engine's own.
+pub(crate) fn check(
+    metric: &str,
+    field: &'static str,
+    value: u64,
+    range: RangeInclusive<u64>,
+) -> Result<(), Error> {
+    if range.contains(&value) {
         return Ok(());
     }
-    Err(Error::OutOfRange { field, value, min, max })
+    let (min, max) = range.into_inner();
+    Err(Error::OutOfRange { metric: metric.to_owned(), field, value, min, max })
 }
 
 impl fmt::Debug for Vitals {

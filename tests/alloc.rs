@@ -135,9 +135,36 @@ fn window(work: impl FnOnce()) -> (u64, u64) {
     (ALLOCATIONS.load(Ordering::SeqCst), FREES.load(Ordering::SeqCst))
 }
 
+/// A client that goes on with label sets for which `memory_limit` has no room costs no allocation.
+fn past_the_memory_limit() {
+    let builder = Vitals::builder().memory_limit(1 << 20).series_limit(1_000_000);
+    let vitals = builder.system_metrics(false).build().unwrap();
+    let counters = vitals.register(Desc::counter("calls_total", "Calls.").labels(["n"])).unwrap();
+    let gauges = vitals.register(Desc::gauge("reading", "Read.").labels(["n"])).unwrap();
+    let levels = vitals.register(Desc::updown("open", "Open.").labels(["n"])).unwrap();
+    let latencies = Desc::histogram("latency_seconds", "Latency.").labels(["n"]);
+    let latencies = vitals.register(latencies).unwrap();
+    let record = |value: &str| {
+        counters.with([value]).inc();
+        gauges.with([value]).set(1.0);
+        levels.with([value]).inc();
+        latencies.with([value]).record_nanos(1);
+    };
+    // Long ones first, so that the last bytes are used up too.
+    for length in [100, 50, 20, 10] {
+        (0..10_000).for_each(|n| record(&format!("{n:length$}")));
+    }
+    let refused: Vec<String> = (0..100).map(|n| format!("\"{n}\" is refused")).collect();
+    let found = window(|| refused.iter().for_each(|value| record(value)));
+    assert_eq!(found, (0, 0), "allocations and frees of what memory_limit refuses");
+    let overflow = vitals.snapshot().sum("mcp_vitals_series_overflow_total", &[]);
+    assert!(overflow > 4.0 * 10_000.0, "{overflow} refused");
+}
+
 fn main() {
     // A window that sees nothing would prove nothing.
     assert_eq!(window(|| drop(black_box(Box::new(1)))), (1, 1));
+    past_the_memory_limit();
 
     let engine = Engine::new();
     // The engine times each scrape, and how long one takes is not ours to choose: every doubling

@@ -57,6 +57,7 @@ fn wrong_label_names_are_refused() {
         (["tool", "tool"], "tool", "twice"),
         (["tool", "region"], "region", "twice"),
         (["tool", "__name__"], "__name__", "__"),
+        (["tool", "vitals_copy"], "vitals_copy", "textfile"),
         (["tool", ""], "", "must match"),
         (["tool", "a:b"], "a:b", "must match"),
         (["tool", "a b"], "a b", "must match"),
@@ -93,6 +94,8 @@ fn wrong_constant_labels_are_refused() {
         &[("", "1")],
         &[("a-b", "1")],
         &[("__x", "1")],
+        // The textfile's own, whether there is one or not.
+        &[("vitals_copy", "1")],
         // Labels of the engine's own series.
         &[("metric", "1")],
         &[("le", "1")],
@@ -139,18 +142,20 @@ fn wrong_verbs_are_counted() {
     vitals.updown("u", "U.").unwrap();
     vitals.histogram("h_seconds", "H.").unwrap();
     let second = Duration::from_secs(1);
-    // How many of the six verbs are not the metric's.
+    // How many of the eight verbs are not the metric's.
     for (name, wrong, read) in
-        [("c_total", 4.0, 3.0), ("g", 2.0, 5.0), ("u", 3.0, 2.0), ("h_seconds", 4.0, 2.0)]
+        [("c_total", 6.0, 3.0), ("g", 3.0, 3.0), ("u", 4.0, 0.0), ("h_seconds", 5.0, 3.0)]
     {
         let before = mismatched(&vitals);
-        let metric = vitals.metric(name).unwrap();
+        let metric = vitals.metric(name).unwrap().clone();
         metric.inc(&[]);
         metric.add(&[], 2);
         metric.dec(&[]);
         metric.set(&[], 5.0);
         metric.observe(&[], 1.0);
-        metric.record_duration(&[], second);
+        metric.record(&[], second);
+        metric.record_units(&[], 1);
+        metric.sub(&[], 2);
         assert_eq!(mismatched(&vitals) - before, wrong, "{name}");
         assert_eq!(vitals.snapshot().value(name, &[]), Some(read), "{name}");
     }
@@ -195,25 +200,62 @@ fn durations_beyond_the_range_are_clamped_and_counted() {
         assert_eq!(below.1, 0);
     }
 
-    let huge: [(&str, Record); 4] = [
+    // The longest that is kept.
+    let ages = vitals.histogram("age_seconds", "Ages.").unwrap();
+    ages.record_nanos(i64::MAX as u64);
+    let text = vitals.export_prometheus();
+    assert!(text.contains("age_seconds_bucket{le=\"60.0\"} 0\n"));
+    assert!(text.contains("age_seconds_bucket{le=\"+Inf\"} 1\n"));
+    assert!(text.contains("age_seconds_sum 9223372036.854775807\n"));
+    assert_eq!(counted(&vitals, "clamped", "age_seconds"), 1.0);
+}
+
+#[test]
+fn what_no_sum_holds_is_refused_and_counted() {
+    let vitals = engine();
+    let huge: [(&str, Record); 5] = [
         ("a_seconds", |h| h.record_nanos(u64::MAX)),
         ("b_seconds", |h| h.record(Duration::MAX)),
         ("c_seconds", |h| h.observe(f64::MAX)),
-        ("d_seconds", |h| h.observe(1e300)),
+        ("d_seconds", |h| h.record_nanos(1 << 63)),
+        ("e_seconds", |h| h.observe(9_223_372_036.854_776)),
     ];
     for (name, record) in huge {
         let histogram = vitals.histogram(name, "Huge.").unwrap();
+        histogram.record_nanos(7);
         record(&histogram);
         let snapshot = vitals.snapshot();
         let read = snapshot.histogram(name, &[]).unwrap();
-        // What no 64 bits hold is the most that they do.
-        assert_eq!((read.count(), read.sum_units()), (1, u64::MAX), "{name}");
-        assert_eq!(counted(&vitals, "clamped", name), 1.0);
-        let text = vitals.export_prometheus();
-        assert!(text.contains(&format!("{name}_bucket{{le=\"60.0\"}} 0\n")));
-        assert!(text.contains(&format!("{name}_bucket{{le=\"+Inf\"}} 1\n")));
-        assert!(text.contains(&format!("{name}_sum 18446744073.709551615\n")));
+        assert_eq!((read.count(), read.sum_units()), (1, 7), "{name}");
+        assert_eq!(counted(&vitals, "refused", name), 1.0, "{name}");
+        assert_eq!(counted(&vitals, "clamped", name), 0.0, "{name}");
     }
+}
+
+/// Whoever chooses the sizes, on however many threads: a sum that goes back is a restart to
+/// whoever reads it.
+#[test]
+fn a_sum_never_goes_back() {
+    let vitals = engine();
+    let sizes = Desc::histogram("size_bytes", "Sizes.").unit(Unit::Bytes).buckets(&[1e3]);
+    let sizes = vitals.register(sizes).unwrap().with([]);
+    let sum = || vitals.snapshot().histogram("size_bytes", &[]).unwrap().sum_units();
+    let mut before = 0;
+    let mut check = |bytes| {
+        let after = sum();
+        assert!(after >= before, "{before}, then {after} with {bytes}");
+        before = after;
+    };
+    for bytes in [1_000, 1 << 62, 1 << 63, 5, u64::MAX, (1 << 63) - 1, 7].repeat(4) {
+        sizes.record_units(bytes);
+        check(bytes);
+        // In cells of its own: this thread keeps its shard.
+        std::thread::scope(|scope| scope.spawn(|| sizes.record_units(bytes)).join().unwrap());
+        check(bytes);
+    }
+    assert_eq!(sum(), u64::MAX);
+    assert_eq!(vitals.snapshot().value("size_bytes", &[]), Some(2.0 * 4.0 * 5.0));
+    assert_eq!(counted(&vitals, "refused", "size_bytes"), 2.0 * 4.0 * 2.0);
 }
 
 #[test]
@@ -322,8 +364,13 @@ fn two_meanings_of_one_name_are_an_error_and_the_first_stands() {
     let longer = times().highest(Duration::from_secs(7_200)).labels(["tool"]);
     conflict(vitals.register(longer).map(|_| ()).unwrap_err(), "range");
 
-    // The engine's own are taken too.
-    vitals.counter("mcp_vitals_series", "Mine.").unwrap_err();
+    // The engine's own are taken too, whether they are there or not.
+    for name in ["mcp_vitals_series", "mcp_vitals_of_mine_total", "target_info"] {
+        let error = vitals.gauge(name, "Series of this engine.").unwrap_err();
+        assert!(matches!(&error, Error::Reserved { name: n } if n == name), "{error:?}");
+        says(&error, &[name, "the engine's own"]);
+    }
+    vitals.gauge("mcp_vitals", "Mine.").unwrap();
     assert_eq!(vitals.snapshot().value("time_seconds", &[("tool", "a")]), Some(2.0));
 }
 
@@ -335,6 +382,7 @@ fn a_sample_name_belongs_to_one_family() {
         let name = format!("foo{suffix}");
         let error = vitals.counter(&name, "Other.").unwrap_err();
         assert!(matches!(&error, Error::Conflict { name: n, .. } if *n == name), "{error:?}");
+        says(&error, &[&format!("metric \"{name}\" is exposed by another family already")]);
         assert!(vitals.metric(&name).is_err());
 
         // And the other way round.
@@ -409,10 +457,21 @@ fn limits_out_of_range_are_refused() {
         let desc = Desc::counter("jobs_total", "Jobs.").labels(["q"]).series_limit(series);
         let error = vitals.register(desc).unwrap_err();
         assert!(matches!(error, Error::OutOfRange { field: "series_limit", .. }), "{error:?}");
+        says(&error, &["metric \"jobs_total\": series_limit is"]);
         assert!(vitals.metric("jobs_total").is_err());
     }
     for bytes in [0, 15, 4_097, u32::MAX] {
         out_of_range(Vitals::builder().value_length_limit(bytes).build(), "value_length_limit");
+    }
+    let times = || Desc::histogram("time_seconds", "Time.");
+    let vitals = engine();
+    for desc in [
+        times().highest(Duration::ZERO),
+        times().highest(Duration::MAX),
+        times().highest_units(1 << 63),
+    ] {
+        let error = vitals.register(desc).unwrap_err();
+        assert!(matches!(error, Error::OutOfRange { field: "highest", .. }), "{error:?}");
     }
     assert!(Vitals::builder().memory_limit(0).build_or_disabled().is_disabled());
 }

@@ -53,14 +53,25 @@ fn a_family_may_have_a_limit_of_its_own() {
     }
     narrow.with(["a"]).set(1.0);
     narrow.with(["b"]).set(2.0);
+    narrow.with(["c"]).set(3.0);
     let snapshot = vitals.snapshot();
     assert_eq!(snapshot.label_sets("wide_total").count(), 6);
     assert_eq!(snapshot.value("wide_total", &[("n", "_other")]), Some(2.0));
-    assert_eq!(snapshot.value("narrow", &[("n", "a")]), Some(1.0));
-    assert_eq!(snapshot.value("narrow", &[("n", "_other")]), Some(2.0));
+    // The engine's limit is for what comes later than what was declared.
+    for (n, held) in [("a", 1.0), ("b", 2.0), ("_other", 3.0)] {
+        assert_eq!(snapshot.value("narrow", &[("n", n)]), Some(held));
+    }
     let overflow = "mcp_vitals_series_overflow_total";
-    // Declared once and looked up once.
-    assert_eq!(snapshot.value(overflow, &[("metric", "narrow")]), Some(2.0));
+    assert_eq!(snapshot.value(overflow, &[("metric", "narrow")]), Some(1.0));
+
+    // A limit of its own that does not hold what is declared is a mistake.
+    let desc = Desc::gauge("wrong", "Wrong.").labels(["n"]).declare([["a"], ["b"]]).series_limit(1);
+    let error = vitals.register(desc).unwrap_err();
+    assert!(matches!(error, Error::OutOfRange { value: 2, max: 1, .. }), "{error}");
+    // The first registration's limit stands.
+    let wider = Desc::counter("wide_total", "Wide.").labels(["n"]).series_limit(50);
+    vitals.register(wider).unwrap().with(["one more"]).inc();
+    assert_eq!(value(&vitals, "wide_total", &[("n", "_other")]), 3.0);
 }
 
 #[test]
@@ -123,6 +134,14 @@ fn values_are_cut_at_a_characters_edge() {
         vitals.metric("calls_total").unwrap().inc(&[("tool", &given)]);
         assert_eq!(value(&vitals, "calls_total", &[("tool", kept)]), before + 2.0);
     }
+    // What was cut is counted, each time; what fits is not.
+    let cut = || value(&vitals, "mcp_vitals_values_cut_total", &[("metric", "calls_total")]);
+    let before = cut();
+    assert!(before > 0.0);
+    calls.with(["just as long   !"]).inc();
+    assert_eq!(cut(), before);
+    calls.with(["one byte too long"]).inc();
+    assert_eq!(cut(), before + 1.0);
     let longest = vitals.snapshot().label_sets("calls_total").map(|set| set[0].1.len()).max();
     assert_eq!(longest, Some(16));
 }
@@ -258,6 +277,15 @@ fn families_are_refused_when_the_memory_is_used_up_and_the_engine_goes_on() {
         assert!(counters.len() < 1_000_000, "no end");
     };
     assert!(matches!(error, Error::MemoryLimit { limit: LIMIT, .. }), "{error}");
+    // What is refused leaves no series about its losses.
+    let series = value(&vitals, "mcp_vitals_series", &[]);
+    for n in 0..10 {
+        let desc = Desc::histogram(&format!("late_{n}_seconds"), "Too late.").labels(["tool"]);
+        let error = vitals.register(desc).unwrap_err();
+        assert!(matches!(error, Error::MemoryLimit { .. }), "{error}");
+    }
+    assert_eq!(value(&vitals, "mcp_vitals_series", &[]), series);
+    assert!(!vitals.export_prometheus().contains("late_"));
     counters.iter().for_each(Counter::inc);
     assert!(counters.iter().all(|counter| counter.get() == 1));
     assert!(value(&vitals, "mcp_vitals_memory_used_bytes", &[]) <= LIMIT as f64);

@@ -1,6 +1,6 @@
 //! The engine through its public names: what is recorded is what a scrape shows.
 
-use mcp_vitals::{Desc, Vitals};
+use mcp_vitals::{Desc, Unit, Vitals};
 
 fn engine() -> Vitals {
     Vitals::builder().build().unwrap()
@@ -40,4 +40,60 @@ fn every_kind_shows_what_was_recorded() {
     ] {
         assert!(text.contains(&format!("{line}\n")), "{line}\n in \n{text}");
     }
+}
+
+#[test]
+fn a_quantile_is_within_half_a_cell_whatever_the_cells() {
+    for cells in [16u32, 32, 64, 128, 256] {
+        let vitals = engine();
+        let sizes = Desc::histogram("size_bytes", "Sizes.").unit(Unit::Bytes).labels(["n"]);
+        let sizes = vitals.register(sizes.cells_per_octave(cells)).unwrap();
+        let values: Vec<u64> = (100_000..200_000).step_by(997).collect();
+        for value in &values {
+            sizes.with([&value.to_string()]).record_units(*value);
+        }
+        let snapshot = vitals.snapshot();
+        for value in values {
+            let read = snapshot.histogram("size_bytes", &[("n", &value.to_string())]).unwrap();
+            let off = (read.quantile(0.5) - value as f64).abs() / value as f64;
+            assert!(off <= 0.5 / f64::from(cells), "{off} at {value} with {cells} cells");
+        }
+    }
+}
+
+#[test]
+fn a_boundary_of_minus_zero_is_zero() {
+    let vitals = engine();
+    let desc = Desc::histogram("time_seconds", "Time.").buckets(&[-0.0, 1.0]);
+    vitals.register(desc).unwrap().with([]).record_nanos(0);
+    assert!(vitals.export_prometheus().contains("time_seconds_bucket{le=\"0.0\"} 1\n"));
+}
+
+#[test]
+fn target_info_is_there_when_the_service_has_a_name() {
+    assert!(!engine().export_prometheus().contains("target_info"));
+    let vitals = Vitals::builder().service("search", "1.4.0").build().unwrap();
+    let info = "\ntarget_info{service_name=\"search\",service_version=\"1.4.0\"} 1\n";
+    assert!(vitals.export_prometheus().contains(info));
+}
+
+/// What a description says of itself stands, in whatever order it is said.
+#[test]
+fn a_unit_takes_nothing_back() {
+    let vitals = engine();
+    let sizes = || Desc::histogram("size_bytes", "Sizes.");
+    let early = sizes().buckets(&[10.0]).highest_units(100).unit(Unit::Bytes);
+    vitals.register(early).unwrap().with([]).record_units(1_000);
+    // The same metric.
+    let late = sizes().unit(Unit::Bytes).highest_units(100).buckets(&[10.0]);
+    vitals.register(late).unwrap().with([]).record_units(7);
+    let snapshot = vitals.snapshot();
+    let read = snapshot.histogram("size_bytes", &[]).unwrap();
+    assert_eq!(read.buckets(), [(10.0, 1), (f64::INFINITY, 2)]);
+    let clamped = snapshot.value("mcp_vitals_clamped_total", &[("metric", "size_bytes")]);
+    assert_eq!(clamped, Some(1.0));
+
+    let times = || Desc::histogram("time_seconds", "Times.");
+    vitals.register(times()).unwrap();
+    vitals.register(times().unit(Unit::Bytes).unit(Unit::Seconds)).unwrap();
 }

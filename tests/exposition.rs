@@ -156,6 +156,11 @@ fn register(vitals: &Vitals, index: usize, metric: &Metric) -> Result<Handle, Er
     })
 }
 
+/// What a histogram is given: no sum of a plan's observations reaches 2^63, where sums end.
+fn observed(record: &Record) -> u64 {
+    record.amount.min(1 << 56)
+}
+
 fn perform(vitals: &Vitals, handles: &[Handle], plan: &Plan, record: &Record) {
     let metric = &plan.metrics[record.metric];
     let [a, b] = record.values.map(|value| &*plan.values[value]);
@@ -170,9 +175,9 @@ fn perform(vitals: &Vitals, handles: &[Handle], plan: &Plan, record: &Record) {
         (Handle::UpDown(_), Some(metric)) => metric.dec(labels),
         (Handle::UpDown(family), None) => family.with(a, b).add(record.amount >> 2),
         (Handle::Histogram(_), Some(metric)) => {
-            metric.record_duration(labels, std::time::Duration::from_nanos(record.amount));
+            metric.record(labels, std::time::Duration::from_nanos(observed(record)));
         }
-        (Handle::Histogram(family), None) => family.with(a, b).record_nanos(record.amount),
+        (Handle::Histogram(family), None) => family.with(a, b).record_nanos(observed(record)),
     }
 }
 
@@ -207,7 +212,7 @@ fn model(plan: &Plan) -> Model {
             (Of::UpDown, false) => {
                 held.level = held.level.wrapping_add_unsigned(record.amount >> 2)
             }
-            (Of::Histogram, _) => held.observed.push(record.amount),
+            (Of::Histogram, _) => held.observed.push(observed(record)),
         }
     }
     model

@@ -255,7 +255,7 @@ fn register<K: Kind, const N: usize, const D: usize>(
         Some(limit) => desc.series_limit(limit),
         None => desc,
     };
-    vitals.register(desc.declare(*declared))
+    vitals.register_own(desc.declare(*declared))
 }
 
 /// The catalog as a Markdown table, as it stands in `docs/METRICS.md`.

@@ -89,6 +89,7 @@ impl Scrape {
                         buckets: &self.buckets,
                         sum,
                         decimals: cells.kind.decimals,
+                        bits: family.spec.bits,
                     };
                     return visit.histogram(line(series), &reading);
                 }
@@ -121,7 +122,7 @@ impl Scrape {
                     *bucket = bucket.wrapping_add(read(FIRST_BUCKET + index));
                 }
             }
-            sum = sum.wrapping_add(read(SUM));
+            sum = sum.saturating_add(read(SUM));
         }
         sum
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::slot::{HEADER, Slot, Template};
 use super::{Event, Source};
 use crate::background::{Background, Tick};
-use crate::error::Error;
+use crate::error::{self, Error};
 
 /// The shortest and the longest interval between two versions, in milliseconds.
 const INTERVAL_MILLIS: std::ops::RangeInclusive<u64> = 100..=86_400_000;
@@ -49,15 +49,7 @@ impl Textfile {
         service: &str,
         source: Arc<dyn Source>,
     ) -> Result<Textfile, Error> {
-        let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
-        if !INTERVAL_MILLIS.contains(&millis) {
-            return Err(Error::OutOfRange {
-                field: "textfile interval (milliseconds)",
-                value: millis,
-                min: *INTERVAL_MILLIS.start(),
-                max: *INTERVAL_MILLIS.end(),
-            });
-        }
+        check_interval(interval)?;
         let refused = |source| Error::Textfile { path: path.to_path_buf(), source };
         let template = Template::parse(path, service, std::process::id()).map_err(refused)?;
         let mut writer = Writer::new(template, source).map_err(refused)?;
@@ -85,6 +77,21 @@ impl Textfile {
     pub(crate) fn stop(&mut self, last: Option<Vec<u8>>, deadline: Duration) -> bool {
         self.background.stop(last, deadline)
     }
+}
+
+/// An interval that a thread can keep, or the error that says so.
+pub(crate) fn check_interval(interval: Duration) -> Result<(), Error> {
+    let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+    if !INTERVAL_MILLIS.contains(&millis) {
+        return Err(Error::OutOfRange {
+            metric: String::new(),
+            field: "textfile interval (milliseconds)",
+            value: millis,
+            min: *INTERVAL_MILLIS.start(),
+            max: *INTERVAL_MILLIS.end(),
+        });
+    }
+    Ok(())
 }
 
 /// What the thread owns.
@@ -157,10 +164,8 @@ impl Writer {
         }
     }
 
-    /// One line on stderr; not `eprintln!`, which panics when stderr is closed.
     fn say(&self, what: std::fmt::Arguments<'_>) {
-        let path = self.slot.path().display();
-        let _ = writeln!(io::stderr(), "mcp-vitals: textfile {path:?} {what}");
+        error::say(format_args!("textfile {:?} {what}", self.slot.path()));
     }
 
     fn sweep(&mut self) {

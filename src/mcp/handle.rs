@@ -73,7 +73,13 @@ impl Mcp {
         let tools = options.tool_limit;
         if !(1..=10_000).contains(&tools) {
             let (field, value) = ("tool_limit", tools.into());
-            return Err(Error::OutOfRange { field, value, min: 1, max: 10_000 });
+            return Err(Error::OutOfRange {
+                metric: String::new(),
+                field,
+                value,
+                min: 1,
+                max: 10_000,
+            });
         }
         // Room for every known tool, the methods and `_other`, so that no known tool is ever lost
         // to a family's limit.

@@ -12,8 +12,11 @@ use crate::registry::{FamilyCore, MOST_LABELS, MetricKind, Series};
 /// Labels are given by name, in any order. A label that is missing, unknown or there twice, and a
 /// verb that is not the metric's, record nothing and are counted in
 /// `mcp_vitals_mismatched_total`: recording never fails.
+///
+/// Cheap to clone and to keep; a look-up is one hash and one counted reference.
+#[derive(Clone)]
 pub struct Metric {
-    family: Option<(arc_swap::Guard<Arc<Families>>, usize)>,
+    family: Option<Arc<FamilyCore>>,
 }
 
 impl Metric {
@@ -21,9 +24,10 @@ impl Metric {
         Metric { family: None }
     }
 
-    pub(crate) fn find(families: arc_swap::Guard<Arc<Families>>, name: &str) -> Option<Metric> {
-        let index = families.by_name(name)?;
-        Some(Metric { family: Some((families, index)) })
+    pub(crate) fn find(families: &Families, name: &str) -> Option<Metric> {
+        // Not the list that it stands in: a guard that is kept slows the thread's later ones.
+        let family = families.in_order[families.by_name(name)?].clone();
+        Some(Metric { family: Some(family) })
     }
 
     /// Adds one to a counter, an up-down gauge or a gauge.
@@ -34,18 +38,23 @@ impl Metric {
     /// Adds `n` to a counter, an up-down gauge or a gauge.
     pub fn add(&self, labels: &[(&str, &str)], n: u64) {
         match self.kind() {
-            MetricKind::Counter => self.record(labels, |series| Counter::new(series).add(n)),
-            MetricKind::UpDown => self.record(labels, |series| UpDown::new(series).add(n)),
-            MetricKind::Gauge => self.record(labels, |series| Gauge::new(series).add(n as f64)),
+            MetricKind::Counter => self.of(labels, |series| Counter::new(series).add(n)),
+            MetricKind::UpDown => self.of(labels, |series| UpDown::new(series).add(n)),
+            MetricKind::Gauge => self.of(labels, |series| Gauge::new(series).add(n as f64)),
             MetricKind::Histogram | MetricKind::Observed => self.mismatched(),
         }
     }
 
     /// Takes one from an up-down gauge or a gauge.
     pub fn dec(&self, labels: &[(&str, &str)]) {
+        self.sub(labels, 1);
+    }
+
+    /// Takes `n` from an up-down gauge or a gauge.
+    pub fn sub(&self, labels: &[(&str, &str)], n: u64) {
         match self.kind() {
-            MetricKind::UpDown => self.record(labels, |series| UpDown::new(series).dec()),
-            MetricKind::Gauge => self.record(labels, |series| Gauge::new(series).dec()),
+            MetricKind::UpDown => self.of(labels, |series| UpDown::new(series).sub(n)),
+            MetricKind::Gauge => self.of(labels, |series| Gauge::new(series).add(-(n as f64))),
             _ => self.mismatched(),
         }
     }
@@ -53,7 +62,7 @@ impl Metric {
     /// Sets a gauge.
     pub fn set(&self, labels: &[(&str, &str)], value: f64) {
         match self.kind() {
-            MetricKind::Gauge => self.record(labels, |series| Gauge::new(series).set(value)),
+            MetricKind::Gauge => self.of(labels, |series| Gauge::new(series).set(value)),
             _ => self.mismatched(),
         }
     }
@@ -61,26 +70,28 @@ impl Metric {
     /// Records a value in the exposed unit (seconds, bytes) into a histogram; see
     /// [`Histogram::observe`].
     pub fn observe(&self, labels: &[(&str, &str)], value: f64) {
-        match self.kind() {
-            MetricKind::Histogram => {
-                self.record(labels, |series| Histogram::new(series).observe(value));
-            }
-            _ => self.mismatched(),
-        }
+        self.histogram(labels, |histogram| histogram.observe(value));
     }
 
-    /// Records a duration into a histogram.
-    pub fn record_duration(&self, labels: &[(&str, &str)], elapsed: Duration) {
+    /// Records a duration into a histogram; see [`Histogram::record`].
+    pub fn record(&self, labels: &[(&str, &str)], elapsed: Duration) {
+        self.histogram(labels, |histogram| histogram.record(elapsed));
+    }
+
+    /// Records a value in the histogram's integer unit; see [`Histogram::record_units`].
+    pub fn record_units(&self, labels: &[(&str, &str)], units: u64) {
+        self.histogram(labels, |histogram| histogram.record_units(units));
+    }
+
+    fn histogram(&self, labels: &[(&str, &str)], record: impl FnOnce(Histogram)) {
         match self.kind() {
-            MetricKind::Histogram => {
-                self.record(labels, |series| Histogram::new(series).record(elapsed));
-            }
+            MetricKind::Histogram => self.of(labels, |series| record(Histogram::new(series))),
             _ => self.mismatched(),
         }
     }
 
     fn family(&self) -> Option<&FamilyCore> {
-        self.family.as_ref().map(|(families, index)| &*families.in_order[*index])
+        self.family.as_deref()
     }
 
     fn kind(&self) -> MetricKind {
@@ -95,7 +106,7 @@ impl Metric {
     }
 
     /// Records in the series of `labels`, or counts that they are not the family's.
-    fn record(&self, labels: &[(&str, &str)], record: impl FnOnce(Arc<Series>)) {
+    fn of(&self, labels: &[(&str, &str)], record: impl FnOnce(Arc<Series>)) {
         let Some(family) = self.family() else { return };
         match in_order(family, labels, |values| family.with(values)) {
             Some(series) => record(series),

@@ -47,8 +47,9 @@ impl Counter {
     /// Adds `n` events. Wait-free, below a nanosecond: one thread-local read, one index, one add.
     ///
     /// A thread's first record of a chunk of 512 series allocates 4 KiB; the rest allocate
-    /// nothing. Past `memory_limit` or `max_shards` it is one locked add. The total wraps past
-    /// `u64::MAX`, which a scraper reads as a restart.
+    /// nothing. Past `memory_limit` or `max_shards` it is two locked adds, of which one counts that.
+    /// The total wraps past `u64::MAX`, which a scraper reads as a restart. Not for signal handlers,
+    /// nor for a global allocator, which a first record would call.
     #[inline]
     pub fn add(&self, n: u64) {
         if !shard::try_add(self.slot, n) {

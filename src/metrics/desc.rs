@@ -14,6 +14,9 @@ const DURATION_BUCKETS: [f64; 18] = [
 /// Cells an octave: at most 1.6 % wide.
 const CELLS_LOG2: u32 = 6;
 const HOUR_NANOS: u64 = 3_600_000_000_000;
+/// The upper end of what is not seconds: 2.8 × 10^14. A client that says a size of its own choice
+/// does not soon fill a sum of 64 bits with it.
+const HIGHEST_UNITS: u64 = 1 << 48;
 
 /// What a histogram measures: how its integers become the exposed number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,20 @@ impl Unit {
         match self {
             Unit::Seconds | Unit::Ratio => 9,
             Unit::Bytes | Unit::Count => 0,
+        }
+    }
+
+    fn buckets(self) -> Vec<f64> {
+        match self {
+            Unit::Seconds => DURATION_BUCKETS.to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn highest(self) -> u64 {
+        match self {
+            Unit::Seconds => HOUR_NANOS,
+            _ => HIGHEST_UNITS,
         }
     }
 }
@@ -60,6 +77,8 @@ pub struct Desc<K, const N: usize> {
     /// Nothing: the engine's.
     pub(crate) series_limit: Option<u32>,
     pub(crate) declared: Vec<[String; N]>,
+    /// Whether the host said boundaries, and an upper end: else they are the unit's.
+    own: (bool, bool),
     kind: PhantomData<fn() -> K>,
 }
 
@@ -96,23 +115,23 @@ impl Desc<Histogram, 0> {
     /// A distribution of durations, exposed in seconds with boundaries from 100 µs to 60 s; see
     /// [`unit`](Self::unit) and [`buckets`](Self::buckets) for others.
     pub fn histogram(name: &str, help: &str) -> Self {
-        let mut desc = Desc::new(name, help);
-        desc.spec.buckets = DURATION_BUCKETS.to_vec();
-        desc.spec.decimals = Unit::Seconds.decimals();
+        let mut desc: Self = Desc::new(name, help);
         desc.spec.bits = CELLS_LOG2;
-        desc.spec.highest = HOUR_NANOS;
-        desc
+        desc.unit(Unit::Seconds)
     }
 }
 
 impl<const N: usize> Desc<Histogram, N> {
-    /// What is measured. Anything but seconds has no boundaries and no upper end of its own: give
-    /// [`buckets`](Self::buckets) after this.
+    /// What is measured. Unless [`buckets`](Self::buckets) and
+    /// [`highest_units`](Self::highest_units) say otherwise, before or after this, anything but
+    /// seconds has no boundaries, and 2^48 as its highest trackable value.
     pub fn unit(mut self, unit: Unit) -> Self {
         self.spec.decimals = unit.decimals();
-        if unit != Unit::Seconds {
-            self.spec.buckets.clear();
-            self.spec.highest = u64::MAX / 2;
+        if !self.own.0 {
+            self.spec.buckets = unit.buckets();
+        }
+        if !self.own.1 {
+            self.spec.highest = unit.highest();
         }
         self
     }
@@ -120,20 +139,29 @@ impl<const N: usize> Desc<Histogram, N> {
     /// The boundaries of the classic buckets, ascending, in the **exposed unit** (seconds, bytes),
     /// without `+Inf`; at most 500. They cost nothing when recording.
     pub fn buckets(mut self, bounds: &[f64]) -> Self {
-        self.spec.buckets = bounds.to_vec();
+        // With 0.0 added, because -0.0 would be shown as just that.
+        self.spec.buckets = bounds.iter().map(|bound| bound + 0.0).collect();
+        self.own.0 = true;
         self
     }
 
     /// The highest trackable duration; default one hour. More is kept as just that in its bucket,
-    /// whole in the sum, and counted. Each doubling costs 4 bytes a series, and 520 bytes for each
-    /// thread that records values there.
-    pub fn highest(mut self, highest: Duration) -> Self {
-        self.spec.highest = u64::try_from(highest.as_nanos()).unwrap_or(u64::MAX / 2);
+    /// whole in the sum, and counted. A longer one costs nothing; each octave (doubling) in which a
+    /// thread records costs it 8 bytes a cell, 520 bytes by default.
+    pub fn highest(self, highest: Duration) -> Self {
+        self.highest_units(u64::try_from(highest.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// The same in the histogram's integer unit (bytes, tokens, nanoseconds), `1..2^63`; the last
+    /// boundary and one more at least.
+    pub fn highest_units(mut self, highest: u64) -> Self {
+        self.spec.highest = highest;
+        self.own.1 = true;
         self
     }
 
     /// Cells between a value and its double: 16, 32, 64 (default), 128 or 256, rounded up to one
-    /// of these; a cell is at most `1/cells` wide.
+    /// of these; a cell is at most `1/cells` wide. At 256 an octave may cost a thread up to 4 KiB.
     pub fn cells_per_octave(mut self, cells: u32) -> Self {
         self.spec.bits = cells.clamp(16, 256).next_power_of_two().ilog2();
         self
@@ -152,19 +180,27 @@ impl<K: Kind> Desc<K, 0> {
             bits: 0,
             highest: 0,
         };
-        Desc { spec, series_limit: None, declared: Vec::new(), kind: PhantomData }
+        Desc {
+            spec,
+            series_limit: None,
+            declared: Vec::new(),
+            own: (false, false),
+            kind: PhantomData,
+        }
     }
 
     /// The label names, in the order in which values are given; at most 16.
     pub fn labels<const N: usize>(mut self, names: [&str; N]) -> Desc<K, N> {
         self.spec.labels = names.map(str::to_owned).to_vec();
-        let Desc { spec, series_limit, .. } = self;
-        Desc { spec, series_limit, declared: Vec::new(), kind: PhantomData }
+        let Desc { spec, series_limit, own, .. } = self;
+        Desc { spec, series_limit, declared: Vec::new(), own, kind: PhantomData }
     }
 }
 
 impl<K: Kind, const N: usize> Desc<K, N> {
-    /// Most series the family may have, `1..=1_000_000`; default the builder's `series_limit`.
+    /// Most series the family may have, `1..=1_000_000`, and no fewer than are declared; default the
+    /// builder's `series_limit`, or as many as are declared. Of a metric that is registered twice the
+    /// first registration's limit stands.
     pub fn series_limit(mut self, series: u32) -> Self {
         self.series_limit = Some(series);
         self

@@ -61,9 +61,9 @@ impl<K: Kind, const N: usize> Family<K, N> {
 
     /// The handle of one label set, values in the order of the label names.
     ///
-    /// Never fails: a value is cut at the value length limit, and past the series limit or
-    /// `memory_limit` the handle is that of the series whose labels are all `_other`, counted in
-    /// `mcp_vitals_series_overflow_total`. A known label set costs one hash and one comparison
+    /// Never fails: a value is cut at the value length limit, counted in
+    /// `mcp_vitals_values_cut_total`, and past the series limit or `memory_limit` the handle is that
+    /// of the series whose labels are all `_other`, counted in `mcp_vitals_series_overflow_total`. A known label set costs one hash and one comparison
     /// under a map shard's read lock; a new one allocates. Hold the handle where you can.
     pub fn with(&self, values: [&str; N]) -> K {
         match &self.core {

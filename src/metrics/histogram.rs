@@ -9,7 +9,9 @@ use crate::clock::Clock;
 use crate::registry::{Cells, HistogramCells, Series};
 use crate::shard;
 use crate::shard::cells::{Slot, Writer, add_owned};
-use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, Place, SUM};
+use crate::shard::hdr::{
+    CELL_MARKS, FIRST_BUCKET, FIRST_CELL, MOST_UNITS, OCTAVE_MARKS, Place, SUM,
+};
 
 /// A distribution: latencies by default, or sizes and counts by [`Unit`](crate::Unit).
 ///
@@ -47,24 +49,28 @@ impl Histogram {
     /// Records one observed duration.
     ///
     /// More than the family's highest trackable value (one hour by default) is kept as just that
-    /// in its bucket, whole in the sum, and counted in `mcp_vitals_clamped_total`. Cost as
-    /// [`record_nanos`](Self::record_nanos).
+    /// in its bucket, whole in the sum, and counted in `mcp_vitals_clamped_total`. 2^63 nanoseconds
+    /// (292 years) or more are no duration: refused, and counted in `mcp_vitals_refused_total`. Cost
+    /// as [`record_nanos`](Self::record_nanos).
     #[inline]
     pub fn record(&self, elapsed: Duration) {
+        // What no 64 bits hold is refused with the rest.
         self.record_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// Records one observed duration of `nanos` **nanoseconds**, exposed in seconds.
     ///
     /// Wait-free, an index computation and three adds (about 2 ns); never fails. The first value in
-    /// an octave allocates. Source: HdrHistogram's `recordValue`.
+    /// an octave allocates. Limits as [`record`](Self::record). Source: HdrHistogram's
+    /// `recordValue`.
     #[inline(always)]
     pub fn record_nanos(&self, nanos: u64) {
         self.record_units(nanos);
     }
 
     /// Records one value in the histogram's integer unit: nanoseconds for
-    /// [`Unit::Seconds`](crate::Unit), else bytes, tokens or whatever is counted.
+    /// [`Unit::Seconds`](crate::Unit), else bytes, tokens or whatever is counted. Limits as
+    /// [`record`](Self::record).
     #[inline(always)]
     pub fn record_units(&self, units: u64) {
         let Some(cells) = &self.cells else { return };
@@ -90,15 +96,16 @@ impl Histogram {
 
     /// Records one value in the exposed unit: seconds, bytes, tokens.
     ///
-    /// Rounded to the integer unit (a nanosecond for seconds). What is not finite, or negative, is
-    /// refused and counted in `mcp_vitals_refused_total`: it would spoil the sum for ever.
+    /// Rounded to the integer unit (a nanosecond for seconds). What is not finite, negative, or 2^63
+    /// integer units and more, is refused and counted in `mcp_vitals_refused_total`: it would spoil
+    /// the sum for ever.
     #[inline]
     pub fn observe(&self, value: f64) {
         let Some(cells) = &self.cells else { return };
         if !value.is_finite() || value < 0.0 {
             return cells.kind.losses.refused.inc();
         }
-        // `as` saturates at `u64::MAX`, which is then clamped and counted.
+        // `as` saturates at `u64::MAX`, which is refused.
         self.record_units((value * cells.kind.units_per_one).round() as u64);
     }
 
@@ -119,6 +126,9 @@ impl Histogram {
 /// boundaries in an octave.
 #[inline(never)]
 fn record_anywhere(cells: &HistogramCells, units: u64) {
+    if units > MOST_UNITS {
+        return cells.kind.losses.refused.inc();
+    }
     if units > cells.layout().highest() {
         cells.kind.losses.clamped.inc();
     }
@@ -131,7 +141,7 @@ fn record_anywhere(cells: &HistogramCells, units: u64) {
     let (Some(buckets), Some(header)) = (writer.chunk(run), writer.chunk(cells.header)) else {
         return cells.kind.losses.lost.inc();
     };
-    writer.add(header.cell(cells.header.offset(SUM)), units);
+    writer.add_up_to(header.cell(cells.header.offset(SUM)), units, MOST_UNITS);
     writer.add(header.cell(cells.header.offset(FIRST_BUCKET + place.bucket)), 1);
     if writer.add(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1) == 0 {
         mark(writer, cells, run, place);

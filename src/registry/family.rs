@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::list::List;
 use super::map::SeriesMap;
 use super::name::{self, MOST_LABELS};
-use super::series::{Listed, Series};
+use super::series::{Labels, Listed, Series};
 use crate::clock::Clock;
 use crate::metrics::Counter;
 use crate::shard::hdr::Layout;
@@ -54,9 +54,11 @@ pub(crate) struct HistogramKind {
 pub(crate) struct Losses {
     /// Label sets that went to the `_other` series.
     pub(crate) overflow: Counter,
+    /// Label values longer than the limit.
+    pub(crate) cut: Counter,
     /// Observations above the histogram's range.
     pub(crate) clamped: Counter,
-    /// Values that are no number of the metric's kind: not finite, or negative.
+    /// Values that are no number of the metric's kind: not finite, negative, or 2^63 units.
     pub(crate) refused: Counter,
     /// Observations for which `memory_limit` had no cell.
     pub(crate) lost: Counter,
@@ -123,9 +125,13 @@ impl FamilyCore {
         losses: Arc<Losses>,
     ) -> Option<FamilyCore> {
         let label_names: Box<[Box<str>]> = spec.labels.iter().map(|l| l.as_str().into()).collect();
-        let labels = render_labels(&label_names, &[OTHER; MOST_LABELS], &shared.constant);
+        let labels = Labels {
+            names: &label_names,
+            values: &[OTHER; MOST_LABELS],
+            constant: &shared.constant,
+        };
         let other =
-            Series::new(&shared.space, id, &spec.name, &labels, spec.kind, histogram.as_ref())?;
+            Series::new(&shared.space, id, &spec.name, labels, spec.kind, histogram.as_ref())?;
         let family = FamilyCore {
             id,
             head: head(&spec),
@@ -144,6 +150,23 @@ impl FamilyCore {
             family.list_other();
         }
         Some(family)
+    }
+
+    /// Bytes that a family takes beside its series: itself, its texts, and its places in the table.
+    pub(crate) fn cost(spec: &Spec) -> u64 {
+        let name = spec.name.len();
+        // Each is there as it was given and as it is used; the name in the list by name too.
+        let labels: usize = spec.labels.iter().map(|label| 2 * (label.len() + 24)).sum();
+        let texts = 3 * name + 2 * spec.help.len() + head_len(name) + labels;
+        let histogram = match spec.kind {
+            // A boundary as a number, in the integer unit, and as its text.
+            MetricKind::Histogram => size_of::<HistogramKind>() + (spec.buckets.len() + 1) * 64,
+            _ => 0,
+        };
+        // The names of its samples, and the tables that are doubled when they are full.
+        let samples = sample_names(spec).map(|sample| 2 * (sample.len() + 48)).sum::<usize>();
+        let places = 2 * (size_of::<(Box<str>, usize)>() + size_of::<Arc<FamilyCore>>());
+        (size_of::<FamilyCore>() + texts + histogram + samples + places) as u64
     }
 
     pub(crate) fn head(&self) -> &str {
@@ -172,8 +195,13 @@ impl FamilyCore {
         }
         let mut within = [""; MOST_LABELS];
         let limit = self.limits.value_length as usize;
+        let mut cut = 0;
         for (place, value) in within.iter_mut().zip(values) {
             *place = name::cut(value, limit);
+            cut += u64::from(place.len() < value.len());
+        }
+        if cut > 0 {
+            self.losses.cut.add(cut);
         }
         let values = &within[..values.len()];
         let hash = self.shared.map.hash(self.id, values);
@@ -194,10 +222,10 @@ impl FamilyCore {
         }
         // Rendered and allocated before the map's lock is taken: whoever is suspended inside the
         // lock holds up the others for one insertion and no more.
-        let labels = render_labels(&self.label_names, values, &self.shared.constant);
+        let labels = Labels { names: &self.label_names, values, constant: &self.shared.constant };
         let histogram = self.histogram.as_ref();
         let (name, kind) = (&self.spec.name, self.spec.kind);
-        let Some(series) = Series::new(&self.shared.space, self.id, name, &labels, kind, histogram)
+        let Some(series) = Series::new(&self.shared.space, self.id, name, labels, kind, histogram)
         else {
             return self.overflow();
         };
@@ -239,11 +267,18 @@ impl FamilyCore {
     }
 }
 
-fn render_labels(names: &[Box<str>], values: &[&str], constant: &str) -> String {
-    let mut labels = String::new();
-    name::push_labels(&mut labels, names.iter().map(|n| &**n).zip(values.iter().copied()));
-    labels.push_str(constant);
-    labels
+/// The names of the samples that a family exposes.
+pub(crate) fn sample_names(spec: &Spec) -> impl Iterator<Item = String> {
+    let suffixes: &[&str] = match spec.kind {
+        MetricKind::Histogram => &["", "_bucket", "_sum", "_count"],
+        _ => &[""],
+    };
+    suffixes.iter().map(|suffix| format!("{}{suffix}", spec.name))
+}
+
+/// Bytes of a head beside its help text.
+fn head_len(name: usize) -> usize {
+    2 * name + "# HELP  \n# TYPE  histogram\n".len()
 }
 
 fn head(spec: &Spec) -> Box<str> {

@@ -4,8 +4,10 @@ use std::sync::OnceLock;
 
 use crate::sync::{AtomicUsize, Ordering};
 
-const FIRST: usize = 32;
-const BUCKETS: usize = 26;
+/// Entries of the first bucket: most families have one series.
+const FIRST: usize = 1;
+/// A million entries, and the one that is called `_other`.
+const BUCKETS: usize = 20;
 
 type Bucket<T> = Box<[OnceLock<T>]>;
 

@@ -51,6 +51,12 @@ impl SeriesMap {
         SeriesMap { hasher: foldhash::fast::RandomState::default(), map: DashMap::default() }
     }
 
+    /// Bytes an entry costs, for the budget.
+    pub(crate) const fn entry_cost() -> u64 {
+        // With its byte of control; half of the table may be empty.
+        2 * (size_of::<(u64, Same)>() as u64 + 1)
+    }
+
     pub(crate) fn hash(&self, family: u32, values: &[&str]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u32(family);
@@ -69,7 +75,8 @@ impl SeriesMap {
     }
 
     /// Puts `series` in unless one that `is` the same got there first, which is given instead.
-    /// Under the write lock nothing is rendered, freed or allocated but the map's own memory.
+    /// Under the write lock nothing is rendered, freed or allocated but the map's own memory, and a
+    /// list for two sets that hash alike: one in 2^64, by a hash that no client can aim.
     pub(crate) fn insert(
         &self,
         hash: u64,

@@ -5,6 +5,9 @@ use crate::Error;
 /// Most labels one family may have.
 pub(crate) const MOST_LABELS: usize = 16;
 
+/// The label that a textfile puts on every sample.
+const COPY_LABEL: &str = "vitals_copy";
+
 /// `[a-zA-Z_:][a-zA-Z0-9_:]*`, by Prometheus's data model.
 pub(crate) fn check_metric(name: &str) -> Result<(), Error> {
     if is_name(name, |byte| byte == b':') {
@@ -28,6 +31,9 @@ pub(crate) fn check_labels<'a>(
         }
         if label.starts_with("__") {
             return refuse(label, "names that begin with __ are Prometheus's own");
+        }
+        if label == COPY_LABEL {
+            return refuse(label, "tells apart the textfiles of a server's copies");
         }
         if histogram && label == "le" {
             return refuse(label, "le is the histogram's own label");
@@ -77,6 +83,15 @@ pub(crate) fn push_labels<'a>(out: &mut String, labels: impl Iterator<Item = (&'
         push_escaped_value(out, value);
         out.push_str("\",");
     }
+}
+
+/// Bytes that [`push_labels`] appends.
+pub(crate) fn labels_len<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> usize {
+    let escaped = |value: &str| {
+        let escapes = value.bytes().filter(|byte| matches!(byte, b'\\' | b'"' | b'\n'));
+        value.len() + escapes.count()
+    };
+    labels.map(|(name, value)| name.len() + "=\"\",".len() + escaped(value)).sum()
 }
 
 /// Whether rendered labels begin with exactly these values, names standing in `names`.
@@ -179,7 +194,9 @@ mod tests {
                                                 c in "[a\"\\\\\n,=]{0,6}", d in "[a\"\\\\\n,=]{0,6}") {
             let names: Vec<Box<str>> = vec!["l".into(), "m".into()];
             let mut text = String::new();
-            push_labels(&mut text, [("l", &*a), ("m", &*b)].into_iter());
+            let labels = [("l", &*a), ("m", &*b)].into_iter();
+            push_labels(&mut text, labels.clone());
+            prop_assert_eq!(text.len(), labels_len(labels));
             prop_assert_eq!(labels_are(&text, &names, &[&c, &d]), (&a, &b) == (&c, &d));
         }
 

@@ -9,6 +9,7 @@ use crate::sync::AtomicU64;
 
 use super::family::{HistogramKind, MetricKind};
 use super::list::List;
+use super::map::SeriesMap;
 use super::name;
 
 /// One label set of one family. Held by the family's list and map, and by every handle.
@@ -67,21 +68,22 @@ impl Listed {
 
 /// What a series costs beside its text and cells: itself, its entry in the map and in the list.
 const FIXED_COST: u64 =
-    (size_of::<Series>() + 16 + 2 * (8 + 16)) as u64 + List::<Listed>::entry_cost();
+    (size_of::<Series>() + 16) as u64 + SeriesMap::entry_cost() + List::<Listed>::entry_cost();
 
 impl Series {
-    /// A series of `labels`, rendered; nothing where the budget has no room.
+    /// A series with these labels; nothing where the budget has no room, and then nothing was
+    /// allocated either: a client that repeats a label set past the limit comes here each time.
     pub(crate) fn new(
         space: &Arc<Space>,
         family: u32,
         name: &str,
-        labels: &str,
+        labels: Labels<'_>,
         kind: MetricKind,
         histogram: Option<&Arc<HistogramKind>>,
     ) -> Option<Arc<Series>> {
-        let (text, labels_at) = render(name, labels, histogram.is_some());
+        let begin = Begin::new(name, labels, histogram.is_some());
         let cost = FIXED_COST
-            + text.len() as u64
+            + begin.len() as u64
             + histogram.map_or(0, |_| size_of::<HistogramCells>() as u64);
         if !space.charge(cost) {
             return None;
@@ -105,6 +107,7 @@ impl Series {
         match cells {
             Some(cells) => {
                 let space = space.clone();
+                let (text, labels_at) = begin.render();
                 Some(Arc::new(Series { space, family, labels_at, text, cells }))
             }
             None => {
@@ -161,25 +164,61 @@ impl Series {
     }
 }
 
-/// What the lines of a series begin with. `labels` is rendered with a comma after each.
-fn render(name: &str, labels: &str, histogram: bool) -> (Box<str>, u32) {
-    let mut text = String::with_capacity(name.len() + labels.len() + 10);
-    text.push_str(name);
-    if histogram {
-        text.push_str("_bucket{");
-    } else if !labels.is_empty() {
-        text.push('{');
+/// The labels of one series: its family's names, a value for each, and the constant ones, rendered.
+#[derive(Clone, Copy)]
+pub(crate) struct Labels<'a> {
+    pub(crate) names: &'a [Box<str>],
+    pub(crate) values: &'a [&'a str],
+    pub(crate) constant: &'a str,
+}
+
+/// What the lines of a series begin with, before it is rendered: a name, an opening, the labels with
+/// a comma after each, and a close in the last comma's place.
+struct Begin<'a> {
+    name: &'a str,
+    open: &'static str,
+    labels: Labels<'a>,
+    close: &'static str,
+}
+
+impl<'a> Begin<'a> {
+    fn new(name: &'a str, labels: Labels<'a>, histogram: bool) -> Begin<'a> {
+        let bare = labels.names.is_empty() && labels.constant.is_empty();
+        let (open, close) = match (histogram, bare) {
+            // `le` follows.
+            (true, true) => ("_bucket{", ""),
+            (true, false) => ("_bucket{", ","),
+            (false, true) => ("", " "),
+            (false, false) => ("{", "} "),
+        };
+        Begin { name, open, labels, close }
     }
-    let labels_at = text.len() as u32;
-    text.push_str(labels);
-    if !histogram {
-        if !labels.is_empty() {
+
+    fn own(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let Labels { names, values, .. } = self.labels;
+        names.iter().map(|name| &**name).zip(values.iter().copied())
+    }
+
+    /// Bytes of the text.
+    fn len(&self) -> usize {
+        let labels = name::labels_len(self.own()) + self.labels.constant.len();
+        self.name.len() + self.open.len() + labels.saturating_sub(1) + self.close.len()
+    }
+
+    /// The text, and where in it the labels begin.
+    fn render(&self) -> (Box<str>, u32) {
+        let mut text = String::with_capacity(self.len() + 1);
+        text.push_str(self.name);
+        text.push_str(self.open);
+        let labels_at = text.len();
+        name::push_labels(&mut text, self.own());
+        text.push_str(self.labels.constant);
+        if text.len() > labels_at {
             text.pop();
-            text.push('}');
         }
-        text.push(' ');
+        text.push_str(self.close);
+        (text.into_boxed_str(), labels_at as u32)
     }
-    (text.into_boxed_str(), labels_at)
 }
 
 impl HistogramCells {

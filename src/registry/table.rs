@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
-use super::family::{FamilyCore, HistogramKind, Limits, Losses, MetricKind, Shared, Spec};
+use super::family::{
+    FamilyCore, HistogramKind, Limits, Losses, MetricKind, Shared, Spec, sample_names,
+};
 use super::map::SeriesMap;
 use super::name;
 use crate::Error;
 use crate::clock::Clock;
 use crate::encode::number;
-use crate::shard::hdr::Layout;
+use crate::shard::hdr::{Layout, MOST_UNITS};
 use crate::shard::space::Space;
 use crate::sync::lock;
 
@@ -40,16 +42,16 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(space: Arc<Space>, constant: &[(String, String)]) -> Result<Table, Error> {
-        name::check_labels("", constant.iter().map(|(name, _)| name.as_str()), false)?;
+    /// A table whose families all have these constant labels, which have been checked.
+    pub(crate) fn new(space: Arc<Space>, constant: &[(String, String)]) -> Table {
         let mut text = String::new();
         name::push_labels(&mut text, constant.iter().map(|(n, v)| (n.as_str(), v.as_str())));
-        Ok(Table {
+        Table {
             families: ArcSwap::default(),
             adding: Mutex::default(),
             shared: Arc::new(Shared { map: SeriesMap::new(), space, constant: text }),
             constant_names: constant.iter().map(|(name, _)| name.clone()).collect(),
-        })
+        }
     }
 
     /// The families as they are now; cheap, and no lock.
@@ -77,27 +79,35 @@ impl Table {
         if let Some(there) = self.there(&spec)? {
             return Ok(there);
         }
-        let samples = sample_names(&spec);
+        let samples: Vec<String> = sample_names(&spec).collect();
         if let Some(taken) = samples.iter().find(|sample| exposed.contains(*sample)) {
             let name = taken.clone();
-            return Err(Error::Conflict { name, what: "family, which exposes the same sample" });
+            return Err(Error::Conflict { name, what: "exposed by another family already" });
         }
         let layout = is_histogram.then(|| layout(&spec)).transpose()?;
-        // Only now: what is refused leaves no series about its losses behind.
+        let name = spec.name.clone();
+        let no_room = || Error::MemoryLimit { name: name.clone(), limit: self.space().limit() };
+        let cost = FamilyCore::cost(&spec);
+        if !self.space().charge(cost) {
+            return Err(no_room());
+        }
+        // Only now: what is refused leaves no series about its losses behind, but for a family that
+        // takes the very last of the memory and has none for its first series.
         let losses = losses();
         let histogram =
             layout.map(|layout| Arc::new(histogram_kind(&spec, layout, losses.clone())));
         let now = self.families.load();
         let id = now.in_order.len() as u32;
-        let (name, limit) = (spec.name.clone(), self.space().limit());
-        let family = FamilyCore::new(id, spec, histogram, limits, self.shared.clone(), losses)
-            .map(Arc::new)
-            .ok_or_else(|| Error::MemoryLimit { name: name.clone(), limit })?;
+        let family = FamilyCore::new(id, spec, histogram, limits, self.shared.clone(), losses);
+        let Some(family) = family.map(Arc::new) else {
+            self.space().refund(cost);
+            return Err(no_room());
+        };
         exposed.extend(samples);
         let mut in_order = now.in_order.clone();
         in_order.push(family.clone());
         let mut by_name = now.by_name.clone();
-        by_name.insert(name.into(), id as usize);
+        by_name.insert(name.as_str().into(), id as usize);
         self.families.store(Arc::new(Families { in_order, by_name }));
         Ok(family)
     }
@@ -107,22 +117,16 @@ impl Table {
         let Some(index) = families.by_name(&spec.name) else { return Ok(None) };
         let there = &families.in_order[index];
         let what = match &there.spec {
-            other if other.kind != spec.kind => "type",
-            other if other.help != spec.help => "help text",
-            other if other.labels != spec.labels => "set of labels",
-            other if other != spec => "set of buckets, range or unit",
+            other if other.kind != spec.kind => "registered already with another type",
+            other if other.help != spec.help => "registered already with another help text",
+            other if other.labels != spec.labels => "registered already with another set of labels",
+            other if other != spec => {
+                "registered already with another set of buckets, range or unit"
+            }
             _ => return Ok(Some(there.clone())),
         };
         Err(Error::Conflict { name: spec.name.clone(), what })
     }
-}
-
-fn sample_names(spec: &Spec) -> Vec<String> {
-    let suffixes: &[&str] = match spec.kind {
-        MetricKind::Histogram => &["", "_bucket", "_sum", "_count"],
-        _ => &[""],
-    };
-    suffixes.iter().map(|suffix| format!("{}{suffix}", spec.name)).collect()
 }
 
 fn layout(spec: &Spec) -> Result<Layout, Error> {
@@ -145,6 +149,10 @@ fn layout(spec: &Spec) -> Result<Layout, Error> {
             return Err(refuse("must ascend, by at least one integer unit (a nanosecond)"));
         }
         bounds.push(units as u64);
+    }
+    if !(1..=MOST_UNITS).contains(&spec.highest) {
+        let (metric, field, value) = (spec.name.clone(), "highest", spec.highest);
+        return Err(Error::OutOfRange { metric, field, value, min: 1, max: MOST_UNITS });
     }
     // `le` is exact even for what is clamped: that is above every boundary.
     let highest = spec.highest.max(bounds.last().map_or(0, |&last| last + 1));

@@ -263,6 +263,22 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Adds to a cell of this writer's chunk, up to `most` and no further.
+    pub(crate) fn add_up_to(self, cell: &AtomicU64, n: u64, most: u64) {
+        // What is past `most` already (small adds go there, see `MOST_UNITS`) stays as it is.
+        let sum = |before: u64| before.max(before.saturating_add(n).min(most));
+        match self {
+            // Relaxed: as `add_owned`.
+            Writer::Own(_) => cell.store(sum(cell.load(Ordering::Relaxed)), Ordering::Relaxed),
+            Writer::Common(_) => {
+                // Relaxed: a sum publishes nothing, and no dec is balanced by it. Read-modify-write
+                // as `add_common`.
+                let _ = cell
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| Some(sum(before)));
+            }
+        }
+    }
+
     /// Sets bits in a cell of this writer's chunk.
     pub(crate) fn set_bits(self, cell: &AtomicU64, bits: u64) {
         match self {

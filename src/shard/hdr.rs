@@ -17,6 +17,9 @@ use std::ops::Range;
 pub(crate) const MOST_OCTAVES: usize = 64;
 /// Boundaries one octave may hold, so that its marks fit one word.
 const MOST_BOUNDS_AN_OCTAVE: usize = 64;
+/// The largest value that is kept, and where a sum stops taking values that only the cold path sees:
+/// the upper half of its word is left to those that it does not, so that no sum goes back.
+pub(crate) const MOST_UNITS: u64 = i64::MAX as u64;
 /// Where in the header, and in a run, things stand.
 pub(crate) const SUM: usize = 0;
 pub(crate) const OCTAVE_MARKS: usize = 1;
@@ -56,7 +59,8 @@ pub(crate) struct Place {
 }
 
 impl Layout {
-    /// `bounds` must ascend; `bits` is 4 to 8; nothing when an octave would hold too many.
+    /// `bounds` must ascend; `bits` is 4 to 8; `highest` at most [`MOST_UNITS`]; nothing when an
+    /// octave would hold too many.
     pub(crate) fn new(bits: u32, highest: u64, bounds: &[u64]) -> Option<Layout> {
         debug_assert!((4..=8).contains(&bits) && bounds.is_sorted());
         let mut layout = Layout {
