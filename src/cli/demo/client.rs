@@ -19,14 +19,13 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::deck::Card;
+use super::swarm::{NOTES, note};
 use super::tally::{End, Kind, Tally};
 
 /// Long past anything that the server does.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Agents that a client keeps.
 const AGENTS: usize = 4;
-/// What the store is filled with.
-const KEYS: u64 = 12;
 
 /// A connected client.
 pub(super) struct Client {
@@ -276,7 +275,7 @@ impl Caller {
     }
 
     fn key(&self) -> String {
-        format!("note {}", self.number(KEYS))
+        note(self.number(NOTES))
     }
 
     fn number(&self, below: u64) -> u64 {

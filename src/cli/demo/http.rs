@@ -39,7 +39,9 @@ impl Http {
         };
         let failed = |error| {
             let addr = addr.unwrap_or(DEFAULT);
-            format!("cannot serve MCP on {addr}: {error}; --mcp says where else, 0 for any free port")
+            format!(
+                "cannot serve MCP on {addr}: {error}; --mcp says where else, 0 for any free port"
+            )
         };
         let listener = listener.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;

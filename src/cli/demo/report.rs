@@ -1,6 +1,7 @@
 //! The table at the end: what the clients sent against what the metrics hold.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
@@ -43,7 +44,7 @@ impl Report {
         let none = Counts::new();
         let counts = sent.as_ref().map_or(&none, |sent| &sent.counts);
         let keys: BTreeSet<_> = counts.keys().chain(held.keys()).collect();
-        let rows: Vec<Row> = keys
+        let mut rows: Vec<Row> = keys
             .into_iter()
             .map(|key| Row {
                 kind: key.0.clone(),
@@ -53,6 +54,8 @@ impl Report {
                 seconds: seconds(snapshot, &key.0),
             })
             .collect();
+        // The good end first.
+        rows.sort_by_key(|row| (row.kind.clone(), Reverse(row.status.clone())));
         let compared = sent.map(|sent| (verdict(&rows, others(&sent, snapshot)), sent));
         Report { rows, compared }
     }
@@ -119,7 +122,8 @@ impl Display for Report {
             let (same_tool, same_kind) = last.map_or((false, false), |last: &Kind| {
                 (last.tool == row.kind.tool, *last == row.kind)
             });
-            let once = |said: bool, text: &'_ str| if said { String::new() } else { text.to_owned() };
+            let once =
+                |said: bool, text: &'_ str| if said { String::new() } else { text.to_owned() };
             let tool = once(same_tool, &row.kind.tool);
             let operation = once(same_kind, &row.kind.operation);
             let Row { status, held, .. } = row;

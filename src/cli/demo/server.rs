@@ -47,9 +47,17 @@ words!(AgentType {
 });
 words!(TaskType { Review = "review", Search = "search", Test = "test", Research = "research" });
 words!(Priority { Low = "low", Normal = "normal", High = "high" });
-words!(Action { Store = "store", Retrieve = "retrieve", Search = "search", Delete = "delete" });
 words!(Model { Small = "small", Large = "large", Retired = "retired" });
 words!(Method { Password = "password", Token = "token" });
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Store,
+    Retrieve,
+    Search,
+    Delete,
+}
 
 #[derive(Deserialize, JsonSchema)]
 struct SwarmInit {
@@ -150,13 +158,12 @@ impl Demo {
     }
 
     #[tool(description = "Stores, retrieves, searches or deletes what the swarm remembers")]
-    fn memory_usage(
-        &self,
-        Parameters(request): Parameters<MemoryUsage>,
-    ) -> Result<String, String> {
+    fn memory_usage(&self, Parameters(request): Parameters<MemoryUsage>) -> Result<String, String> {
         let MemoryUsage { action, key, value } = request;
         if key.len() > LONGEST_KEY || value.len() > LONGEST_VALUE {
-            return Err(format!("more than {LONGEST_KEY} bytes of key or {LONGEST_VALUE} of value"));
+            return Err(format!(
+                "more than {LONGEST_KEY} bytes of key or {LONGEST_VALUE} of value"
+            ));
         }
         match action {
             Action::Store => Ok(self.swarm.store(key, value)),
@@ -198,7 +205,10 @@ impl Demo {
     }
 
     #[tool(description = "Logs a user in; refuses a user who failed too often")]
-    async fn auth_login(&self, Parameters(request): Parameters<AuthLogin>) -> Result<String, String> {
+    async fn auth_login(
+        &self,
+        Parameters(request): Parameters<AuthLogin>,
+    ) -> Result<String, String> {
         self.swarm.work(8, 40).await;
         let right = request.secret == "swordfish";
         self.swarm.login(request.user, request.method.as_str(), right)

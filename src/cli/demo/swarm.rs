@@ -18,6 +18,8 @@ const WORKERS: usize = 12;
 const MOST_WAITING: usize = 200;
 /// Keys of the store, the oldest goes first.
 const MOST_KEYS: usize = 256;
+/// Notes that are in the store from the start.
+pub(super) const NOTES: u64 = 12;
 /// Failed log-ins within [`WINDOW`] after which a user is refused.
 const MOST_FAILURES: usize = 3;
 const WINDOW: Duration = Duration::from_secs(10);
@@ -62,7 +64,7 @@ impl Swarm {
             agents: Mutex::default(),
             workers: Semaphore::new(WORKERS),
             waiting: Semaphore::new(MOST_WAITING),
-            store: Mutex::default(),
+            store: Mutex::new((0..NOTES).map(|n| (note(n), "to be done".to_owned())).collect()),
             failures: Mutex::default(),
         }
     }
@@ -174,11 +176,7 @@ impl Swarm {
         said
     }
 
-    fn counted(
-        &self,
-        operation: &str,
-        result: Result<String, String>,
-    ) -> Result<String, String> {
+    fn counted(&self, operation: &str, result: Result<String, String>) -> Result<String, String> {
         let status = if result.is_ok() { Status::Success } else { Status::Error };
         self.vitals.mcp().memory_operation(operation, status);
         result
@@ -232,6 +230,11 @@ impl Drop for Worker<'_> {
             member.agent.set_status("idle");
         }
     }
+}
+
+/// The key of a note.
+pub(super) fn note(number: u64) -> String {
+    format!("note {number}")
 }
 
 fn missing(key: &str) -> String {
