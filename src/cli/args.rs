@@ -33,7 +33,6 @@ fn command() -> clap::Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .max_term_width(90)
         .subcommand(demo())
         .after_help("See what it measures:\n  mcp-vitals demo\n  mcp-vitals demo --help")
 }
@@ -41,11 +40,14 @@ fn command() -> clap::Command {
 const DEMO: &str = "\
 A real MCP server, measured, under a load of real MCP clients.
 
-The server speaks streamable HTTP and has tools to start a swarm, spawn agents, run tasks, \
-remember, predict and log in; some are slow, some fail, one has a bug. The clients call them, give \
-up on some calls and get others wrong. /metrics beside it is what the library recorded. At the end \
-a table compares what the clients sent with what the metrics hold; the exit code is 1 if they \
-differ.";
+The server speaks streamable HTTP and has tools to start a swarm, spawn agents,
+run tasks, remember, predict and log in; some are slow, some fail, one has a bug.
+The clients call them, give up on some calls and get others wrong. /metrics holds
+what the library recorded. At the end a table compares what the clients sent with
+what the metrics hold; the exit code is 1 if they differ.";
+
+/// The parts of a help text, with the command's own words at its head.
+const TEMPLATE: &str = "{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -63,81 +65,67 @@ Examples:
 fn demo() -> clap::Command {
     clap::Command::new("demo")
         .about("A real MCP server under load, with its metrics")
-        .long_about(DEMO)
+        .before_help(DEMO)
         .after_help(EXAMPLES)
+        .help_template(TEMPLATE)
         .next_help_heading("Where")
-        .arg(
-            value("mcp", "ADDR", address)
-                .help("Where MCP is served; a port alone is on loopback [default: 127.0.0.1:8000, or a free port if that is taken]"),
-        )
-        .arg(
-            value("metrics", "ADDR", address)
-                .help("Where /metrics is served [default: 127.0.0.1:8080, or a free port if that is taken]"),
-        )
-        .arg(
-            Arg::new("textfile")
-                .long("textfile")
-                .value_name("PATH")
-                .value_parser(value_parser!(PathBuf))
-                .help("Also write the metrics to a file, every 5 s and at the end; with --stdio no port is opened then, unless --metrics asks for it"),
-        )
-        .arg(
-            flag("stdio")
-                .help("Serve MCP on stdin and stdout, without a load, until stdin closes")
-                .conflicts_with_all(["mcp", "rate", "clients", "no-load", "tally", "linger"]),
-        )
+        .args(where_args())
         .next_help_heading("Load")
-        .arg(
-            value("rate", "N", rate)
-                .default_value("50")
-                .help("Requests a second, over all clients, 0.1 to 100000"),
-        )
-        .arg(
-            Arg::new("clients")
-                .long("clients")
-                .value_name("N")
-                .value_parser(value_parser!(u16).range(1..=256))
-                .default_value("4")
-                .help("Clients, each with a session of its own, 1 to 256"),
-        )
-        .arg(
-            value("duration", "D", duration)
-                .help("How long: 20s, 5m, 1h [default: until Ctrl-C]"),
-        )
-        .arg(
-            flag("no-load")
-                .help("No clients: wait for one of your own")
-                .conflicts_with_all(["rate", "clients", "tally"]),
-        )
-        .arg(
-            Arg::new("seed")
-                .long("seed")
-                .value_name("N")
-                .value_parser(value_parser!(u64))
-                .help("Chance is drawn from this number: the same mix of requests again [default: another each time, and printed]"),
-        )
+        .args(load_args())
         .next_help_heading("Results")
-        .arg(
-            Arg::new("tally")
-                .long("tally")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .help("Write what the clients counted, as JSON, once the load has ended"),
-        )
-        .arg(
-            value("linger", "D", duration)
-                .default_value("0s")
-                .hide_default_value(true)
-                .help("Keep serving for so long after the load, to be scraped"),
-        )
+        .args(result_args())
 }
 
-fn value<T: Clone + Send + Sync + 'static>(
-    name: &'static str,
-    placeholder: &'static str,
-    parse: fn(&str) -> Result<T, String>,
-) -> Arg {
-    Arg::new(name).long(name).value_name(placeholder).value_parser(ValueParser::new(parse))
+fn where_args() -> [Arg; 4] {
+    let path = value_parser!(PathBuf);
+    [
+        value("mcp", "ADDR", ValueParser::new(address)).help(
+            "Where to serve MCP; a port alone is on loopback\n\
+             [default: 127.0.0.1:8000, or a free port]",
+        ),
+        value("metrics", "ADDR", ValueParser::new(address))
+            .help("Where to serve /metrics\n[default: 127.0.0.1:8080, or a free port]"),
+        value("textfile", "PATH", path).help(
+            "Write the metrics to a file, too, every 5 s and at the end;\n\
+             with --stdio it stands in for the port",
+        ),
+        flag("stdio")
+            .help("Serve MCP on stdin and stdout, without a load")
+            .conflicts_with_all(["mcp", "rate", "clients", "no-load", "tally", "linger"]),
+    ]
+}
+
+fn load_args() -> [Arg; 5] {
+    let clients = value_parser!(u16).range(1..=256);
+    [
+        value("rate", "N", ValueParser::new(rate))
+            .default_value("50")
+            .help("Requests a second, over all clients"),
+        value("clients", "N", clients.into())
+            .default_value("4")
+            .help("Clients, each with a session of its own"),
+        value("duration", "D", ValueParser::new(duration))
+            .help("How long: 20s, 5m, 1h [default: until Ctrl-C]"),
+        flag("no-load")
+            .help("No clients: wait for one of your own")
+            .conflicts_with_all(["rate", "clients", "tally"]),
+        value("seed", "N", value_parser!(u64).into())
+            .help("Number that chance is drawn from [default: another each time]"),
+    ]
+}
+
+fn result_args() -> [Arg; 2] {
+    let path = value_parser!(PathBuf);
+    [
+        value("tally", "FILE", path)
+            .help("Write what the clients counted, as JSON, after the load"),
+        value("linger", "D", ValueParser::new(duration))
+            .help("Keep serving for so long after the load, to be scraped"),
+    ]
+}
+
+fn value(name: &'static str, placeholder: &'static str, parser: ValueParser) -> Arg {
+    Arg::new(name).long(name).value_name(placeholder).value_parser(parser)
 }
 
 fn flag(name: &'static str) -> Arg {

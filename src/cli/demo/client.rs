@@ -160,7 +160,7 @@ impl Caller {
             Card::Login => {
                 let user = self.one_of(["ada", "bob", "cleo", "dan", "eve"]);
                 // A slip of the finger now and then.
-                let secret = if self.number(12) == 0 { "swordfihs" } else { "swordfish" };
+                let secret = if self.number(30) == 0 { "swordfihs" } else { "swordfish" };
                 let method = self.one_of(["password", "token"]);
                 let arguments = json!({"user": user, "method": method, "secret": secret});
                 self.call("auth_login", arguments).await;

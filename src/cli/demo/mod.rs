@@ -56,27 +56,26 @@ pub(super) struct Options {
 /// Runs the demo; the exit code says whether the metrics held what the clients sent.
 pub(super) fn run(options: &Options) -> Result<ExitCode, String> {
     bug::keep_quiet();
+    let terminal = Terminal::stderr();
+    let vitals = start_vitals(options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
-    let terminal = Terminal::stderr();
-    let outcome = runtime.block_on(async {
+    let verdict = runtime.block_on(async {
         let stop = Stop::listen();
-        let vitals = start_vitals(options)?;
         let demo = Demo::new(&vitals, options.seed);
-        let verdict = if options.stdio {
-            on_stdio(options, &vitals, demo, stop, &terminal).await?
+        if options.stdio {
+            on_stdio(options, &vitals, demo, stop, &terminal).await
         } else {
-            over_http(options, &vitals, demo, stop, &terminal).await?
-        };
-        vitals.shutdown(Duration::from_secs(2));
-        Ok(match verdict {
-            Some(Verdict::Different) => ExitCode::FAILURE,
-            _ => ExitCode::SUCCESS,
-        })
+            over_http(options, &vitals, demo, stop, &terminal).await
+        }
     });
     // A thread may be reading stdin, and can't be told to stop.
     runtime.shutdown_background();
-    outcome
+    vitals.shutdown(Duration::from_secs(2));
+    Ok(match verdict? {
+        Some(Verdict::Different) => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 fn start_vitals(options: &Options) -> Result<Vitals, String> {

@@ -237,7 +237,7 @@ impl Demo {
             TaskType::Test => self.swarm.work(40, 700).await,
             TaskType::Review | TaskType::Search => self.swarm.work(20, 300).await,
         }
-        if self.swarm.happens(4.0) {
+        if self.swarm.happens(3.0) {
             worker.finish(Status::Error);
             return Err(format!("the {kind} failed"));
         }

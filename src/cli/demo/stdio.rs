@@ -2,6 +2,7 @@
 
 use mcp_vitals::{InstrumentExt, Vitals};
 use rmcp::ServiceExt;
+use rmcp::service::ServerInitializeError;
 use rmcp::transport::stdio;
 
 use super::server::Demo;
@@ -9,6 +10,11 @@ use super::server::Demo;
 /// Serves until stdin closes.
 pub(super) async fn serve(demo: Demo, vitals: &Vitals) -> Result<(), String> {
     let server = demo.instrumented(vitals).answer_panics(true);
-    let running = server.serve(stdio()).await.map_err(|error| format!("stdin: {error}"))?;
+    let running = match server.serve(stdio()).await {
+        Ok(running) => running,
+        // The host had nothing to say.
+        Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+        Err(error) => return Err(format!("stdin: {error}")),
+    };
     running.waiting().await.map(drop).map_err(|error| format!("stdin: {error}"))
 }
