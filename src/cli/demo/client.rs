@@ -241,8 +241,8 @@ impl Caller {
             }
             done = tokio::time::timeout(TIMEOUT, bored) => {
                 let withdrawn = handle.cancel(Some("too slow".to_owned())).await;
-                let end = if done.is_ok() && withdrawn.is_ok() { End::Cancelled } else { End::Unknown };
-                self.tally.count(kind, end);
+                let known = done.is_ok() && withdrawn.is_ok();
+                self.tally.count(kind, if known { End::Cancelled } else { End::Unknown });
             }
         }
     }

@@ -43,8 +43,8 @@ impl Load {
         Ok(Load { clients, deck: Arc::new(Deck::new(options.seed)) })
     }
 
-    /// Sends until the duration is over or `stop` is wanted, waits for what is still due, and closes
-    /// the sessions.
+    /// Sends until the duration is over or `stop` is wanted, waits for what is still due, and
+    /// closes the sessions.
     pub(super) async fn run(self, options: &Options, stop: &Stop) {
         let start = Instant::now();
         let end = options.duration.map(|duration| start + duration);

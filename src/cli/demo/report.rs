@@ -145,7 +145,8 @@ impl Display for Report {
         writeln!(f)?;
         let held: u64 = self.rows.iter().map(|row| row.held).sum();
         let Some((verdict, sent)) = &self.compared else {
-            return write!(f, "The metrics hold {held} requests.");
+            let s = if held == 1 { "" } else { "s" };
+            return write!(f, "The metrics hold {held} request{s}.");
         };
         let Sent { total, sessions, unknown, .. } = sent;
         let counted = format!("{total} requests in {sessions} sessions");
