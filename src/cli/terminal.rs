@@ -61,8 +61,14 @@ impl Terminal {
             // Not through the stream below, which takes it away where colours are not wanted.
             let _ = raw.write_all(b"\r\x1b[K");
         }
+        if draw {
+            // A terminal that is too narrow cuts it off: a second line could not be drawn over.
+            let _ = raw.write_all(b"\x1b[?7l");
+        }
         let mut out = AutoStream::auto(raw);
         let _ = out.write_all(text.as_bytes());
-        let _ = out.flush();
+        if draw {
+            let _ = out.into_inner().write_all(b"\x1b[?7h");
+        }
     }
 }

@@ -23,8 +23,8 @@ pub(super) async fn show(terminal: &Terminal, tally: &Tally, vitals: &Vitals) {
         let rate = (sent.total - before) as f64 / seconds;
         let open = in_flight(vitals);
         terminal.progress(format_args!(
-            "{CYAN}{seconds:>6.0} s{PLAIN}  {:>7} requests {DIM}{rate:>6.0}/s{PLAIN}  \
-             {:>5} errors  {:>4} cancelled  {open:>3} in flight",
+            "{CYAN}{seconds:>4.0} s{PLAIN} {:>7} requests {DIM}{rate:>5.0}/s{PLAIN} \
+             {:>6} errors {:>5} cancelled {open:>4} in flight",
             sent.total, sent.errors, sent.cancelled,
         ));
     }
