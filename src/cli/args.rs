@@ -1,0 +1,252 @@
+//! The arguments, as `--help` teaches them.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, builder::ValueParser, value_parser};
+
+use super::demo::Options;
+
+/// What the process is to do.
+pub(crate) enum Command {
+    Demo(Options),
+}
+
+/// Reads the process's arguments. `--help`, and what is wrong, end the process here.
+pub(crate) fn parse() -> Command {
+    read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+}
+
+fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+    match command().try_get_matches_from(args)?.subcommand() {
+        Some(("demo", demo)) => Ok(Command::Demo(options(demo))),
+        _ => unreachable!("clap asks for a subcommand, and knows no other"),
+    }
+}
+
+fn command() -> clap::Command {
+    clap::Command::new("mcp-vitals")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Prometheus metrics for MCP servers.")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(demo())
+        .after_help("See what it measures:\n  mcp-vitals demo\n  mcp-vitals demo --help")
+}
+
+const DEMO: &str = "\
+A real MCP server, measured, under a load of real MCP clients.
+
+The server speaks streamable HTTP and has tools to start a swarm, spawn agents,
+run tasks, remember, predict and log in; some are slow, some fail, one has a bug.
+The clients call them, give up on some calls and get others wrong. /metrics holds
+what the library recorded. At the end a table compares what the clients sent with
+what the metrics hold; the exit code is 1 if they differ.";
+
+/// The parts of a help text, with the command's own words at its head.
+const TEMPLATE: &str = "{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+const EXAMPLES: &str = "\
+Examples:
+  mcp-vitals demo
+      Until Ctrl-C; while it runs:  curl -s http://127.0.0.1:8080/metrics
+  mcp-vitals demo --rate 500 --clients 16 --duration 1m
+      More load, for a minute.
+  mcp-vitals demo --no-load
+      Only the server, for a client of your own at http://127.0.0.1:8000/mcp
+  mcp-vitals demo --stdio --textfile mcp.prom
+      The server on stdin and stdout, as a host starts it; its metrics go to a file.
+  mcp-vitals demo --duration 20s --tally sent.json --linger 10m
+      A load whose counts are final, held for a Prometheus to scrape.";
+
+fn demo() -> clap::Command {
+    clap::Command::new("demo")
+        .about("A real MCP server under load, with its metrics")
+        .before_help(DEMO)
+        .after_help(EXAMPLES)
+        .help_template(TEMPLATE)
+        .next_help_heading("Where")
+        .args(where_args())
+        .next_help_heading("Load")
+        .args(load_args())
+        .next_help_heading("Results")
+        .args(result_args())
+}
+
+fn where_args() -> [Arg; 4] {
+    let path = value_parser!(PathBuf);
+    [
+        value("mcp", "ADDR", ValueParser::new(address)).help(
+            "Where to serve MCP; a port alone is on loopback\n\
+             [default: 127.0.0.1:8000, or a free port]",
+        ),
+        value("metrics", "ADDR", ValueParser::new(address))
+            .help("Where to serve /metrics\n[default: 127.0.0.1:8080, or a free port]"),
+        value("textfile", "PATH", path).help(
+            "Write the metrics to a file, too, every 5 s and at the end;\n\
+             with --stdio it stands in for the port",
+        ),
+        flag("stdio")
+            .help("Serve MCP on stdin and stdout, without a load")
+            .conflicts_with_all(["mcp", "rate", "clients", "no-load", "tally", "linger"]),
+    ]
+}
+
+fn load_args() -> [Arg; 5] {
+    let clients = value_parser!(u16).range(1..=256);
+    [
+        value("rate", "N", ValueParser::new(rate))
+            .default_value("50")
+            .help("Requests a second, over all clients"),
+        value("clients", "N", clients.into())
+            .default_value("4")
+            .help("Clients, each with a session of its own"),
+        value("duration", "D", ValueParser::new(duration))
+            .help("How long: 20s, 5m, 1h [default: until Ctrl-C]"),
+        flag("no-load")
+            .help("No clients: wait for one of your own")
+            .conflicts_with_all(["rate", "clients", "tally"]),
+        value("seed", "N", value_parser!(u64).into())
+            .help("Number that chance is drawn from [default: another each time]"),
+    ]
+}
+
+fn result_args() -> [Arg; 2] {
+    let path = value_parser!(PathBuf);
+    [
+        value("tally", "FILE", path)
+            .help("Write what the clients counted, as JSON, after the load"),
+        value("linger", "D", ValueParser::new(duration))
+            .help("Keep serving for so long after the load, to be scraped"),
+    ]
+}
+
+fn value(name: &'static str, placeholder: &'static str, parser: ValueParser) -> Arg {
+    Arg::new(name).long(name).value_name(placeholder).value_parser(parser)
+}
+
+fn flag(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+fn options(matches: &ArgMatches) -> Options {
+    let address = |name| matches.get_one::<SocketAddr>(name).copied();
+    let span = |name| matches.get_one::<Duration>(name).copied();
+    let path = |name| matches.get_one::<PathBuf>(name).cloned();
+    Options {
+        mcp: address("mcp"),
+        metrics: address("metrics"),
+        textfile: path("textfile"),
+        stdio: matches.get_flag("stdio"),
+        rate: matches.get_one("rate").copied().unwrap_or(50.0),
+        clients: matches.get_one("clients").copied().unwrap_or(4),
+        duration: span("duration"),
+        load: !matches.get_flag("no-load"),
+        // Short enough to be typed again.
+        seed: matches.get_one("seed").copied().unwrap_or_else(|| fastrand::u64(1..100_000)),
+        tally: path("tally"),
+        linger: span("linger").unwrap_or_default(),
+    }
+}
+
+/// `8080`, `:8080`, `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    let found = text.to_socket_addrs().ok().and_then(|mut found| found.next());
+    found.ok_or_else(|| "not a port or HOST:PORT, such as 8080 or 127.0.0.1:8080".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.1..=100_000.0).contains(&rate) => Ok(rate),
+        _ => Err("not a number from 0.1 to 100000".to_owned()),
+    }
+}
+
+/// `500ms`, `20s`, `5m`, `1h`; seconds without a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => f64::NAN,
+    };
+    match number.parse::<f64>() {
+        Ok(number) if (0.0..=604_800.0).contains(&(number * seconds)) => {
+            Ok(Duration::from_secs_f64(number * seconds))
+        }
+        _ => Err("not a time up to a week, such as 500ms, 20s, 5m or 1h".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demo_options(args: &[&str]) -> Result<Options, clap::Error> {
+        let args = ["mcp-vitals", "demo"].iter().chain(args).map(OsString::from);
+        read(args).map(|Command::Demo(options)| options)
+    }
+
+    #[test]
+    fn the_command_is_well_formed() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_help() {
+        let options = demo_options(&[]).unwrap();
+        assert_eq!((options.mcp, options.metrics), (None, None));
+        assert_eq!((options.rate, options.clients, options.duration), (50.0, 4, None));
+        assert!(options.load && !options.stdio && options.linger.is_zero());
+    }
+
+    #[test]
+    fn durations_have_units() {
+        for (text, milliseconds) in
+            [("500ms", 500), ("20s", 20_000), ("20", 20_000), ("1.5m", 90_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "s", "20 s", "-1s", "20d", "nan", "inf", "1e9s", "169h", ".", "1.2.3s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_ports_or_hosts_with_ports() {
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        for text in ["8080", ":8080", "127.0.0.1:8080"] {
+            assert_eq!(address(text), Ok(loopback(8080)), "{text}");
+        }
+        assert!(address("[::1]:0").unwrap().is_ipv6());
+        for text in ["", ":", "127.0.0.1", "70000", "127.0.0.1:x"] {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_together_is_refused() {
+        for args in [
+            &["--stdio", "--mcp", "1"][..],
+            &["--stdio", "--rate", "1"],
+            &["--no-load", "--tally", "x"],
+            &["--rate", "0"],
+            &["--rate", "nan"],
+            &["--clients", "0"],
+            &["--clients", "257"],
+            &["--duration", "soon"],
+            &["--metrics", "nowhere"],
+        ] {
+            assert!(demo_options(args).is_err(), "{args:?}");
+        }
+    }
+}

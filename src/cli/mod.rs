@@ -1,0 +1,22 @@
+//! The command line: a thin caller of the library.
+
+mod args;
+mod demo;
+mod stop;
+mod terminal;
+
+use std::process::ExitCode;
+
+use args::Command;
+use terminal::Terminal;
+
+/// Runs the command that the process was started with.
+pub(crate) fn run() -> ExitCode {
+    let outcome = match args::parse() {
+        Command::Demo(options) => demo::run(&options),
+    };
+    outcome.unwrap_or_else(|failure| {
+        Terminal::stderr().failure(&failure);
+        ExitCode::FAILURE
+    })
+}
