@@ -61,13 +61,10 @@ impl Endpoint {
                 io::Error::new(error.kind(), format!("{:?}: {error}", config.addr.to_string()));
             refused(unknown)(told)
         })?;
-        let runtime = Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(Error::Spawn)?;
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build();
+        let runtime = Own(Some(runtime.map_err(Error::Spawn)?));
         let listener = {
-            let _context = runtime.enter();
+            let _context = runtime.0.as_ref().map(Runtime::enter);
             match (bind(addr), config.on_port_taken) {
                 (Err(error), OnPortTaken::Ephemeral) if is_taken(&error) => {
                     bind(SocketAddr::new(addr.ip(), 0))
@@ -83,7 +80,9 @@ impl Endpoint {
         let (stop, stopped) = oneshot::channel();
         let limits = config.limits.clone();
         let thread = Joined::spawn("mcp-vitals-http", move || {
-            run(&runtime, listener, limits, source, stopped);
+            if let Some(runtime) = &runtime.0 {
+                run(runtime, listener, limits, source, stopped);
+            }
         })
         .map_err(Error::Spawn)?;
         Ok(Endpoint { addr: Some(addr), running: Some(Running { stop, thread }) })
@@ -108,6 +107,18 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.stop(DROP_DEADLINE);
+    }
+}
+
+/// A runtime that may be dropped anywhere. Where listening fails it ends on the caller's thread,
+/// which is often inside another runtime, and there an ordinary drop panics.
+struct Own(Option<Runtime>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -333,6 +333,23 @@ fn a_taken_port_by_each_policy() {
     assert!(super::start(&Listen::new("no address".into()), stub.clone()).is_err());
 }
 
+/// A server's `main` is mostly inside a runtime already, and a taken port is no reason to panic.
+#[test]
+fn inside_a_runtime_a_taken_port_is_an_error_too() {
+    let (_endpoint, addr, stub) = start("a_total 1\n", patient());
+    let start = |on_port_taken| {
+        let config = Listen { on_port_taken, ..Listen::new(addr.into()) };
+        super::start(&config, stub.clone())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        assert!(matches!(start(OnPortTaken::Fail), Err(Error::Listen { .. })));
+        assert_eq!(start(OnPortTaken::Skip).unwrap().addr(), None);
+        let elsewhere = start(OnPortTaken::Ephemeral).unwrap();
+        assert!(elsewhere.addr().is_some());
+    });
+}
+
 #[test]
 fn stopping_lets_answers_end_and_closes_the_rest() {
     let (mut endpoint, addr, stub) = start(large(), patient());
