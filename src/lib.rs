@@ -1,14 +1,37 @@
-//! Observability for MCP servers: metrics, logs and traces for nanoseconds a record.
+//! Observability for MCP servers, at a price that they can't feel: Prometheus metrics with a memory
+//! ceiling, nothing lost in silence, half a nanosecond for a counter.
 //!
 //! ```
 //! use mcp_vitals::{Desc, Vitals};
 //!
 //! let vitals = Vitals::builder().service("search-server", "1.4.0").build()?;
 //! let calls = vitals.register(Desc::counter("calls_total", "Calls.").labels(["tool"]))?;
-//! calls.with(["search"]).inc();
+//! let search = calls.with(["search"]); // hold it where you can
+//! search.inc();
 //! assert!(vitals.export_prometheus().contains("calls_total{tool=\"search\"} 1\n"));
 //! # Ok::<(), mcp_vitals::Error>(())
 //! ```
+//!
+//! # Where to begin
+//! * A server written with `rmcp`: `server.instrumented(&vitals)`, of the feature `rmcp`; another
+//!   SDK: [`Vitals::request`]. The metrics are those of the [`catalog`], with helpers for what only
+//!   the server's own code knows ([`Vitals::mcp`]).
+//! * Numbers of your own: [`Vitals::register`] a [`Desc`], hold the [`Counter`], [`Gauge`],
+//!   [`UpDown`] or [`Histogram`] that its [`Family`] gives, or record by name with
+//!   [`Vitals::metric`].
+//! * Ways out: [`VitalsBuilder::textfile`] for servers on stdio, `listen` (feature `http`) and
+//!   `metrics_service` (feature `tower`) for the others, [`Vitals::scrape_into`] by hand,
+//!   [`Vitals::snapshot`] for tests.
+//!
+//! # Costs and limits
+//! A record is wait-free and allocates nothing once its thread and series are known. All cells and
+//! series are charged to [`VitalsBuilder::memory_limit`]; what goes past a limit is kept under
+//! `_other` or refused, and counted in `mcp_vitals_…`. Nothing is ever written to stdout. Recording
+//! in a signal handler, or in a global allocator, is not supported.
+//!
+//! # Features
+//! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
+//! as a service to mount. `rmcp`: the wrappers. `cli`: the `mcp-vitals` command with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
 #![cfg_attr(vitals_loom, allow(dead_code, unused_imports))]
@@ -74,3 +97,8 @@ pub use snapshot::{HistogramSnapshot, Snapshot};
 pub use system::HeapAlloc;
 #[cfg(not(vitals_loom))]
 pub use vitals::Vitals;
+
+/// README's examples, which compile as they stand.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
