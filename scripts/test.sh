@@ -46,13 +46,10 @@ else
   left_out+=("Prometheus, promtool, vmagent, the Python and npm clients: --with-servers installs and runs them")
 fi
 
-if scripts/fuzz.sh --check; then
+if command -v "${CXX:-c++}" >/dev/null || [ "${CI:-false}" = true ]; then
   step "fuzzing, short" scripts/fuzz.sh 20
-elif [ "${CI:-false}" = true ]; then
-  echo "fuzzing can't run here, and CI leaves nothing out" >&2
-  exit 1
 else
-  left_out+=("fuzzing: scripts/fuzz.sh --check says what it needs")
+  left_out+=("fuzzing: libFuzzer's driver needs a C++ compiler")
 fi
 
 printf '\nAll passed in %d s.\n' $((SECONDS - started))
