@@ -75,10 +75,10 @@ impl Histogram {
     pub fn record_units(&self, units: u64) {
         let Some(cells) = &self.cells else { return };
         let layout = cells.layout();
-        if units > layout.highest() || layout.is_crowded() {
+        if units > layout.warm() {
             return record_anywhere(cells, units);
         }
-        let place = layout.place_uncrowded(units);
+        let place = layout.place_warm(units);
         let run = cells.octave(place.octave);
         let own = shard::own();
         // Slot 0 is in no shard's directory: an octave that nobody has allocated ends up here too.
