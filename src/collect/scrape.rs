@@ -1,7 +1,7 @@
 //! One walk over all families: merges each series' cells and hands it to a visitor.
 
 use crate::registry::table::Families;
-use crate::registry::{Cells, FamilyCore, HistogramCells, Listed, MetricKind, Series};
+use crate::registry::{Cells, FamilyCore, HistogramCells, List, Listed, MetricKind, Series};
 use crate::shard::all_cells;
 use crate::shard::cells::{self, Chunk, Directory, Slot};
 use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, SUM};
@@ -13,6 +13,8 @@ use crate::sync::Ordering;
 pub(crate) struct Scrape {
     shards: Vec<&'static Directory>,
     column: Column,
+    /// Of each family the pages of counters that have no gaps.
+    pages: Vec<Vec<Page>>,
     buckets: Vec<u64>,
 }
 
@@ -48,7 +50,7 @@ impl Scrape {
             bounds: &family.spec.buckets,
         });
         if family.spec.kind == MetricKind::Counter {
-            self.counters(family, visit);
+            self.counters(number, family, visit);
         } else {
             self.others(family, visit);
         }
@@ -56,22 +58,29 @@ impl Scrape {
     }
 
     /// Hands counters over by pages: what is looked up or copied is so for 64 of them at once.
-    fn counters<V: Visit>(&mut self, family: &FamilyCore, visit: &mut V) {
-        let line = |place| family.series().get(place).map(|listed| line(&listed.series));
+    fn counters<V: Visit>(&mut self, number: usize, family: &FamilyCore, visit: &mut V) {
+        let series = family.series();
+        let line = |place| series.get(place).map(|listed| line(&listed.series));
+        let Scrape { shards, column, pages, .. } = self;
+        if pages.len() <= number {
+            pages.resize_with(number + 1, Vec::new);
+        }
+        let full = &mut pages[number];
         let mut hand_over = |page: &Page| {
             let mut totals = [0; PAGE];
-            self.column.totals(&self.shards, &page.slots[..page.len], &mut totals);
+            column.totals(shards, &page.slots[..page.len], &mut totals);
             visit.totals(page.number, page.present, &totals[..page.len], line);
         };
-        let mut page = Page::new(0);
-        family.series().for_each(|place, listed| {
-            if place / PAGE != page.number {
-                hand_over(&page);
-                page = Page::new(place / PAGE);
+        full.iter().for_each(&mut hand_over);
+        for number in full.len()..series.len().div_ceil(PAGE) {
+            let page = Page::gather(series, number);
+            hand_over(&page);
+            // A series' slot never changes: a page without gaps is kept, and the list of such
+            // series is not read again.
+            if page.present == !0 && number == full.len() {
+                full.push(page);
             }
-            page.add(place % PAGE, listed.slot);
-        });
-        hand_over(&page);
+        }
     }
 
     fn others<V: Visit>(&mut self, family: &FamilyCore, visit: &mut V) {
@@ -141,15 +150,16 @@ struct Page {
 }
 
 impl Page {
-    fn new(number: usize) -> Page {
-        Page { number, present: 0, slots: [Slot::NONE; PAGE], len: 0 }
-    }
-
-    #[inline]
-    fn add(&mut self, index: usize, slot: Slot) {
-        self.slots[index % PAGE] = slot;
-        self.present |= 1 << index;
-        self.len = index + 1;
+    fn gather(series: &List<Listed>, number: usize) -> Page {
+        let mut page = Page { number, present: 0, slots: [Slot::NONE; PAGE], len: 0 };
+        for (index, slot) in page.slots.iter_mut().enumerate() {
+            if let Some(listed) = series.get(number * PAGE + index) {
+                *slot = listed.slot;
+                page.present |= 1 << index;
+                page.len = index + 1;
+            }
+        }
+        page
     }
 }
 

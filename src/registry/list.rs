@@ -41,7 +41,7 @@ impl<T> List<T> {
     /// Visits the entries that are there with their places, in order; one that is just being
     /// appended may be left out.
     pub(crate) fn for_each<'a>(&'a self, mut visit: impl FnMut(usize, &'a T)) {
-        let mut left = self.reserved.load(Ordering::Relaxed);
+        let mut left = self.len();
         let mut first = 0;
         for (index, bucket) in self.buckets.iter().enumerate() {
             let take = left.min(FIRST << index);
@@ -66,9 +66,14 @@ impl<T> List<T> {
         self.buckets[bucket].get()?.get(offset)?.get()
     }
 
+    /// How many places were given out; the entries of the last ones may not be there yet.
+    pub(crate) fn len(&self) -> usize {
+        self.reserved.load(Ordering::Relaxed)
+    }
+
     /// Whether nothing was ever appended.
     pub(crate) fn is_empty(&self) -> bool {
-        self.reserved.load(Ordering::Relaxed) == 0
+        self.len() == 0
     }
 }
 

@@ -66,9 +66,11 @@ impl Listed {
     }
 }
 
-/// What a series costs beside its text and cells: itself, its entry in the map and in the list.
-const FIXED_COST: u64 =
-    (size_of::<Series>() + 16) as u64 + SeriesMap::entry_cost() + List::<Listed>::entry_cost();
+/// What a series costs beside its text and cells: itself, its entry in the map and in the list, and
+/// its slot in a page of the scrape.
+const FIXED_COST: u64 = (size_of::<Series>() + 16 + size_of::<Slot>()) as u64
+    + SeriesMap::entry_cost()
+    + List::<Listed>::entry_cost();
 
 impl Series {
     /// A series with these labels; nothing where the budget has no room, and then nothing was
