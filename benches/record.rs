@@ -1,0 +1,95 @@
+//! What a record costs its caller: by handle, by label, by name, on one thread and on two.
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use mcp_vitals::{Desc, Vitals};
+
+fn engine() -> Vitals {
+    Vitals::builder().system_metrics(false).build().expect("the defaults are within their ranges")
+}
+
+fn by_handle(c: &mut Criterion) {
+    let vitals = engine();
+    let counter = vitals.counter("bench_total", "Bench.").expect("a free name");
+    let gauge = vitals.gauge("bench_reading", "Bench.").expect("a free name");
+    let updown = vitals.updown("bench_level", "Bench.").expect("a free name");
+    let histogram = vitals.histogram("bench_seconds", "Bench.").expect("a free name");
+    let mut group = c.benchmark_group("by_handle");
+    group.bench_function("counter", |b| b.iter(|| black_box(&counter).inc()));
+    group.bench_function("gauge_set", |b| b.iter(|| black_box(&gauge).set(black_box(1.5))));
+    group.bench_function("updown_inc_dec", |b| {
+        b.iter(|| {
+            black_box(&updown).inc();
+            black_box(&updown).dec();
+        });
+    });
+    let mut nanos = 0u64;
+    group.bench_function("histogram", |b| {
+        b.iter(|| {
+            // Three decades, so that no octave is always the next.
+            nanos = nanos.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            black_box(&histogram).record_nanos(200_000 << (nanos >> 60 & 7));
+        });
+    });
+    group.bench_function("timer", |b| b.iter(|| black_box(&histogram).start_timer().stop()));
+    group.bench_function("two_instants", |b| b.iter(|| black_box(Instant::now()).elapsed()));
+    group.finish();
+}
+
+fn by_label(c: &mut Criterion) {
+    let vitals = engine();
+    let desc = Desc::counter("bench_total", "Bench.").labels(["tool", "operation", "status"]);
+    let family = vitals.register(desc).expect("a free name");
+    let tools: Vec<String> = (0..64).map(|tool| format!("tool_{tool}")).collect();
+    let metric = vitals.metric("bench_total").expect("it was just registered");
+    let mut turn = 0;
+    let mut next = || {
+        turn = (turn + 1) % tools.len();
+        tools[turn].as_str()
+    };
+    let mut group = c.benchmark_group("by_label_64_sets");
+    group.bench_function("with", |b| {
+        b.iter(|| family.with([next(), "execute", "success"]).inc());
+    });
+    group.bench_function("by_name", |b| {
+        b.iter(|| {
+            metric.inc(&[("tool", next()), ("operation", "execute"), ("status", "success")]);
+        });
+    });
+    group.finish();
+}
+
+fn two_threads(c: &mut Criterion) {
+    let vitals = engine();
+    let counter = vitals.counter("bench_total", "Bench.").expect("a free name");
+    let histogram = vitals.histogram("bench_seconds", "Bench.").expect("a free name");
+    let mut group = c.benchmark_group("two_threads_one_series");
+    group.bench_function("counter", |b| b.iter_custom(|n| both(n, || black_box(&counter).inc())));
+    group.bench_function("histogram", |b| {
+        b.iter_custom(|n| both(n, || black_box(&histogram).record_nanos(black_box(1_000_000))));
+    });
+    group.finish();
+}
+
+/// What `calls` take on each of two threads that begin together; the slower one's time.
+fn both(calls: u64, call: impl Fn() + Sync) -> Duration {
+    let start = Barrier::new(2);
+    let run = || {
+        start.wait();
+        let started = Instant::now();
+        (0..calls).for_each(|_| call());
+        started.elapsed()
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(run);
+        let mine = run();
+        mine.max(other.join().unwrap_or_default())
+    })
+}
+
+criterion_group!(benches, by_handle, by_label, two_threads);
+criterion_main!(benches);

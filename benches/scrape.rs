@@ -1,0 +1,64 @@
+//! What a warm scrape costs, by how much changed since the last one.
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use mcp_vitals::{Counter, Desc, Histogram, Vitals};
+
+fn engine() -> Vitals {
+    let builder = Vitals::builder().system_metrics(false);
+    let builder = builder.series_limit(1_000_000).memory_limit(4 << 30);
+    builder.build().expect("the limits are within their ranges")
+}
+
+fn counters(c: &mut Criterion) {
+    let mut group = c.benchmark_group("counters");
+    for series in [1_000, 10_000, 100_000] {
+        let vitals = engine();
+        let desc = Desc::counter("bench_total", "Bench.").labels(["tool", "operation", "status"]);
+        let family = vitals.register(desc).expect("a free name");
+        let handles: Vec<Counter> = (0..series)
+            .map(|tool| family.with([&format!("tool_{tool}"), "execute", "success"]))
+            .collect();
+        handles.iter().for_each(|handle| handle.add(1_234));
+        group.throughput(Throughput::Elements(series));
+        // One in so many series is recorded into before each scrape, outside the clock.
+        for (name, one_in) in [("unchanged", usize::MAX), ("one_percent", 100), ("all", 1)] {
+            let mut out = Vec::new();
+            group.bench_function(BenchmarkId::new(name, series), |b| {
+                b.iter_batched_ref(
+                    || handles.iter().step_by(one_in).for_each(Counter::inc),
+                    |()| {
+                        out.clear();
+                        vitals.scrape_into(&mut out);
+                    },
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+    }
+    group.finish();
+}
+
+fn histograms(c: &mut Criterion) {
+    let mut group = c.benchmark_group("histograms");
+    for series in [1_000, 10_000] {
+        let vitals = engine();
+        let desc = Desc::histogram("bench_seconds", "Bench.").labels(["tool", "operation"]);
+        let family = vitals.register(desc).expect("a free name");
+        for tool in 0..series {
+            let histogram: Histogram = family.with([&format!("tool_{tool}"), "execute"]);
+            (0..300u64).for_each(|n| histogram.record_nanos(200_000 + n * n * 2_000));
+        }
+        let mut out = Vec::new();
+        group.throughput(Throughput::Elements(series));
+        group.bench_function(BenchmarkId::new("text", series), |b| {
+            b.iter(|| {
+                out.clear();
+                vitals.scrape_into(&mut out);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, counters, histograms);
+criterion_main!(benches);
