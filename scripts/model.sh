@@ -11,7 +11,7 @@ export CARGO_TARGET_DIR="$target/loom"
 export RUSTFLAGS="--cfg vitals_loom"
 
 models() {
-    cargo test --quiet --release --lib "$@"
+    cargo test --quiet --lib "$@"
 }
 
 if [ "${1:-}" != --weaken ]; then
@@ -52,10 +52,10 @@ weaken() {
         failed=1
     else
         log=$copy/log
-        if ! cargo test --quiet --release --lib --no-run > "$log" 2>&1; then
+        if ! cargo test --quiet --lib --no-run > "$log" 2>&1; then
             verdict="NO BUILD"
         # One minute at most: a weakened model may also never come to an end.
-        elif timeout 60 cargo test --quiet --release --lib "shard::model::$model" -- --exact \
+        elif timeout 60 cargo test --quiet --lib "shard::model::$model" -- --exact \
             > "$log" 2>&1; then
             verdict=MISSED
             grep -q "^test result: ok. 1 passed" "$log" || verdict="NO MODEL"
