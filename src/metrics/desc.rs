@@ -96,7 +96,6 @@ impl Desc<Gauge, 0> {
     }
 
     /// A total that is read elsewhere and set: shown as a counter.
-    #[allow(dead_code)]
     pub(crate) fn observed(name: &str, help: &str) -> Self {
         let mut desc = Desc::new(name, help);
         desc.spec.kind = MetricKind::Observed;
