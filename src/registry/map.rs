@@ -53,8 +53,8 @@ impl SeriesMap {
 
     /// Bytes an entry costs, for the budget.
     pub(crate) const fn entry_cost() -> u64 {
-        // With its byte of control; half of the table may be empty.
-        2 * (size_of::<(u64, Same)>() as u64 + 1)
+        // With its byte of control. A table is filled to seven eighths and then doubles.
+        (size_of::<(u64, Same)>() as u64 + 1) * 16 / 7
     }
 
     pub(crate) fn hash(&self, family: u32, values: &[&str]) -> u64 {
