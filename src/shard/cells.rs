@@ -238,7 +238,11 @@ where
     sum(shards(), inc, Ordering::Relaxed).wrapping_sub(decs) as i64
 }
 
-fn sum<'a>(shards: impl Iterator<Item = &'a Directory>, slot: Slot, order: Ordering) -> u64 {
+pub(crate) fn sum<'a>(
+    shards: impl Iterator<Item = &'a Directory>,
+    slot: Slot,
+    order: Ordering,
+) -> u64 {
     shards.map(|cells| cells.read(slot, order)).fold(0, u64::wrapping_add)
 }
 

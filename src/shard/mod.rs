@@ -6,7 +6,15 @@
 
 #[allow(unsafe_code)]
 pub(crate) mod cells;
+// Until the registry uses it.
+#[allow(dead_code)]
+pub(crate) mod count;
 pub(crate) mod hdr;
+// Until the registry uses it.
+#[allow(dead_code)]
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
+pub(crate) mod held;
 #[allow(unsafe_code)]
 pub(crate) mod lease;
 #[cfg(all(test, vitals_loom))]

@@ -108,7 +108,11 @@ pub(crate) fn try_add_release(slot: Slot, n: u64) -> bool {
 /// that is possible, else takes the common cells. Release, so that it serves decs too.
 #[cold]
 pub(crate) fn add_slow(space: &Space, slot: Slot, n: u64) {
-    let writer = writer(space, &[slot]);
+    add_by(writer(space, &[slot]), slot, n);
+}
+
+/// Adds `n` at `slot` by a writer that was found for it. Release, so that it serves decs too.
+pub(crate) fn add_by(writer: Writer<'static>, slot: Slot, n: u64) {
     let Some(chunk) = writer.chunk(slot) else { return };
     match writer {
         Writer::Own(_) => add_owned_release(chunk.cell(slot), n),
@@ -122,6 +126,15 @@ pub(crate) fn add_slow(space: &Space, slot: Slot, n: u64) {
 /// budget has room for its chunks, else the common cells, which are counted.
 #[cold]
 pub(crate) fn writer(space: &Space, slots: &[Slot]) -> Writer<'static> {
+    let writer = find_writer(space, slots);
+    if let Writer::Common(_) = writer {
+        COMMON_RECORDS.fetch_add(1, Ordering::Relaxed);
+    }
+    writer
+}
+
+/// [`writer`], for what is no record.
+pub(crate) fn find_writer(space: &Space, slots: &[Slot]) -> Writer<'static> {
     if let Some(cells) = leased() {
         let ready = slots
             .iter()
@@ -130,7 +143,6 @@ pub(crate) fn writer(space: &Space, slots: &[Slot]) -> Writer<'static> {
             return Writer::Own(cells);
         }
     }
-    COMMON_RECORDS.fetch_add(1, Ordering::Relaxed);
     Writer::Common(&POOL.common)
 }
 
