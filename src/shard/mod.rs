@@ -9,6 +9,7 @@ pub(crate) mod cells;
 // Until the registry uses it.
 #[allow(dead_code)]
 pub(crate) mod count;
+pub(crate) mod epoch;
 pub(crate) mod hdr;
 // Until the registry uses it.
 #[allow(dead_code)]
@@ -30,3 +31,7 @@ mod thread;
 pub(crate) use thread::{
     add_slow, all_cells, common_records, own, pool, try_add, try_add_release, writer,
 };
+// Until the registry uses them.
+#[allow(unused_imports)]
+#[cfg(not(vitals_loom))]
+pub(crate) use thread::{oldest_pin, pinned, retire};
