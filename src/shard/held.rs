@@ -120,7 +120,9 @@ impl<O: Hold, T> Drop for Held<O, T> {
     #[inline]
     fn drop(&mut self) {
         let dec = self.count.offset(1);
-        let look = give_back(self.owner().orphaned(), || {
+        // Relaxed: a hint that publishes nothing.
+        let orphaned = || self.owner().orphaned().load(Ordering::Relaxed);
+        let look = give_back(orphaned, || {
             if !try_add_release(dec, 1) {
                 // The space is asked for before the add: after it, the owner may be gone, and its
                 // space and the cell's chunk too.

@@ -9,6 +9,8 @@ pub(crate) mod cells;
 // Until the registry uses it.
 #[allow(dead_code)]
 pub(crate) mod count;
+// Until the registry uses it.
+#[allow(dead_code)]
 pub(crate) mod epoch;
 pub(crate) mod hdr;
 // Until the registry uses it.
@@ -24,6 +26,8 @@ mod model;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
 pub(crate) mod space;
+// Until the registry uses all of it.
+#[allow(dead_code)]
 #[cfg(not(vitals_loom))]
 mod thread;
 

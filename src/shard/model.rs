@@ -16,6 +16,9 @@ use super::cells::{
 use super::lease::Pool;
 use crate::sync::{AtomicU64, Ordering};
 
+mod count;
+mod epoch;
+
 const SLOT: Slot = Slot::NONE.offset(1);
 
 fn cells_with_a_chunk() -> Box<Directory> {
