@@ -140,7 +140,7 @@ weaken lease.rs two_threads_never_share_a_shard \
     'let index = self.len.load(Ordering::Relaxed);
         self.len.store(index + 1, Ordering::Relaxed);'
 weaken count.rs count::handles_keep_their_owner \
-    'fence(Ordering::Acquire);' ''
+    'fence(Ordering::Acquire);' '/* taken away */'
 weaken count.rs count::handles_keep_their_owner \
     'let decs = total(1, Ordering::Acquire);' 'let decs = total(1, Ordering::Relaxed);'
 weaken count.rs count::handles_keep_their_owner \
@@ -168,13 +168,13 @@ weaken count.rs count::clones_keep_their_owner \
     incs == total(1, Ordering::Acquire)'
 weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
     '        // the retirer finds no pin.
-        fence(Ordering::SeqCst);' ''
+        fence(Ordering::SeqCst);' '/* taken away */'
 weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
     '        // the retirer finds no pin.
         fence(Ordering::SeqCst);' 'fence(Ordering::AcqRel);'
 weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
     '        // SeqCst: the mark, then the look at the pins; the other half of the pin'"'"'s fence.
-        fence(Ordering::SeqCst);' ''
+        fence(Ordering::SeqCst);' '/* taken away */'
 weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
     '        // SeqCst: the mark, then the look at the pins; the other half of the pin'"'"'s fence.
         fence(Ordering::SeqCst);' 'fence(Ordering::AcqRel);'
@@ -188,16 +188,16 @@ weaken epoch.rs epoch::an_add_before_a_removal_is_over_stops_it \
     'self.0.store(0, Ordering::Release)' 'self.0.store(0, Ordering::Relaxed)'
 weaken epoch.rs epoch::an_add_before_a_removal_is_over_stops_it \
     '        // the retirer finds no pin.
-        fence(Ordering::SeqCst);' ''
+        fence(Ordering::SeqCst);' '/* taken away */'
 # What the caller must do, too.
 weaken model/epoch.rs epoch::an_add_before_a_removal_is_over_stops_it \
     'self.epochs.oldest(self.pins.iter()) > stamp' 'self.epochs.oldest(self.pins.iter()) >= stamp'
 weaken model/epoch.rs epoch::an_add_before_a_removal_is_over_stops_it \
     'world.is_over(stamp) && world.total() == before' 'world.is_over(stamp)'
 weaken model/epoch.rs epoch::a_handle_made_under_a_pin_keeps_its_series \
-    '&& level(|| world.cells(), inc, dec) == 0' ''
+    '&& level(|| world.cells(), inc, dec) == 0' '/* taken away */'
 weaken epoch.rs epoch::an_idle_thread_delays_no_removal \
-    '.filter(|&epoch| epoch != 0)' ''
+    '.filter(|&epoch| epoch != 0)' '/* taken away */'
 weaken epoch.rs epoch::an_idle_thread_delays_no_removal \
     'self.now.fetch_add(1, Ordering::Relaxed)' 'self.now.fetch_add(1, Ordering::Relaxed) + 1'
 weaken epoch.rs epoch::the_oldest_pin_holds_a_removal_back '.min()' '.max()'

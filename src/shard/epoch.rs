@@ -20,7 +20,7 @@
 //! | atomic | writer  | reader  | write / read         | what the pair publishes              | model                          |
 //! |--------|---------|---------|----------------------|--------------------------------------|--------------------------------|
 //! | `now`  | retirer | look-up | Relaxed RMW / Relaxed, fences | an epoch after the mark     | `a_removed_series_takes_no_more_adds` |
-//! | `Pin`  | look-up | retirer | Release / Acquire    | what the look-up before did          | `what_was_done_under_a_pin_is_seen`, `a_second_pin_shows_what_the_first_one_did` |
+//! | `Pin`  | look-up | retirer | Release / Acquire    | what the look-up before did          | `an_add_before_a_removal_is_over_stops_it`, `a_second_pin_shows_what_the_first_one_did` |
 //! | `Pin`  | look-up | retirer | Release, fence / fence, Acquire | that it is about to look  | `a_removed_series_takes_no_more_adds` |
 
 use crate::sync::{AtomicU64, Ordering, fence};

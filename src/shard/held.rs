@@ -70,8 +70,8 @@ impl<O: Hold> Held<O> {
     ///
     /// # Safety
     /// `owner` lives in an `Arc`, as [`Hold`] demands, and it can't be freed before this returns
-    /// and the add is seen: the caller has an `Arc` or a handle of it, or pins its shard (and who
-    /// frees owners waits for pins).
+    /// and the add is seen: the caller has an `Arc` or a handle of it, or found it under a pin that
+    /// still stands, and it is left to the [`Orphans`] only once the pins of then are over.
     #[inline]
     pub(crate) unsafe fn of(owner: &O, count: Slot) -> Held<O> {
         debug_assert!(count != Slot::NONE);
@@ -162,7 +162,10 @@ impl<O: Hold> Orphans<O> {
     }
 
     /// Lets go of an owner: frees it now when no handle and no other `Arc` lives, else when a
-    /// later look finds that. Briefly locks; reads the counts of all orphans in every shard.
+    /// later look finds that. Nobody may be about to make a handle without an `Arc` of it or
+    /// another handle: what look-ups find under a pin comes here when its stamp has passed.
+    ///
+    /// Briefly locks; reads the counts of all orphans in every shard.
     pub(crate) fn leave(&self, owner: Arc<O>) {
         // Relaxed: a hint, see `give_back`. Before the look below, or both sides would wait for
         // the other to look.

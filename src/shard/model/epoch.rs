@@ -1,4 +1,8 @@
 //! Removal by epochs: no add is credited to the series that gets the cell next, and none is lost.
+//!
+//! Loom's SeqCst fences pass on all that earlier ones had seen, which is more than the language
+//! promises. `epoch.rs` argues by the promise alone; what the models show is that both fences are
+//! needed, and every Release and Acquire.
 
 use loom::sync::Arc;
 use loom::thread;
