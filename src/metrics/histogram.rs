@@ -1,17 +1,17 @@
 //! A distribution.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::timer::Timer;
 use crate::clock::Clock;
-use crate::registry::{Cells, HistogramCells, Series};
+use crate::registry::{FamilyCore, Handle, HistogramCells};
 use crate::shard;
 use crate::shard::cells::{Slot, Writer, add_owned};
 use crate::shard::hdr::{
     CELL_MARKS, FIRST_BUCKET, FIRST_CELL, MOST_UNITS, OCTAVE_MARKS, Place, SUM,
 };
+use crate::shard::held::Held;
 
 /// A distribution: latencies by default, or sizes and counts by [`Unit`](crate::Unit).
 ///
@@ -33,17 +33,15 @@ use crate::shard::hdr::{
 /// ```
 #[derive(Clone)]
 pub struct Histogram {
-    cells: Option<Arc<HistogramCells>>,
+    cells: Option<Held<FamilyCore, HistogramCells>>,
 }
 
 impl Histogram {
     pub(crate) const DISABLED: Histogram = Histogram { cells: None };
 
-    pub(crate) fn new(series: Arc<Series>) -> Histogram {
-        match series.cells() {
-            Cells::Histogram(cells) => Histogram { cells: Some(cells.clone()) },
-            _ => Histogram::DISABLED,
-        }
+    #[inline]
+    pub(crate) fn new(handle: Handle) -> Histogram {
+        Histogram { cells: handle.histogram() }
     }
 
     /// Records one observed duration.

@@ -20,7 +20,7 @@
 //! | `orphaned` | owner  | holder    | Relaxed / Relaxed | nothing: a hint to look                   | `handles_keep_their_owner`   |
 
 use super::cells::{Directory, Slot, sum};
-use crate::sync::{AtomicBool, Ordering, fence};
+use crate::sync::{Ordering, fence};
 
 /// Whether nothing points to an owner any more but the collector's own `Arc`, of which `arcs`
 /// gives the count. `counts` are the inc cells of all pairs that its handles are counted by.
@@ -51,14 +51,14 @@ where
 }
 
 /// Gives a handle back by `dec`, which adds to the dec cell with Release; says whether its owner
-/// was orphaned, so that somebody should look.
+/// was `orphaned`, so that somebody should look.
 ///
 /// An owner that is orphaned between the two steps stays until the next look at its kind: freed
 /// late, never early.
 #[inline(always)]
-pub(crate) fn give_back(orphaned: &AtomicBool, dec: impl FnOnce()) -> bool {
-    // Relaxed: a hint. Before the dec: after it, the owner may be gone with its flag.
-    let look = orphaned.load(Ordering::Relaxed);
+pub(crate) fn give_back(orphaned: impl FnOnce() -> bool, dec: impl FnOnce()) -> bool {
+    // Before the dec: after it, the owner may be gone with its flag.
+    let look = orphaned();
     dec();
     look
 }

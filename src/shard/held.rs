@@ -60,6 +60,7 @@ unsafe impl<O: Hold, T: Sync> Sync for Held<O, T> {}
 impl<O: Hold> Held<O> {
     /// A handle that is counted at `count`, one of the owner's [`counts`](Hold::counts). Wait-free
     /// where the thread knows the chunk.
+    #[cfg(test)]
     #[inline]
     pub(crate) fn new(owner: &Arc<O>, count: Slot) -> Held<O> {
         // SAFETY: the owner lives in an `Arc`, and `owner` keeps it meanwhile.
@@ -70,8 +71,8 @@ impl<O: Hold> Held<O> {
     ///
     /// # Safety
     /// `owner` lives in an `Arc`, as [`Hold`] demands, and it can't be freed before this returns
-    /// and the add is seen: the caller has an `Arc` or a handle of it, or pins its shard (and who
-    /// frees owners waits for pins).
+    /// and the add is seen: the caller has an `Arc` or a handle of it, or found it under a pin that
+    /// still stands, and it is left to the [`Orphans`] only once the pins of then are over.
     #[inline]
     pub(crate) unsafe fn of(owner: &O, count: Slot) -> Held<O> {
         debug_assert!(count != Slot::NONE);
@@ -82,13 +83,16 @@ impl<O: Hold> Held<O> {
 }
 
 impl<O: Hold, T> Held<O, T> {
-    /// The same handle, to a part of what it points to.
+    /// The same handle, to a part of what it points to; nothing where there is no such part.
     #[inline]
-    pub(crate) fn part<U>(self, find: impl for<'a> FnOnce(&'a T) -> &'a U) -> Held<O, U> {
+    pub(crate) fn part<U>(
+        self,
+        find: impl for<'a> FnOnce(&'a T) -> Option<&'a U>,
+    ) -> Option<Held<O, U>> {
         // For every lifetime: it is borrowed from what the handle keeps, or static.
-        let part = NonNull::from(find(&self));
+        let part = NonNull::from(find(&self)?);
         let Held { owner, count, .. } = *std::mem::ManuallyDrop::new(self);
-        Held { owner, part, count, owns: PhantomData }
+        Some(Held { owner, part, count, owns: PhantomData })
     }
 
     #[inline(always)]
@@ -120,7 +124,9 @@ impl<O: Hold, T> Drop for Held<O, T> {
     #[inline]
     fn drop(&mut self) {
         let dec = self.count.offset(1);
-        let look = give_back(self.owner().orphaned(), || {
+        // Relaxed: a hint that publishes nothing.
+        let orphaned = || self.owner().orphaned().load(Ordering::Relaxed);
+        let look = give_back(orphaned, || {
             if !try_add_release(dec, 1) {
                 // The space is asked for before the add: after it, the owner may be gone, and its
                 // space and the cell's chunk too.
@@ -160,7 +166,10 @@ impl<O: Hold> Orphans<O> {
     }
 
     /// Lets go of an owner: frees it now when no handle and no other `Arc` lives, else when a
-    /// later look finds that. Briefly locks; reads the counts of all orphans in every shard.
+    /// later look finds that. Nobody may be about to make a handle without an `Arc` of it or
+    /// another handle: what look-ups find under a pin comes here when its stamp has passed.
+    ///
+    /// Briefly locks; reads the counts of all orphans in every shard.
     pub(crate) fn leave(&self, owner: Arc<O>) {
         // Relaxed: a hint, see `give_back`. Before the look below, or both sides would wait for
         // the other to look.
@@ -175,6 +184,7 @@ impl<O: Hold> Orphans<O> {
     }
 
     /// How many wait.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         lock(&self.0).len()
     }
@@ -319,7 +329,8 @@ mod tests {
         let _turn = lock(&TURN);
         let (space, count) = setting();
         let thing = Thing::new(&space, &count);
-        let part: Held<Thing, u64> = hold(&thing).part(|thing| &thing.parts).part(|all| &all[1]);
+        let part: Held<Thing, u64> =
+            hold(&thing).part(|thing| Some(&thing.parts)).unwrap().part(|all| all.get(1)).unwrap();
         ORPHANS.leave(thing);
         let other = part.clone();
         drop(part);

@@ -6,12 +6,9 @@
 
 #[allow(unsafe_code)]
 pub(crate) mod cells;
-// Until the registry uses it.
-#[allow(dead_code)]
 pub(crate) mod count;
+pub(crate) mod epoch;
 pub(crate) mod hdr;
-// Until the registry uses it.
-#[allow(dead_code)]
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
 pub(crate) mod held;
@@ -28,5 +25,8 @@ mod thread;
 
 #[cfg(not(vitals_loom))]
 pub(crate) use thread::{
-    add_slow, all_cells, common_records, own, pool, try_add, try_add_release, writer,
+    add_slow, all_cells, common_cell, common_lost, common_records, own, pool, try_add,
+    try_add_release, writer,
 };
+#[cfg(not(vitals_loom))]
+pub(crate) use thread::{oldest_pin, pinned, retire};
