@@ -73,6 +73,8 @@ mod snapshot;
 #[cfg(not(vitals_loom))]
 mod system;
 #[cfg(not(vitals_loom))]
+mod typed;
+#[cfg(not(vitals_loom))]
 mod vitals;
 
 #[cfg(not(vitals_loom))]
@@ -85,6 +87,8 @@ pub use error::Error;
 pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
 #[cfg(all(not(vitals_loom), feature = "rmcp"))]
 pub use mcp::{InstrumentExt, InstrumentServiceExt, Instrumented, InstrumentedService};
+#[cfg(all(not(vitals_loom), feature = "macros"))]
+pub use mcp_vitals_macros::Labels;
 #[cfg(not(vitals_loom))]
 pub use metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, Timer, Unit, UpDown};
 #[cfg(all(not(vitals_loom), feature = "http"))]
@@ -96,7 +100,16 @@ pub use snapshot::{HistogramSnapshot, Snapshot};
 #[cfg(not(vitals_loom))]
 pub use system::HeapAlloc;
 #[cfg(not(vitals_loom))]
+pub use typed::{LabelValue, Labels, Typed};
+#[cfg(not(vitals_loom))]
 pub use vitals::Vitals;
+
+/// What the macros' code names; no part of the API.
+#[cfg(not(vitals_loom))]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::typed::{Extent, Finite, LabelValue, Labels, OTHER, Open, bounded};
+}
 
 /// README's examples, which compile as they stand.
 #[cfg(all(doctest, feature = "http"))]

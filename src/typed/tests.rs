@@ -1,0 +1,1 @@
+//! What needs no derive; the rest is in `tests/typed_labels.rs`.
