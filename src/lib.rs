@@ -18,7 +18,7 @@
 //!   the server's own code knows ([`Vitals::mcp`]).
 //! * Numbers of your own: [`Vitals::register`] a [`Desc`], hold the [`Counter`], [`Gauge`],
 //!   [`UpDown`] or [`Histogram`] that its [`Family`] gives, or record by name with
-//!   [`Vitals::metric`].
+//!   [`Vitals::metric`]. With labels of your own types: [`Vitals::register_typed`].
 //! * Ways out: [`VitalsBuilder::textfile`] for servers on stdio, `listen` (feature `http`) and
 //!   `metrics_service` (feature `tower`) for the others, [`Vitals::scrape_into`] by hand,
 //!   [`Vitals::snapshot`] for tests.
@@ -31,7 +31,7 @@
 //!
 //! # Features
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
-//! as a service to mount. `rmcp`: the wrappers. `cli`: the `mcp-vitals` command with its demo.
+//! as a service to mount. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `cli`: the `mcp-vitals` command with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
 #![cfg_attr(vitals_loom, allow(dead_code, unused_imports))]
@@ -115,3 +115,8 @@ pub mod __private {
 #[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The page on labels, of which the same is true.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/LABELS.md")]
+struct LabelsPage;

@@ -1,47 +1,25 @@
 //! What a label set and a label value are, and whether their number is known.
 
+use std::any::Any;
 use std::borrow::{Borrow, Cow};
 use std::sync::Arc;
 
-use super::{LookUp, MOST_COMBINATIONS, OTHER, Typed};
-use crate::{Desc, Error, Kind, Vitals};
+use super::{AnyFamily, MOST_COMBINATIONS, OTHER, Typed};
+use crate::{Desc, Error, Family, Kind, Vitals};
 
 /// A set of labels: `#[derive(Labels)]`, of the feature `macros`, makes one of a struct or an enum.
 ///
-/// Recorded by a [`Typed`] metric. A name that is wrong does not compile:
-///
-#[cfg_attr(feature = "macros", doc = "```compile_fail,E0560")]
-#[cfg_attr(not(feature = "macros"), doc = "```ignore")]
-/// # use mcp_vitals::{Counter, Desc, Labels, Typed};
-/// # #[derive(Labels)]
-/// # struct Call<'a> { tool: &'a str }
-/// # let vitals = mcp_vitals::Vitals::disabled();
-/// # let calls: Typed<Counter, Call> = vitals.register_typed(Desc::counter("calls_total", ""))?;
-/// calls.with(Call { tol: "search" }).inc();
-/// # Ok::<(), mcp_vitals::Error>(())
-/// ```
-///
-/// As it should be:
-///
-#[cfg_attr(feature = "macros", doc = "```")]
-#[cfg_attr(not(feature = "macros"), doc = "```ignore")]
-/// # use mcp_vitals::{Counter, Desc, Labels, Typed};
-/// # #[derive(Labels)]
-/// # struct Call<'a> { tool: &'a str }
-/// # let vitals = mcp_vitals::Vitals::disabled();
-/// # let calls: Typed<Counter, Call> = vitals.register_typed(Desc::counter("calls_total", ""))?;
-/// calls.with(Call { tool: "search" }).inc();
-/// # Ok::<(), mcp_vitals::Error>(())
-/// ```
+/// Recorded by a [`Typed`] metric, where there is an example. A name that is wrong does not compile;
+/// by name ([`Metric`](crate::Metric)) it is counted in `mcp_vitals_mismatched_total`.
 ///
 /// # A struct
 /// Each field is a label: its name the label's name unless `#[label(name = "…")]` gives another, its
-/// type a [`LabelValue`]. Type parameters need that bound. At most 16 fields; the names follow
-/// Prometheus's rules.
+/// type a [`LabelValue`]. At most 16 fields; the names follow Prometheus's rules.
 ///
 /// Where every field is finite (derived enums, `bool`), so is the set: up to 4,096 combinations, each
 /// with its place in a table, found without hashing. A larger set does not compile, unless the struct
 /// says `#[label(open)]`: it is then looked up by its values, as a set with a text among its fields.
+/// A public struct's enums are public too.
 ///
 /// # An enum
 /// A label value: for a struct's field, or alone as the only label of a set, named after the type
@@ -151,30 +129,35 @@ impl Extent for Open {
 }
 
 /// `[&str; N]`, where `N` can't be named: an associated constant is no array's length.
-pub trait Values<'v>: AsRef<[&'v str]> {
-    /// The same value for each label.
-    fn all(value: &'v str) -> Self;
+pub trait Values<'v>: Sized {
     /// Registers `desc` with these label names.
     fn register<K: Kind>(
         self,
         vitals: &Vitals,
         desc: Desc<K, 0>,
         declared: impl Iterator<Item = Self>,
-    ) -> Result<Box<dyn LookUp<K>>, Error>;
+    ) -> Result<Box<dyn AnyFamily<K>>, Error>;
+    /// The handle of these values, in a family that was registered with as many names.
+    fn look_up<K: Kind>(self, family: &dyn AnyFamily<K>) -> K;
 }
 
 impl<'v, const N: usize> Values<'v> for [&'v str; N] {
-    fn all(value: &'v str) -> Self {
-        [value; N]
-    }
-
     fn register<K: Kind>(
         self,
         vitals: &Vitals,
         desc: Desc<K, 0>,
         declared: impl Iterator<Item = Self>,
-    ) -> Result<Box<dyn LookUp<K>>, Error> {
+    ) -> Result<Box<dyn AnyFamily<K>>, Error> {
         Ok(Box::new(vitals.register(desc.labels(self).declare(declared))?))
+    }
+
+    #[inline]
+    fn look_up<K: Kind>(self, family: &dyn AnyFamily<K>) -> K {
+        match (family as &dyn Any).downcast_ref::<Family<K, N>>() {
+            Some(family) => family.with(self),
+            // Names and values come from one `Labels`.
+            None => family.other(),
+        }
     }
 }
 

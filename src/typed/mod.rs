@@ -6,7 +6,7 @@ mod labels;
 #[cfg(test)]
 mod tests;
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
@@ -38,19 +38,19 @@ struct Core<K> {
     /// A place for each combination, filled at its first use; empty where `ready` has them.
     lazy: Box<[OnceLock<K>]>,
     other: OnceLock<K>,
-    family: Box<dyn LookUp<K>>,
+    family: Box<dyn AnyFamily<K>>,
 }
 
-/// A family, whatever its number of labels.
-pub trait LookUp<K>: fmt::Debug + Send + Sync {
-    /// The handle of these values.
-    fn look_up(&self, values: &[&str]) -> K;
+/// A family, whatever its number of labels. Told apart by `Any` and not called by a slice of values:
+/// an array that was just written stalls the processor when it is copied.
+pub trait AnyFamily<K>: Any + fmt::Debug + Send + Sync {
+    /// The handle of what is nowhere else.
+    fn other(&self) -> K;
 }
 
-impl<K: Kind, const N: usize> LookUp<K> for Family<K, N> {
-    fn look_up(&self, values: &[&str]) -> K {
-        // Values and names come from one `Labels`, so there are as many.
-        self.with(values.try_into().unwrap_or([OTHER; N]))
+impl<K: Kind, const N: usize> AnyFamily<K> for Family<K, N> {
+    fn other(&self) -> K {
+        self.with([OTHER; N])
     }
 }
 
@@ -84,26 +84,40 @@ impl<K: Kind, L: Labels> Typed<K, L> {
         L::Extent::find(self, &labels)
     }
 
+    /// Whether a finite set has all its handles from the start. Known when `K` and `L` are: it costs no
+    /// test.
+    #[inline(always)]
+    fn is_ready() -> bool {
+        // No reading is not the reading 0.
+        L::COUNT <= DECLARED && TypeId::of::<K>() != TypeId::of::<Gauge>()
+    }
+
     #[inline]
     fn at(&self, index: usize) -> &K {
-        // The smaller test first: of a set that is ready it is all there is.
-        match self.ready.get(index) {
+        let found = if Self::is_ready() {
+            self.ready.get(index)
+        } else {
+            self.core.lazy.get(index).and_then(OnceLock::get)
+        };
+        match found {
             Some(handle) => handle,
-            None => self.made(index),
+            None => self.make(index),
         }
     }
 
-    fn made(&self, index: usize) -> &K {
+    #[cold]
+    fn make(&self, index: usize) -> &K {
         let core = &*self.core;
         match core.lazy.get(index) {
-            Some(place) => place.get_or_init(|| core.family.look_up(L::at(index).as_ref())),
+            Some(place) => place.get_or_init(|| L::at(index).look_up(&*core.family)),
             // No derived index comes here; but a record is not lost, nor the host stopped.
-            None => core.other.get_or_init(|| core.family.look_up(L::Values::all(OTHER).as_ref())),
+            None => core.other.get_or_init(|| core.family.other()),
         }
     }
 
+    #[inline]
     fn look_up(&self, labels: &L) -> K {
-        self.core.family.look_up(labels.values().as_ref())
+        labels.values().look_up(&*self.core.family)
     }
 }
 
@@ -146,13 +160,13 @@ impl Vitals {
         if L::Extent::FINITE {
             // Within `series_limit`'s range, which ends beyond the most combinations.
             desc.series_limit.get_or_insert(L::COUNT as u32);
-            match L::COUNT <= DECLARED && TypeId::of::<K>() != TypeId::of::<Gauge>() {
+            match Typed::<K, L>::is_ready() {
                 true => declared = L::COUNT,
                 false => lazy = L::COUNT,
             }
         }
         let family = L::NAMES.register(self, desc, (0..declared).map(L::at))?;
-        let ready = (0..declared).map(|index| family.look_up(L::at(index).as_ref())).collect();
+        let ready = (0..declared).map(|index| L::at(index).look_up(&*family)).collect();
         let lazy = std::iter::repeat_with(OnceLock::new).take(lazy).collect();
         let core = Arc::new(Core { lazy, other: OnceLock::new(), family });
         Ok(Typed { ready, core, labels: PhantomData })

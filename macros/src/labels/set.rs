@@ -92,10 +92,9 @@ impl Set<'_> {
                 quote_spanned!(here.located_at(ty.span())=> <#ty as __mcp_vitals::LabelValue>)
             })
             .collect();
-        let extent = values.iter().fold(
-            quote!(__mcp_vitals::Finite),
-            |all, value| quote!(<#all as __mcp_vitals::Extent>::And<#value::Extent>),
-        );
+        let extent = values.iter().fold(quote!(__mcp_vitals::Finite), |all, value| {
+            quote_spanned!(value.span()=> <#all as __mcp_vitals::Extent>::And<#value::Extent>)
+        });
         let extent = if open { quote!(__mcp_vitals::Open) } else { extent };
         let fields = self.fields.iter().map(|(field, _)| field);
         let texts = fields
