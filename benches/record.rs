@@ -63,6 +63,60 @@ fn by_label(c: &mut Criterion) {
     group.finish();
 }
 
+/// Enums as labels, beside the handle that they come to: said in the code, and known when it runs.
+#[cfg(feature = "macros")]
+fn by_type(c: &mut Criterion) {
+    use mcp_vitals::{Counter, Labels, Typed};
+
+    #[derive(Clone, Copy, Labels)]
+    enum Operation {
+        Read,
+        Write,
+        List,
+    }
+    #[derive(Clone, Copy, Labels)]
+    enum Status {
+        Success,
+        Error,
+        Cancelled,
+    }
+    #[derive(Clone, Copy, Labels)]
+    struct Call {
+        operation: Operation,
+        status: Status,
+    }
+    let vitals = engine();
+    let calls: Typed<Counter, Call> =
+        vitals.register_typed(Desc::counter("bench_total", "Bench.")).expect("a free name");
+    let call = |operation, status| Call { operation, status };
+    let sets = [
+        call(Operation::List, Status::Success),
+        call(Operation::Read, Status::Error),
+        call(Operation::Write, Status::Cancelled),
+        call(Operation::Read, Status::Success),
+    ];
+    let handles = sets.map(|set| calls.with(set).clone());
+    let mut group = c.benchmark_group("by_type");
+    group.bench_function("handle", |b| b.iter(|| black_box(&handles[0]).inc()));
+    group.bench_function("said_in_the_code", |b| {
+        b.iter(|| black_box(&calls).with(call(Operation::List, Status::Success)).inc());
+    });
+    let mut turn = 0;
+    group.bench_function("handle_of_four", |b| {
+        b.iter(|| {
+            turn = (turn + 1) % 4;
+            black_box(&handles)[turn].inc();
+        });
+    });
+    group.bench_function("one_of_four", |b| {
+        b.iter(|| {
+            turn = (turn + 1) % 4;
+            black_box(&calls).with(black_box(&sets)[turn]).inc();
+        });
+    });
+    group.finish();
+}
+
 fn two_threads(c: &mut Criterion) {
     let vitals = engine();
     let counter = vitals.counter("bench_total", "Bench.").expect("a free name");
@@ -91,5 +145,8 @@ fn both(calls: u64, call: impl Fn() + Sync) -> Duration {
     })
 }
 
-criterion_group!(benches, by_handle, by_label, two_threads);
+#[cfg(not(feature = "macros"))]
+fn by_type(_: &mut Criterion) {}
+
+criterion_group!(benches, by_handle, by_label, by_type, two_threads);
 criterion_main!(benches);

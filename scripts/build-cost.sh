@@ -38,6 +38,7 @@ TOML
 dependency() { printf 'mcp-vitals = { path = "%s", features = [%s] }' "$root" "$1"; }
 measure "bare" ""
 measure "none" "$(dependency '')"
+measure "macros" "$(dependency '"macros"')"
 measure "rmcp" "$(dependency '"rmcp"')"
 measure "rmcp, http" "$(dependency '"rmcp", "http"')"
 measure "rmcp, tower" "$(dependency '"rmcp", "tower"')"

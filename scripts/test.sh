@@ -32,9 +32,10 @@ fi
 step "formatting" cargo fmt --all --check
 step "lints, all features" cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 step "lints, no features" cargo clippy --quiet --all-targets -- -D warnings
-step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --all-features
+step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --all-features -p mcp-vitals -p mcp-vitals-macros
 step "tests, all features" cargo test --quiet --all-features
 step "tests, no features" cargo test --quiet --lib
+step "tests of the macros" cargo test --quiet -p mcp-vitals-macros
 step "models of the lock-free rooms" scripts/model.sh --weaken
 step "packages without features" scripts/packages.sh
 

@@ -18,7 +18,7 @@
 //!   the server's own code knows ([`Vitals::mcp`]).
 //! * Numbers of your own: [`Vitals::register`] a [`Desc`], hold the [`Counter`], [`Gauge`],
 //!   [`UpDown`] or [`Histogram`] that its [`Family`] gives, or record by name with
-//!   [`Vitals::metric`].
+//!   [`Vitals::metric`]. With labels of your own types: [`Vitals::register_typed`].
 //! * Ways out: [`VitalsBuilder::textfile`] for servers on stdio, `listen` (feature `http`) and
 //!   `metrics_service` (feature `tower`) for the others, [`Vitals::scrape_into`] by hand,
 //!   [`Vitals::snapshot`] for tests.
@@ -31,7 +31,7 @@
 //!
 //! # Features
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
-//! as a service to mount. `rmcp`: the wrappers. `cli`: the `mcp-vitals` command with its demo.
+//! as a service to mount. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `cli`: the `mcp-vitals` command with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
 #![cfg_attr(vitals_loom, allow(dead_code, unused_imports))]
@@ -75,6 +75,8 @@ mod snapshot;
 #[cfg(not(vitals_loom))]
 mod system;
 #[cfg(not(vitals_loom))]
+mod typed;
+#[cfg(not(vitals_loom))]
 mod vitals;
 
 #[cfg(not(vitals_loom))]
@@ -89,6 +91,8 @@ pub use error::Error;
 pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
 #[cfg(all(not(vitals_loom), feature = "rmcp"))]
 pub use mcp::{InstrumentExt, InstrumentServiceExt, Instrumented, InstrumentedService};
+#[cfg(all(not(vitals_loom), feature = "macros"))]
+pub use mcp_vitals_macros::Labels;
 #[cfg(not(vitals_loom))]
 pub use metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, Timer, Unit, UpDown};
 #[cfg(all(not(vitals_loom), feature = "http"))]
@@ -100,9 +104,23 @@ pub use snapshot::{HistogramSnapshot, Snapshot};
 #[cfg(not(vitals_loom))]
 pub use system::HeapAlloc;
 #[cfg(not(vitals_loom))]
+pub use typed::{LabelValue, Labels, Typed};
+#[cfg(not(vitals_loom))]
 pub use vitals::Vitals;
+
+/// What the macros' code names; no part of the API.
+#[cfg(not(vitals_loom))]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::typed::{Extent, Finite, LabelValue, Labels, OTHER, Open, bounded};
+}
 
 /// README's examples, which compile as they stand.
 #[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The page on labels, of which the same is true.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/LABELS.md")]
+struct LabelsPage;

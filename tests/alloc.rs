@@ -161,10 +161,46 @@ fn past_the_memory_limit() {
     assert!(overflow > 4.0 * 10_000.0, "{overflow} refused");
 }
 
+/// Labels as types, finite and open, of sets that are ready and of one that was used before.
+#[cfg(feature = "macros")]
+fn typed_labels() {
+    use mcp_vitals::{Labels, Typed};
+
+    #[derive(Clone, Copy, Labels)]
+    enum Status {
+        Success,
+        Error,
+    }
+    #[derive(Labels)]
+    struct Call<'a> {
+        tool: &'a str,
+        status: Status,
+    }
+    let vitals = Vitals::builder().system_metrics(false).build().unwrap();
+    let ready: Typed<Counter, Status> =
+        vitals.register_typed(Desc::counter("ready_total", "Ready.")).unwrap();
+    let lazy: Typed<Gauge, Status> = vitals.register_typed(Desc::gauge("lazy", "L.")).unwrap();
+    let open: Typed<Counter, Call> =
+        vitals.register_typed(Desc::counter("open_total", "Open.")).unwrap();
+    let record = || {
+        for status in [Status::Success, Status::Error] {
+            ready.with(status).inc();
+            lazy.with(status).set(1.0);
+            open.with(Call { tool: "search", status }).inc();
+        }
+    };
+    record();
+    let found = window(|| (0..1_000).for_each(|_| record()));
+    assert_eq!(found, (0, 0), "allocations and frees of warm records by typed labels");
+    assert_eq!(vitals.snapshot().sum("open_total", &[]), 2_002.0);
+}
+
 fn main() {
     // A window that sees nothing would prove nothing.
     assert_eq!(window(|| drop(black_box(Box::new(1)))), (1, 1));
     past_the_memory_limit();
+    #[cfg(feature = "macros")]
+    typed_labels();
 
     let engine = Engine::new();
     // The engine times each scrape, and how long one takes is not ours to choose: every doubling

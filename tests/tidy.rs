@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Each metric knows the outcomes that its labels take, and times what it records.
     ("catalog", &["api", "error", "clock", "mcp"]),
     ("mcp", &["api", "error", "catalog", "clock", "sync"]),
+    ("typed", &["api", "error"]),
     ("cli", &["api", "mcp", "catalog"]),
     ("main", &["api", "mcp", "cli"]),
     // What ties.

@@ -17,7 +17,7 @@ pub(crate) mod sealed {
 }
 
 /// A kind of metric: [`Counter`], [`Gauge`], [`UpDown`] or [`Histogram`].
-pub trait Kind: sealed::Sealed {}
+pub trait Kind: sealed::Sealed + 'static {}
 
 macro_rules! kinds {
     ($($kind:ident)*) => {$(
