@@ -20,5 +20,5 @@ mod thread;
 
 #[cfg(not(vitals_loom))]
 pub(crate) use thread::{
-    add_slow, all_cells, common_records, own, pool, try_add, try_add_release, writer,
+    add_slow, all_cells, common_records, own, own_chunk, pool, try_add, try_add_release, writer,
 };
