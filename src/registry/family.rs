@@ -8,6 +8,7 @@ use super::name::{self, MOST_LABELS};
 use super::series::{Labels, Listed, Series};
 use crate::clock::Clock;
 use crate::metrics::Counter;
+use crate::metrics::sample::Sampler;
 use crate::shard::hdr::Layout;
 use crate::shard::space::Space;
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
@@ -48,6 +49,7 @@ pub(crate) struct HistogramKind {
     pub(crate) bounds_text: Box<[Box<str>]>,
     pub(crate) losses: Arc<Losses>,
     pub(crate) clock: Clock,
+    pub(crate) sampler: Sampler,
 }
 
 /// Where a family counts what it could not keep as it was given.
