@@ -1,12 +1,14 @@
 //! Settings of an engine.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::export::textfile;
 use crate::mcp::{CatalogOptions, UserId};
+use crate::metrics::sample::RATES;
 use crate::registry::check_labels;
-use crate::vitals::{SERIES_LIMIT, Vitals, check};
+use crate::vitals::{SERIES_LIMIT, Vitals, check, check_free};
 use crate::{Error, shard};
 
 /// Settings of an engine, all with defaults; [`build`](Self::build) checks and starts it.
@@ -36,6 +38,8 @@ pub struct VitalsBuilder {
     #[cfg(feature = "http")]
     pub(crate) on_port_taken: crate::OnPortTaken,
     pub(crate) catalog: CatalogOptions,
+    /// By metric, one in how many observations is kept.
+    pub(crate) sampling: HashMap<String, u32>,
 }
 
 /// Series of a family unless somebody says otherwise.
@@ -58,6 +62,7 @@ impl Default for VitalsBuilder {
             #[cfg(feature = "http")]
             on_port_taken: crate::OnPortTaken::default(),
             catalog: CatalogOptions::default(),
+            sampling: HashMap::new(),
         }
     }
 }
@@ -167,6 +172,17 @@ impl VitalsBuilder {
         self
     }
 
+    /// Of the histogram `metric` keeps one observation in `n`, `1..=65_536`, which then weighs `n`;
+    /// 1 keeps all. For metrics of the [`catalog`](crate::catalog) and those that are registered
+    /// later alike; goes before [`Desc::sample`](crate::Desc::sample), where it is explained.
+    ///
+    /// What is registered under that name and is no histogram is refused with
+    /// [`Error::NotSampled`]. A name under which nothing is registered has no effect.
+    pub fn sample(mut self, metric: &str, n: u32) -> Self {
+        self.sampling.insert(metric.to_owned(), n);
+        self
+    }
+
     /// Checks every setting, then starts the engine.
     ///
     /// With `MCP_VITALS_DISABLED` or `OTEL_SDK_DISABLED` set to `1` or `true` in the environment
@@ -214,6 +230,10 @@ impl VitalsBuilder {
         check("", "tool_limit", self.catalog.tool_limit.into(), 1..=10_000)?;
         if let Some(shards) = self.max_shards {
             check("", "max_shards", shards.into(), 1..=shard::lease::MOST_SHARDS as u64)?;
+        }
+        for (metric, &n) in &self.sampling {
+            check(metric, "sample", n.into(), RATES)?;
+            check_free(metric)?;
         }
         if let Some((_, interval)) = &self.textfile {
             textfile::check_interval(*interval)?;

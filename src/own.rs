@@ -1,11 +1,13 @@
 //! What the engine says of itself: its losses, its memory, what a scrape costs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::Error;
+use crate::metrics::sample::Sampler;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram};
 use crate::registry::table::Table;
 use crate::registry::{Limits, Losses};
+use crate::sync::lock;
 use crate::vitals::add_family;
 use crate::{clock, shard};
 
@@ -27,6 +29,8 @@ pub(crate) struct Own {
     common_records: Gauge,
     common_lost: Gauge,
     clock_went_back: Gauge,
+    /// Held while a metric's sampling is set, so that what is shown is what is in force.
+    sampling_ratio: Mutex<Family<Gauge, 1>>,
     pub(crate) scrape_duration: Histogram,
 }
 
@@ -111,6 +115,16 @@ impl Own {
                 "mcp_vitals_clock_went_back_total",
                 "Timed spans of the process that were kept as 0 because the clock went back.",
             )?,
+            sampling_ratio: Mutex::new(add_family(
+                table,
+                Desc::gauge(
+                    "mcp_vitals_sampling_ratio",
+                    "Share of a metric's observations that is kept, once it has been sampled.",
+                )
+                .labels(["metric"]),
+                limits,
+                Losses::none,
+            )?),
             scrape_duration: add_family(
                 table,
                 Desc::histogram(
@@ -150,6 +164,17 @@ impl Own {
             lost: counter(&self.lost, histogram),
             mismatched: self.mismatched.clone(),
         })
+    }
+
+    /// Keeps one in `n` of a metric's observations from now on, and shows that.
+    pub(crate) fn sample(&self, metric: &str, sampler: &Sampler, table: &Table, n: u32) {
+        let ratio = lock(&self.sampling_ratio);
+        let was = sampler.rate();
+        sampler.set(table.space(), n);
+        // A metric that never was sampled needs no line that says so.
+        if was > 1 || n > 1 {
+            ratio.with([metric]).set(1.0 / f64::from(n));
+        }
     }
 
     /// Sets the readings that are taken when somebody looks.

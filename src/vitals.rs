@@ -1,6 +1,7 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
-use std::collections::HashSet;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
@@ -15,11 +16,12 @@ use crate::encode::pages::Pages;
 use crate::encode::text::{Sink, Slices, Text};
 use crate::export::Source;
 use crate::mcp::{CatalogOptions, Mcp};
+use crate::metrics::sample::RATES;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, UpDown};
 use crate::outlets::{Counted, Outlets};
 use crate::own::Own;
 use crate::registry::table::Table;
-use crate::registry::{FamilyRef, Limits, Losses, Turn};
+use crate::registry::{FamilyRef, Limits, Losses, MetricKind, Turn};
 use crate::shard::space::Space;
 use crate::snapshot::{Snapshot, SnapshotBuilder, Visit};
 use crate::sync::lock;
@@ -40,6 +42,8 @@ struct Core {
     mcp: OnceLock<Mcp>,
     own: Own,
     limits: Limits,
+    /// By metric, what the builder said of its sampling.
+    sampling: HashMap<String, u32>,
     kept: Mutex<Kept>,
     // The last: families go at once where no handle is left.
     table: Table,
@@ -90,6 +94,7 @@ impl Vitals {
             table,
             own,
             limits,
+            sampling: builder.sampling.clone(),
             kept: Mutex::default(),
             mcp: OnceLock::new(),
             outlets: Mutex::default(),
@@ -111,9 +116,8 @@ impl Vitals {
         &self,
         desc: Desc<K, N>,
     ) -> Result<Family<K, N>, Error> {
-        let name = &desc.spec.name;
-        if self.core.is_some() && (name.starts_with("mcp_vitals_") || name == "target_info") {
-            return Err(Error::Reserved { name: name.clone() });
+        if self.core.is_some() {
+            check_free(&desc.spec.name)?;
         }
         self.register_own(desc)
     }
@@ -124,10 +128,49 @@ impl Vitals {
         desc: Desc<K, N>,
     ) -> Result<Family<K, N>, Error> {
         let Some(core) = &self.core else { return Ok(Family::new(FamilyRef::none())) };
-        let name = desc.spec.name.clone();
-        let histogram = desc.spec.kind == crate::registry::MetricKind::Histogram;
-        let labels = desc.spec.labels.clone();
-        add_family(&core.table, desc, core.limits, || core.own.losses(&name, &labels, histogram))
+        let (name, labels) = (desc.spec.name.clone(), desc.spec.labels.clone());
+        let histogram = desc.spec.kind == MetricKind::Histogram;
+        let sample = core.sampling.get(&name).copied();
+        if sample.is_some() && !histogram {
+            return Err(Error::NotSampled { name });
+        }
+        let sample = sample.unwrap_or(desc.sample);
+        check(&name, "sample", sample.into(), RATES)?;
+        let new = Cell::new(false);
+        let family = add_family(&core.table, desc, core.limits, || {
+            new.set(true);
+            core.own.losses(&name, &labels, histogram)
+        })?;
+        // Of one that was there already, the sampling that is in force stands.
+        if new.get() && sample > 1 {
+            core.sample(&name, sample)?;
+        }
+        Ok(family)
+    }
+
+    /// Of the histogram `metric` keeps one observation in `n` from now on, `1..=65_536`, which then
+    /// weighs `n`; 1 keeps all. See [`Desc::sample`].
+    ///
+    /// Recording goes on meanwhile, and what comes of it stays right on average. A section that is
+    /// being timed is kept or passed over as was decided at its start. The share in force is shown
+    /// as
+    /// `mcp_vitals_sampling_ratio`. Briefly locks.
+    ///
+    /// ```
+    /// # let vitals = mcp_vitals::Vitals::builder().build()?;
+    /// vitals.set_sampling("mcp_request_duration_seconds", 64)?;
+    /// let metric = [("metric", "mcp_request_duration_seconds")];
+    /// assert_eq!(vitals.snapshot().value("mcp_vitals_sampling_ratio", &metric), Some(1.0 / 64.0));
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `n` out of range; a metric that is not registered, is no histogram, or is the engine's own.
+    pub fn set_sampling(&self, metric: &str, n: u32) -> Result<(), Error> {
+        check(metric, "sample", n.into(), RATES)?;
+        let Some(core) = &self.core else { return Ok(()) };
+        check_free(metric)?;
+        core.sample(metric, n)
     }
 
     /// The MCP metrics: their families, and helpers for what only the server's own code knows.
@@ -339,6 +382,18 @@ impl Core {
         Ok(())
     }
 
+    fn sample(&self, metric: &str, n: u32) -> Result<(), Error> {
+        let families = self.table.families();
+        let Some(index) = families.by_name(metric) else {
+            return Err(Error::UnknownMetric { name: metric.to_owned() });
+        };
+        let Some(histogram) = &families.in_order[index].histogram else {
+            return Err(Error::NotSampled { name: metric.to_owned() });
+        };
+        self.own.sample(metric, &histogram.sampler, &self.table, n);
+        Ok(())
+    }
+
     fn scrape_into(&self, out: &mut Vec<u8>) {
         let mut turn = self.table.turn();
         let Kept { scrape, text, .. } = &mut *lock(&self.kept);
@@ -434,6 +489,14 @@ pub(crate) fn add_family<K: Kind, const N: usize>(
 fn distinct<const N: usize>(declared: &[[String; N]]) -> u32 {
     let of = |label: usize| declared.iter().map(|set| &set[label]).collect::<HashSet<_>>().len();
     (0..N).map(of).max().unwrap_or(0) as u32
+}
+
+/// Whether `name` may be a host's, or the error that says that it is the engine's own.
+pub(crate) fn check_free(name: &str) -> Result<(), Error> {
+    if name.starts_with("mcp_vitals_") || name == "target_info" {
+        return Err(Error::Reserved { name: name.to_owned() });
+    }
+    Ok(())
 }
 
 /// A limit within its range, or the error that says so; `metric` is empty for the engine's own.

@@ -81,6 +81,8 @@ pub struct Desc<K, const N: usize> {
     /// Zero: never.
     pub(crate) idle: Duration,
     pub(crate) declared: Vec<[String; N]>,
+    /// One in how many observations is kept.
+    pub(crate) sample: u32,
     /// Whether the host said boundaries, and an upper end: else they are the unit's.
     own: (bool, bool),
     kind: PhantomData<fn() -> K>,
@@ -169,6 +171,19 @@ impl<const N: usize> Desc<Histogram, N> {
         self.spec.bits = cells.clamp(16, 256).next_power_of_two().ilog2();
         self
     }
+
+    /// Keeps one observation in `n`, `1..=65_536`, at random, and lets it weigh `n`; default 1,
+    /// which keeps all. Counts, sums and buckets are right on average, quantiles as right as so
+    /// many kept observations can say; `docs/SAMPLING.md` has the figures. A
+    /// [`Timer`](crate::Timer) that is passed over reads no clock.
+    ///
+    /// [`VitalsBuilder::sample`](crate::VitalsBuilder::sample) goes before this, and
+    /// [`Vitals::set_sampling`](crate::Vitals::set_sampling) changes it. Of a metric that is
+    /// registered twice the first registration's stands.
+    pub fn sample(mut self, n: u32) -> Self {
+        self.sample = n;
+        self
+    }
 }
 
 impl<K: Kind> Desc<K, 0> {
@@ -190,6 +205,7 @@ impl<K: Kind> Desc<K, 0> {
             removable: false,
             idle: Duration::ZERO,
             declared: Vec::new(),
+            sample: 1,
             own: (false, false),
             kind: PhantomData,
         }
@@ -198,13 +214,14 @@ impl<K: Kind> Desc<K, 0> {
     /// The label names, in the order in which values are given; at most 16.
     pub fn labels<const N: usize>(mut self, names: [&str; N]) -> Desc<K, N> {
         self.spec.labels = names.map(str::to_owned).to_vec();
-        let Desc { spec, series_limit, label_values, removable, idle, own, .. } = self;
+        let Desc { spec, series_limit, label_values, removable, idle, sample, own, .. } = self;
         Desc {
             spec,
             series_limit,
             label_values,
             removable,
             idle,
+            sample,
             declared: Vec::new(),
             own,
             kind: PhantomData,

@@ -2,9 +2,10 @@
 //!
 //! A cell, chosen by the hash, names an entry, and that one is compared whole: a hit is one hash and
 //! one comparison. A key has two cells to choose from when it comes in; the second is asked where the
-//! first names another's entry. There are four cells to an entry, so that of 64 label sets hardly
-//! ever one finds both taken. Tried: 128 sets of two entries, which refused up to one in ten of 64,
-//! and a quarter of 200; each of those then paid for the shared map at every call.
+//! first names another's entry. There are four cells to an entry, and who comes late may send another
+//! to that one's other cell, so that nearly all of 250 label sets find one. Tried: 128 sets of two entries,
+//! which refused up to one in ten of 64, and a quarter of 200; each of those then paid for the shared
+//! map at every call.
 //!
 //! When all entries are taken, one miss in eight moves a hand on by one entry: that one goes if nobody
 //! hit it since the hand's last round. So label sets that come round in thousands neither drive out
@@ -46,6 +47,8 @@ struct Entry {
     words: [u64; WORDS],
     /// The one that names it.
     cell: u16,
+    /// The one that could.
+    other: u16,
 }
 
 impl Entry {
@@ -55,6 +58,7 @@ impl Entry {
         hits: 0,
         words: [0; WORDS],
         cell: 0,
+        other: 0,
     };
 
     #[inline(always)]
@@ -221,31 +225,37 @@ impl Table {
             return Worth::Yes;
         }
         let cells = [first_cell(&key), second_cell(&key)];
-        let at = cells.map(|cell| usize::from(self.cells[cell]));
+        let mut at = cells.map(|cell| usize::from(self.cells[cell]));
         // Of a forgotten key, or entry 0, which is nobody's.
-        let free = (0..2).find(|&way| self.entries[at[way]].head == NO_HEAD);
+        let mut free = (0..2).find(|&way| self.entries[at[way]].head == NO_HEAD);
+        if free.is_none() {
+            free = (0..2).find(|&way| self.make_way(at[way]));
+            free.inspect(|&way| at[way] = 0);
+        }
         match free {
             Some(way) if at[way] != 0 => {
-                self.put(at[way], cells[way], &key, found);
+                self.put(at[way], cells, way, &key, found);
                 return Worth::Yes;
             }
             Some(way) if !full => {
                 self.given += 1;
-                self.put(usize::from(self.given), cells[way], &key, found);
+                self.put(usize::from(self.given), cells, way, &key, found);
                 return Worth::Yes;
             }
             None if !full && !self.is_time() => return Worth::Yes,
             _ => {}
         }
+        // Before the hand takes somebody's hits.
+        let way_idle = (0..2).find(|&way| self.entries[at[way]].hits == 0);
         let (idle, worth) = self.step();
-        if let Some(way) = free {
-            if let Some(at) = idle {
+        match (free, idle, way_idle) {
+            (Some(way), Some(at), _) => {
                 // Every entry that was given out is named by its cell and by no other.
                 self.cells[usize::from(self.entries[at].cell)] = 0;
-                self.put(at, cells[way], &key, found);
+                self.put(at, cells, way, &key, found);
             }
-        } else if let Some(way) = (0..2).find(|&way| self.entries[at[way]].hits == 0) {
-            self.put(at[way], cells[way], &key, found);
+            (None, _, Some(way)) => self.put(at[way], cells, way, &key, found),
+            _ => {}
         }
         worth
     }
@@ -273,10 +283,24 @@ impl Table {
         ((hits == 0).then_some(at), worth)
     }
 
-    fn put(&mut self, at: usize, cell: usize, key: &Key, found: Found) {
-        self.cells[cell] = at as u8;
+    /// Has the entry named by its other cell, if that one is free, and no more by this one.
+    fn make_way(&mut self, at: usize) -> bool {
+        let entry = &mut self.entries[at];
+        if self.cells[usize::from(entry.other)] != 0 {
+            return false;
+        }
+        self.cells[usize::from(entry.other)] = at as u8;
+        self.cells[usize::from(entry.cell)] = 0;
+        std::mem::swap(&mut entry.cell, &mut entry.other);
+        true
+    }
+
+    /// Makes the entry the key's, named by the first or second of its cells.
+    fn put(&mut self, at: usize, cells: [usize; 2], way: usize, key: &Key, found: Found) {
+        self.cells[cells[way]] = at as u8;
         let (head, words) = (key.head, key.words);
-        self.entries[at] = Entry { head, found, hits: 0, words, cell: cell as u16 };
+        let (cell, other) = (cells[way] as u16, cells[1 - way] as u16);
+        self.entries[at] = Entry { head, found, hits: 0, words, cell, other };
     }
 }
 
@@ -429,15 +453,91 @@ mod tests {
     }
 
     #[test]
-    fn sets_that_fit_are_all_found_but_for_a_few() {
-        for (sets, fewest) in [(64, 63), (200, 194)] {
-            let mut entries = entries();
-            for n in 0..sets {
-                assert!(!look_up(&mut entries, n).0);
+    fn sets_that_fit_are_all_found() {
+        for seed in 0..20 {
+            let mut entries =
+                Entries::new(Seeds::from(|index| mix(index as u64 ^ seed << 8))).unwrap();
+            for sets in [64, 250] {
+                for n in 0..sets {
+                    look_up(&mut entries, n);
+                }
+                let hits = (0..sets).filter(|&n| look_up(&mut entries, n).0).count();
+                // One step to the side is not always enough.
+                assert!(hits >= sets - sets / 100, "{hits} of {sets}");
             }
-            let hits = (0..sets).filter(|&n| look_up(&mut entries, n).0).count();
-            assert!(hits >= fewest, "{hits} of {sets}");
         }
+    }
+
+    #[test]
+    fn who_comes_late_sends_another_to_its_other_cell() {
+        let mut entries = entries();
+        // All have one first cell; a second one is shared by the last two.
+        let key = |n: usize, _: &Seeds| {
+            let key = Key::of_text(&Seeds::NONE, 1, &[&n.to_string()]);
+            key.map(|key| Key { hash: [1, 2, 2][n] << 40, ..key })
+        };
+        for n in 0..3 {
+            entries.keep(|seeds| key(n, seeds), found(n as u32));
+        }
+        for n in 0..3 {
+            let there = entries.0[0].find(&key(n, &Seeds::NONE).unwrap());
+            assert_eq!(there, Some(found(n as u32)));
+        }
+    }
+
+    /// What a hash can't tell apart, the comparison does.
+    #[test]
+    fn label_sets_that_hash_alike_are_not_confused() {
+        let nuls = "\0".repeat(16);
+        let blocks = "abcdefgh".repeat(4);
+        let sets: [[&str; 3]; 12] = [
+            ["", "", ""],
+            ["\0", "", ""],
+            ["", "\0", ""],
+            ["\0", "\0", ""],
+            ["", &nuls, ""],
+            ["", "", &nuls],
+            ["ab", "c", ""],
+            ["a", "bc", ""],
+            ["", "a", "bc"],
+            [&blocks, &blocks, "ab"],
+            [&blocks, &blocks, "ba"],
+            [&blocks, &blocks[..31], "ab"],
+        ];
+        let key = |values: &[&str; 3], seeds: &Seeds| Key::of_text(seeds, 1, values);
+        let alike = |values, seeds: &Seeds| key(values, seeds).map(|key| Key { hash: 0, ..key });
+        for kept in 0..sets.len() {
+            let mut entries = entries();
+            entries.keep(|seeds| alike(&sets[kept], seeds), found(1));
+            for other in 0..sets.len() {
+                let there = entries.0[0].find(&alike(&sets[other], &Seeds::NONE).unwrap());
+                assert_eq!(there.is_some(), other == kept, "{:?} {:?}", sets[kept], sets[other]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_whose_cells_are_taken_waits_for_one_that_nobody_hits() {
+        let mut entries = entries();
+        // One first cell, two second ones.
+        let key = |n: usize, _: &Seeds| {
+            let key = Key::of_text(&Seeds::NONE, 1, &[&n.to_string()]);
+            key.map(|key| Key { hash: (1 + n as u64 % 2) << 40, ..key })
+        };
+        let mut look_up = |n: usize| {
+            let there = entries.0[0].find(&key(n, &Seeds::NONE).unwrap()).is_some();
+            if !there {
+                entries.keep(|seeds| key(n, seeds), found(1));
+            }
+            there
+        };
+        // Into the first cell, into one second cell and into the other; the fourth finds two taken.
+        assert_eq!([1, 2, 3, 4].map(&mut look_up), [false; 4]);
+        for _ in 0..100 * STEP {
+            assert_eq!([1, 2, 3, 4].map(&mut look_up), [true, true, true, false]);
+        }
+        let misses = (0..100 * STEP).find(|_| look_up(4));
+        assert!(misses.is_some());
     }
 
     /// Every entry is driven out many times, and none is found for another's labels.
@@ -455,6 +555,7 @@ mod tests {
         for at in 1..ENTRIES {
             assert_eq!(usize::from(table.cells[usize::from(table.entries[at].cell)]), at);
         }
+        assert_eq!(table.cells.iter().filter(|&&at| at != 0).count(), ENTRIES - 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::family::Losses;
 use crate::clock::Clock;
+use crate::metrics::sample::Sampler;
 use crate::shard::cells::{Slot, SlotOnce};
 use crate::shard::hdr::{Layout, MOST_OCTAVES};
 use crate::shard::space::Space;
@@ -19,6 +20,7 @@ pub(crate) struct HistogramKind {
     pub(crate) bounds_text: Box<[Box<str>]>,
     pub(crate) losses: Arc<Losses>,
     pub(crate) clock: Clock,
+    pub(crate) sampler: Sampler,
 }
 
 /// A header, and a run of cells for each octave that was touched.

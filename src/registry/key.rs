@@ -320,16 +320,31 @@ mod tests {
         assert!(!same(&key(&values), &key(&[values[1], values[0], values[2]])));
     }
 
-    /// As many as the lowest bit of a factor would lose, of values that differ in one letter.
     #[test]
-    fn values_that_differ_in_their_last_letter_hash_apart_by_any_seeds() {
-        for stem in ["", "tool", "tool_00", "swarm.tool_000", "swarm.tool_00000"] {
+    fn kinds_of_keys_differ_in_their_heads() {
+        let long = "a".repeat(16);
+        let short = text(1, &["", ""]).unwrap().head;
+        let long = text(1, &[&long, ""]).unwrap().head;
+        let address = Key::of_static(&Seeds::NONE, 1, &["", ""]).unwrap().head;
+        assert!(short != long && long != address && address != short);
+    }
+
+    #[test]
+    fn values_that_differ_in_one_letter_hash_apart_by_any_seeds() {
+        let inside = [("", ""), ("tool", ""), ("tool_00", ""), ("swarm.tool_000", "")];
+        let blocks = [
+            ("swarm.tool_00000", ""),
+            ("swarm.tool_0000", "zz"),
+            ("swarm.tool_0000", "0123456789"),
+        ];
+        for (before, after) in inside.into_iter().chain(blocks) {
             let seeds = Seeds::draw();
             let hash = |letter: char| {
-                Key::of_text(&seeds, 1, &[&format!("{stem}{letter}"), "execute"]).unwrap().hash
+                let tool = format!("{before}{letter}{after}");
+                Key::of_text(&seeds, 1, &[&tool, "execute"]).unwrap().hash
             };
             let hashes: std::collections::BTreeSet<u64> = (' '..='~').map(hash).collect();
-            assert_eq!(hashes.len(), (' '..='~').count(), "{stem}");
+            assert_eq!(hashes.len(), (' '..='~').count(), "{before}_{after}");
         }
     }
 

@@ -14,6 +14,7 @@ use super::values::Turn;
 use crate::Error;
 use crate::clock::Clock;
 use crate::encode::number;
+use crate::metrics::sample::Sampler;
 use crate::shard::hdr::{Layout, MOST_UNITS};
 use crate::shard::held::Hold;
 use crate::shard::space::Space;
@@ -223,6 +224,7 @@ fn histogram_kind(spec: &Spec, layout: Layout, losses: Arc<Losses>) -> Histogram
     let text = |bound: String| format!("le=\"{bound}\"}} ").into_boxed_str();
     let bounds = spec.buckets.iter().map(|&bound| text(number::boundary(bound)));
     HistogramKind {
+        sampler: Sampler::new(layout.warm()),
         layout,
         decimals: spec.decimals,
         units_per_one: units_per_one(spec),

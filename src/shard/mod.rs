@@ -25,7 +25,7 @@ mod thread;
 
 #[cfg(not(vitals_loom))]
 pub(crate) use thread::{
-    add_slow, all_cells, common_cell, common_lost, common_records, own, pool, try_add,
+    add_slow, all_cells, common_cell, common_lost, common_records, own, own_chunk, pool, try_add,
     try_add_release, writer,
 };
 #[cfg(not(vitals_loom))]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use crossbeam_utils::CachePadded;
 
-use super::cells::{Directory, Slot, Writer, add_common, add_owned, add_owned_release};
+use super::cells::{Chunk, Directory, Slot, Writer, add_common, add_owned, add_owned_release};
 use super::epoch::{Epochs, Pin};
 use super::lease::{Pool, Shard};
 use super::space::{Space, common_chunk};
@@ -175,13 +175,8 @@ pub(crate) fn writer(space: &Space, slots: &[Slot]) -> Writer<'static> {
 
 /// [`writer`], for what is no record.
 pub(crate) fn find_writer(space: &Space, slots: &[Slot]) -> Writer<'static> {
-    if let Some(cells) = leased() {
-        let ready = slots
-            .iter()
-            .all(|slot| cells.chunk(slot.chunk()).is_some() || space.grow(cells, slot.chunk()));
-        if ready {
-            return Writer::Own(cells);
-        }
+    if let Some(cells) = own_with(space, slots) {
+        return Writer::Own(cells);
     }
     for slot in slots {
         if common_chunk(slot.chunk()).is_none() {
@@ -189,6 +184,22 @@ pub(crate) fn find_writer(space: &Space, slots: &[Slot]) -> Writer<'static> {
         }
     }
     Writer::Common(&POOL.common)
+}
+
+/// The chunk of `slot` in the calling thread's own shard, leased and allocated now if that can be;
+/// nothing where the thread has to share. For what is no record: it is not counted.
+#[cold]
+pub(crate) fn own_chunk(space: &Space, slot: Slot) -> Option<&'static Chunk> {
+    own_with(space, &[slot])?.chunk(slot.chunk())
+}
+
+/// The calling thread's own directory with the chunks of `slots` in it.
+fn own_with(space: &Space, slots: &[Slot]) -> Option<&'static Directory> {
+    let cells = leased()?;
+    let ready = slots
+        .iter()
+        .all(|slot| cells.chunk(slot.chunk()).is_some() || space.grow(cells, slot.chunk()));
+    ready.then_some(cells)
 }
 
 /// The calling thread's directory, leased now if it can be.
