@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 
 use crate::alloc::tally;
+use crate::expected::{
+    self, CalledTotals, Exposed, Totals, called_counters, called_histograms, counted, left_over,
+    observed, timed,
+};
 use crate::floors::{self, CopyText};
 use crate::harness::{Pair, Settings, alone, scrapes};
 use crate::report::{Row, Statistic};
 use crate::sides::{
-    COUNTER_TEXTS, COUNTERS, HISTOGRAM_TEXTS, HISTOGRAMS, MakeScraped, MakeSubject, Scraped,
-    Subject, TIMERS, UPDOWNS,
+    CALLED_COUNTERS, CALLED_HISTOGRAMS, COUNTER_TEXTS, COUNTERS, HISTOGRAM_TEXTS, HISTOGRAMS,
+    MakeCalled, MakeScraped, MakeSubject, NAMED_COUNTERS, STATIC_COUNTERS, Scraped, Subject,
+    TIMERS, UPDOWNS,
 };
-use crate::totals::{Holdings, Point, compare, expected_histogram, join_labels, read_text};
+use crate::totals::{Holdings, compare, read_text};
 use crate::work;
 
 /// Calls of each thread before totals are compared: no power of two and no multiple of the values.
@@ -28,6 +33,8 @@ pub struct Figure {
 enum Work {
     /// Recording by handle.
     Handle { sides: &'static [MakeSubject], threads: usize, totals: Totals, floor: MakeSubject },
+    /// Recording by labels that are looked up at each call.
+    Called { sides: &'static [MakeCalled], load: Load, totals: CalledTotals, floor: MakeCalled },
     /// A warm text scrape.
     Text { sides: &'static [MakeScraped], series: usize, kind: Exposed },
     /// A floor on its own.
@@ -40,43 +47,11 @@ enum Work {
     CounterMemory,
 }
 
-/// What all sides of a figure must hold after the same calls.
-type Totals = fn(calls: u64, threads: usize) -> Holdings;
-
+/// How many label sets are looked up, by how many threads.
 #[derive(Clone, Copy)]
-enum Exposed {
-    Counters,
-    Histograms,
-}
-
-fn counted(calls: u64, threads: usize) -> Holdings {
-    one(Point { value: (calls * threads as u64) as f64, ..Point::default() })
-}
-
-/// One a run is left, because a run of incs and decs ends with one more inc.
-fn left_over(_: u64, threads: usize) -> Holdings {
-    one(Point { value: threads as f64, ..Point::default() })
-}
-
-fn observed(calls: u64, threads: usize) -> Holdings {
-    one_histogram(expected_histogram(0, calls as usize, threads))
-}
-
-/// Nobody knows beforehand how long it will have taken.
-fn timed(calls: u64, threads: usize) -> Holdings {
-    one_histogram(Point { value: (calls * threads as u64) as f64, ..Point::default() })
-}
-
-fn one(point: Point) -> Holdings {
-    Holdings::from([(labels(&work::LABELS, &work::ONE), point)])
-}
-
-fn one_histogram(point: Point) -> Holdings {
-    Holdings::from([(labels(&work::HISTOGRAM_LABELS, &work::ONE_HISTOGRAM), point)])
-}
-
-fn labels(names: &[&str], values: &[&str]) -> String {
-    join_labels(names.iter().copied().zip(values.iter().copied()).collect())
+struct Load {
+    sets: usize,
+    threads: usize,
 }
 
 /// All figures, in the table's order.
@@ -84,6 +59,14 @@ pub fn all() -> Vec<Figure> {
     let handle = |name, sides, threads, totals, floor| Figure {
         name,
         work: Work::Handle { sides, threads, totals, floor },
+    };
+    let called = |name, sides, sets, threads| {
+        let (totals, floor) = (called_counters as CalledTotals, floors::hash_three_labels as _);
+        Figure { name, work: Work::Called { sides, load: Load { sets, threads }, totals, floor } }
+    };
+    let called_histograms = |name, sides, sets, threads| {
+        let (totals, floor) = (called_histograms as CalledTotals, floors::hash_two_labels as _);
+        Figure { name, work: Work::Called { sides, load: Load { sets, threads }, totals, floor } }
     };
     let text =
         |name, sides, series, kind| Figure { name, work: Work::Text { sides, series, kind } };
@@ -95,6 +78,7 @@ pub fn all() -> Vec<Figure> {
         floor("floor_thread_local_add", floors::thread_local_add, 1),
         floor("floor_fetch_add", floors::fetch_add, 1),
         floor("floor_shared_word_2t", floors::fetch_add, 2),
+        floor("floor_instant_now", floors::instant_now, 1),
         floor("floor_instant_pair", floors::instant_pair, 1),
         handle("counter_handle_1t", COUNTERS, 1, counted, add),
         handle("counter_handle_2t", COUNTERS, 2, counted, add),
@@ -103,6 +87,12 @@ pub fn all() -> Vec<Figure> {
         handle("histogram_handle_1t", HISTOGRAMS, 1, observed, adds),
         handle("histogram_handle_2t", HISTOGRAMS, 2, observed, adds),
         handle("timed_section_1t", TIMERS, 1, timed, floors::instant_pair),
+        called("counter_labels_64", CALLED_COUNTERS, 64, 1),
+        called("counter_labels_8000", CALLED_COUNTERS, 8_000, 1),
+        called("counter_labels_64_2t", CALLED_COUNTERS, 64, 2),
+        called("counter_by_name_64", NAMED_COUNTERS, 64, 1),
+        called("counter_static_64", STATIC_COUNTERS, 64, 1),
+        called_histograms("histogram_labels_64", CALLED_HISTOGRAMS, 64, 1),
         counters("scrape_counters_1k", 1_000),
         counters("scrape_counters_10k", 10_000),
         counters("scrape_counters_100k", 100_000),
@@ -120,20 +110,15 @@ impl Figure {
         let at = |error| format!("{}: {error}", self.name);
         match self.work {
             Work::Handle { sides, threads, totals, floor } => {
-                let statistic = statistic(threads);
-                let mut subjects: Vec<Subject> = sides.iter().map(|make| make(threads)).collect();
-                for subject in &mut subjects {
-                    check_subject(subject, pair, &totals(CHECKED_CALLS, threads)).map_err(at)?;
-                }
-                subjects.push(floor(threads));
-                let spreads = bursts(&mut subjects, threads, pair, settings);
-                let mut row = Row::new(self.name, "ns", statistic);
-                let last = subjects.len() - 1;
-                for (subject, spread) in subjects[..last].iter().zip(&spreads) {
-                    row.add_spread(subject.name, *spread, 1.0, subject.prompt);
-                }
-                row.add_floor(subjects[last].name, spreads[last], 1.0);
-                Ok(row.finish())
+                let subjects = sides.iter().map(|make| make(threads)).collect();
+                let want = totals(CHECKED_CALLS, threads);
+                self.recording(subjects, &want, floor(threads), pair, settings).map_err(at)
+            }
+            Work::Called { sides, load: Load { sets, threads }, totals, floor } => {
+                let make = |make: &MakeCalled| make(sets, threads).in_rounds_of(sets);
+                let subjects = sides.iter().map(make).collect();
+                let want = totals(sets, CHECKED_CALLS, threads);
+                self.recording(subjects, &want, make(&floor), pair, settings).map_err(at)
             }
             Work::Text { sides, series, kind } => {
                 let mut sides = checked_texts(sides, series, kind).map_err(at)?;
@@ -161,6 +146,30 @@ impl Figure {
             }
             Work::CounterMemory => Ok(self.exact("bytes", counter_memory())),
         }
+    }
+
+    /// Compares what the sides hold and times them, with the floor as the last of them.
+    fn recording(
+        &self,
+        mut subjects: Vec<Subject>,
+        want: &Holdings,
+        floor: Subject,
+        pair: &mut Pair,
+        settings: Settings,
+    ) -> Result<Row, String> {
+        for subject in &mut subjects {
+            check_subject(subject, pair, want)?;
+        }
+        subjects.push(floor);
+        let threads = subjects[0].runs.len();
+        let spreads = bursts(&mut subjects, threads, pair, settings);
+        let mut row = Row::new(self.name, "ns", statistic(threads));
+        let last = subjects.len() - 1;
+        for (subject, spread) in subjects[..last].iter().zip(&spreads) {
+            row.add_spread(subject.name, *spread, 1.0, subject.prompt);
+        }
+        row.add_floor(subjects[last].name, spreads[last], 1.0);
+        Ok(row.finish())
     }
 
     fn exact(&self, unit: &str, numbers: BTreeMap<&'static str, f64>) -> Row {
@@ -203,7 +212,7 @@ fn checked_texts(
     series: usize,
     kind: Exposed,
 ) -> Result<Vec<Box<dyn Scraped>>, String> {
-    let want = expected_text(series, kind);
+    let want = expected::text(series, kind);
     let name = match kind {
         Exposed::Counters => work::COUNTER,
         Exposed::Histograms => work::HISTOGRAM,
@@ -220,36 +229,6 @@ fn checked_texts(
         checked.push(side);
     }
     Ok(checked)
-}
-
-fn expected_text(series: usize, kind: Exposed) -> Holdings {
-    match kind {
-        Exposed::Counters => work::counter_labels(series)
-            .iter()
-            .enumerate()
-            .map(|(i, values)| {
-                let value = (work::start_value(i) + 1) as f64;
-                (labels(&work::LABELS, values), Point { value, ..Point::default() })
-            })
-            .collect(),
-        Exposed::Histograms => work::histogram_labels(series)
-            .iter()
-            .enumerate()
-            .map(|(i, values)| {
-                let filled = expected_histogram(work::prefill_start(i), work::PREFILL, 1);
-                let touched = plus(filled, &expected_histogram(0, 1, 1));
-                (labels(&work::HISTOGRAM_LABELS, values), touched)
-            })
-            .collect(),
-    }
-}
-
-fn plus(mut point: Point, other: &Point) -> Point {
-    point.value += other.value;
-    point.sum = point.sum.zip(other.sum).map(|(a, b)| a + b);
-    let both = point.buckets.iter_mut().flatten().zip(other.buckets.iter().flatten());
-    both.for_each(|(count, more)| count.1 += more.1);
-    point
 }
 
 /// What records of every kind allocate, [`CHECKED_CALLS`] each, once the first are made.

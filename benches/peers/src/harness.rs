@@ -45,11 +45,12 @@ pub fn alone(subjects: &mut [Subject], settings: Settings) -> Vec<Spread> {
     let calls: Vec<u64> = subjects
         .iter_mut()
         .map(|subject| {
-            enough(settings.burst, |calls| {
+            let calls = enough(settings.burst, |calls| {
                 let took = burst(&mut subject.runs[0], calls);
                 (subject.upkeep)();
                 took
-            })
+            });
+            calls.max(subject.round)
         })
         .collect();
     take_turns(subjects.len(), settings.rounds, |round, turn| {
@@ -57,7 +58,7 @@ pub fn alone(subjects: &mut [Subject], settings: Settings) -> Vec<Spread> {
         let run = &mut subject.runs[0];
         let took = at_depth(round % DEPTHS, &mut || {
             // Brings code, handle and cells back into the caches after the other sides' bursts.
-            burst(run, calls[turn] / 16 + 1);
+            burst(run, (calls[turn] / 16 + 1).max(subject.round));
             burst(run, calls[turn])
         });
         (subject.upkeep)();

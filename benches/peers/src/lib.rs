@@ -7,6 +7,7 @@
 pub mod alloc;
 pub mod budget;
 pub mod cli;
+pub mod expected;
 pub mod figures;
 pub mod floors;
 pub mod harness;

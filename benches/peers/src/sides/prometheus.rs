@@ -6,9 +6,10 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::called::{looked_up, observed};
 use super::{Scraped, Subject, Texts, prefill, runs};
 use crate::totals::{Holdings, read_text};
-use crate::work::{self, seconds, start_value};
+use crate::work::{self, SECONDS, seconds, start_value};
 
 const NAME: &str = "prometheus";
 
@@ -79,6 +80,21 @@ pub fn timer(threads: usize) -> Subject {
     let (registry, family) = histogram_vec();
     let handle = family.with_label_values(&work::ONE_HISTOGRAM);
     let runs = runs!(threads, handle.clone(), |h| h.start_timer().observe_duration());
+    Subject::new(NAME, runs, reader(registry, work::HISTOGRAM))
+}
+
+pub fn called_counter(sets: usize, threads: usize) -> Subject {
+    let (registry, family) = counter_vec();
+    let sets = work::called_counters(sets);
+    let runs = looked_up(threads, sets, || family.clone(), |f, l| f.with_label_values(&l).inc());
+    Subject::new(NAME, runs, reader(registry, work::COUNTER))
+}
+
+pub fn called_histogram(sets: usize, threads: usize) -> Subject {
+    let (registry, family) = histogram_vec();
+    let sets = work::called_histograms(sets);
+    let call = |f: &HistogramVec, l: [&str; 2], v| f.with_label_values(&l).observe(v);
+    let runs = observed(threads, sets, &SECONDS, || family.clone(), call);
     Subject::new(NAME, runs, reader(registry, work::HISTOGRAM))
 }
 
