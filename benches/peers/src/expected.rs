@@ -1,5 +1,6 @@
 //! What all sides of a figure must hold after the same work.
 
+use crate::sides::touched;
 use crate::totals::{Holdings, Point, expected_histogram, join_labels};
 use crate::work;
 
@@ -85,14 +86,16 @@ fn called(
     points.filter_map(|(set, point)| Some((labels_of(set), point?))).collect()
 }
 
-/// What the text of so many series must say after one touch of all.
-pub fn text(series: usize, kind: Exposed) -> Holdings {
+/// What the text of so many series must say after `touches`: the round and every how many series
+/// of each.
+pub fn text(series: usize, kind: Exposed, touches: &[(usize, usize)]) -> Holdings {
+    let rounds = |i| touches.iter().filter(move |&&(round, every)| touched(round, every)(i));
     match kind {
         Exposed::Counters => work::counter_labels(series)
             .iter()
             .enumerate()
             .map(|(i, values)| {
-                let value = (work::start_value(i) + 1) as f64;
+                let value = (work::start_value(i) + rounds(i).count() as u64) as f64;
                 (labels(&work::LABELS, values), Point { value, ..Point::default() })
             })
             .collect(),
@@ -101,7 +104,7 @@ pub fn text(series: usize, kind: Exposed) -> Holdings {
             .enumerate()
             .map(|(i, values)| {
                 let mut point = expected_histogram(work::prefill_start(i), work::PREFILL, 1);
-                add(&mut point, &expected_histogram(0, 1, 1));
+                rounds(i).for_each(|&(round, _)| add(&mut point, &expected_histogram(round, 1, 1)));
                 (labels(&work::HISTOGRAM_LABELS, values), point)
             })
             .collect(),

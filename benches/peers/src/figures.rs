@@ -1,27 +1,25 @@
 //! The figures: what is set up, compared and measured for each row.
 
-use std::collections::BTreeMap;
-
-use crate::alloc::tally;
+use crate::counted::{self, Numbers, Share};
 use crate::expected::{
-    self, CalledTotals, Exposed, Totals, called_counters, called_histograms, counted, left_over,
+    CalledTotals, Exposed, Totals, called_counters, called_histograms, counted, left_over,
     observed, timed,
 };
-use crate::floors::{self, CopyText};
-use crate::harness::{Pair, Settings, alone, scrapes};
+use crate::flood;
+use crate::floors;
+use crate::harness::{Pair, Settings, Spread, alone};
+use crate::latency;
 use crate::report::{Row, Statistic};
 use crate::sides::{
     CALLED_COUNTERS, CALLED_HISTOGRAMS, COUNTER_TEXTS, COUNTERS, HISTOGRAM_TEXTS, HISTOGRAMS,
-    MakeCalled, MakeScraped, MakeSubject, NAMED_COUNTERS, STATIC_COUNTERS, Scraped, Subject,
+    MILLION_TEXTS, MakeCalled, MakeScraped, MakeSubject, NAMED_COUNTERS, STATIC_COUNTERS, Subject,
     TIMERS, UPDOWNS,
 };
-use crate::totals::{Holdings, compare, read_text};
-use crate::work;
+use crate::text::Text;
+use crate::totals::{Holdings, compare};
 
 /// Calls of each thread before totals are compared: no power of two and no multiple of the values.
 const CHECKED_CALLS: u64 = 10_007;
-/// Series in the figures that are counted, not timed.
-const COUNTED_SERIES: usize = 10_000;
 
 /// One row, or a few that belong together.
 pub struct Figure {
@@ -36,15 +34,17 @@ enum Work {
     /// Recording by labels that are looked up at each call.
     Called { sides: &'static [MakeCalled], load: Load, totals: CalledTotals, floor: MakeCalled },
     /// A warm text scrape.
-    Text { sides: &'static [MakeScraped], series: usize, kind: Exposed },
+    Text(Text),
     /// A floor on its own.
     Floor { floor: MakeSubject, threads: usize },
     /// Allocations of so many warm records of each kind by handle.
     RecordAllocations,
     /// Allocations of one warm scrape of counters and one of histograms.
     ScrapeAllocations,
-    /// What a counter series and the handle to it take.
-    CounterMemory,
+    /// Ours alone, measured its own way.
+    Ours(fn(&str, Settings) -> Result<Row, String>),
+    /// What series take.
+    Memory { sides: &'static [MakeScraped], kind: Exposed, share: Share },
 }
 
 /// How many label sets are looked up, by how many threads.
@@ -68,12 +68,27 @@ pub fn all() -> Vec<Figure> {
         let (totals, floor) = (called_histograms as CalledTotals, floors::hash_two_labels as _);
         Figure { name, work: Work::Called { sides, load: Load { sets, threads }, totals, floor } }
     };
-    let text =
-        |name, sides, series, kind| Figure { name, work: Work::Text { sides, series, kind } };
+    let text = |name, sides, series, kind| Figure {
+        name,
+        work: Work::Text(Text { sides, series, kind, every: 1, sparing: 1 }),
+    };
+    let million = |name, every| Figure {
+        name,
+        work: Work::Text(Text {
+            sides: MILLION_TEXTS,
+            series: 1_000_000,
+            kind: Exposed::Counters,
+            every,
+            sparing: 8,
+        }),
+    };
+    let memory =
+        |name, sides, kind, share| Figure { name, work: Work::Memory { sides, kind, share } };
     let floor = |name, floor, threads| Figure { name, work: Work::Floor { floor, threads } };
     let counters = |name, series| text(name, COUNTER_TEXTS, series, Exposed::Counters);
     let histograms = |name, series| text(name, HISTOGRAM_TEXTS, series, Exposed::Histograms);
     let (add, adds) = (floors::thread_local_add, floors::two_thread_local_adds);
+    let ours = |name, row: fn(&str, Settings) -> _| Figure { name, work: Work::Ours(row) };
     vec![
         floor("floor_thread_local_add", floors::thread_local_add, 1),
         floor("floor_fetch_add", floors::fetch_add, 1),
@@ -96,15 +111,36 @@ pub fn all() -> Vec<Figure> {
         counters("scrape_counters_1k", 1_000),
         counters("scrape_counters_10k", 10_000),
         counters("scrape_counters_100k", 100_000),
+        million("scrape_counters_1m", 1),
+        million("scrape_counters_1m_1pct", 100),
         histograms("scrape_histograms_1k", 1_000),
         histograms("scrape_histograms_10k", 10_000),
+        ours("new_series_under_scrapes", latency::births),
+        ours("lookup_under_scrapes", latency::lookups),
+        ours("flood_call", flood::call),
+        ours("flood_memory", flood::memory),
+        ours("flood_beside_handles", flood::slowed_handles),
+        ours("flood_beside_lookups", flood::slowed_lookups),
         Figure { name: "allocations_warm_record", work: Work::RecordAllocations },
         Figure { name: "allocations_warm_scrape", work: Work::ScrapeAllocations },
-        Figure { name: "memory_counter_series", work: Work::CounterMemory },
+        memory("memory_counter_series", COUNTER_TEXTS, Exposed::Counters, Share::First),
+        memory("memory_counter_second_thread", COUNTER_TEXTS, Exposed::Counters, Share::Second),
+        memory("memory_histogram_series", HISTOGRAM_TEXTS, Exposed::Histograms, Share::First),
+        memory(
+            "memory_histogram_second_thread",
+            HISTOGRAM_TEXTS,
+            Exposed::Histograms,
+            Share::Second,
+        ),
     ]
 }
 
 impl Figure {
+    /// Whether it takes a minute or gigabytes even of few rounds: a quick run leaves it out.
+    pub fn is_heavy(&self) -> bool {
+        matches!(self.work, Work::Text(Text { sparing, .. }) if sparing > 1)
+    }
+
     /// Sets the sides up, compares what they hold after the same work, and measures them.
     pub fn measure(&self, pair: &mut Pair, settings: Settings) -> Result<Row, String> {
         let at = |error| format!("{}: {error}", self.name);
@@ -120,19 +156,7 @@ impl Figure {
                 let want = totals(sets, CHECKED_CALLS, threads);
                 self.recording(subjects, &want, make(&floor), pair, settings).map_err(at)
             }
-            Work::Text { sides, series, kind } => {
-                let mut sides = checked_texts(sides, series, kind).map_err(at)?;
-                let copy = CopyText::new(sides[0].scrape());
-                sides.push(Box::new(copy));
-                let spreads = scrapes(&mut sides, settings);
-                let mut row = Row::new(self.name, "ns/series", Statistic::Min);
-                let (per, last) = (series as f64, sides.len() - 1);
-                for (side, spread) in sides[..last].iter().zip(&spreads) {
-                    row.add_spread(side.name(), *spread, per, true);
-                }
-                row.add_floor(sides[last].name(), spreads[last], per);
-                Ok(row.finish())
-            }
+            Work::Text(text) => text.row(self.name, settings).map_err(at),
             Work::Floor { floor, threads } => {
                 let mut row = Row::new(self.name, "ns", statistic(threads));
                 let mut floors = [floor(threads)];
@@ -140,11 +164,14 @@ impl Figure {
                 row.add_floor(floors[0].name, spread, 1.0);
                 Ok(row.finish())
             }
-            Work::RecordAllocations => Ok(self.exact("allocations", record_allocations())),
+            Work::Ours(row) => row(self.name, settings).map_err(at),
+            Work::RecordAllocations => Ok(self.exact("allocations", counted::record_allocations())),
             Work::ScrapeAllocations => {
-                Ok(self.exact("allocations", scrape_allocations().map_err(at)?))
+                Ok(self.exact("allocations", counted::scrape_allocations().map_err(at)?))
             }
-            Work::CounterMemory => Ok(self.exact("bytes", counter_memory())),
+            Work::Memory { sides, kind, share } => {
+                Ok(self.exact("bytes", counted::memory(sides, kind, share)))
+            }
         }
     }
 
@@ -172,7 +199,7 @@ impl Figure {
         Ok(row.finish())
     }
 
-    fn exact(&self, unit: &str, numbers: BTreeMap<&'static str, f64>) -> Row {
+    fn exact(&self, unit: &str, numbers: Numbers) -> Row {
         let mut row = Row::new(self.name, unit, Statistic::Exact);
         numbers.into_iter().for_each(|(name, number)| row.add(name, number, true));
         row.finish()
@@ -188,7 +215,7 @@ fn bursts(
     threads: usize,
     pair: &mut Pair,
     settings: Settings,
-) -> Vec<crate::harness::Spread> {
+) -> Vec<Spread> {
     match threads {
         1 => alone(subjects, settings),
         _ => pair.together(subjects, settings),
@@ -204,72 +231,6 @@ fn check_subject(subject: &mut Subject, pair: &mut Pair, want: &Holdings) -> Res
     (subject.upkeep)();
     let got = (subject.read)();
     got.and_then(|got| compare(want, &got)).map_err(|error| format!("{}: {error}", subject.name))
-}
-
-/// Sets up every side's text and compares it with what it must say after one touch.
-fn checked_texts(
-    sides: &[MakeScraped],
-    series: usize,
-    kind: Exposed,
-) -> Result<Vec<Box<dyn Scraped>>, String> {
-    let want = expected::text(series, kind);
-    let name = match kind {
-        Exposed::Counters => work::COUNTER,
-        Exposed::Histograms => work::HISTOGRAM,
-    };
-    let mut checked = Vec::new();
-    for make in sides {
-        let mut side = make(series);
-        side.touch(0);
-        let per_second = side.per_second();
-        let text = String::from_utf8_lossy(side.scrape());
-        let got = read_text(&text, name, per_second);
-        let same = got.and_then(|got| compare(&want, &got));
-        same.map_err(|error| format!("{}: {error}", side.name()))?;
-        checked.push(side);
-    }
-    Ok(checked)
-}
-
-/// What records of every kind allocate, [`CHECKED_CALLS`] each, once the first are made.
-fn record_allocations() -> BTreeMap<&'static str, f64> {
-    let mut numbers = BTreeMap::new();
-    for make in [COUNTERS, UPDOWNS, HISTOGRAMS, TIMERS].into_iter().flatten() {
-        let mut subject = make(1);
-        let run = &mut subject.runs[0];
-        run(CHECKED_CALLS);
-        let ((), tally) = tally(|| run(CHECKED_CALLS));
-        *numbers.entry(subject.name).or_default() += tally.allocations as f64;
-    }
-    numbers
-}
-
-/// What a scrape of counters and one of histograms allocate, once two have been made.
-fn scrape_allocations() -> Result<BTreeMap<&'static str, f64>, String> {
-    let texts = [
-        (COUNTER_TEXTS, Exposed::Counters, COUNTED_SERIES),
-        (HISTOGRAM_TEXTS, Exposed::Histograms, COUNTED_SERIES / 10),
-    ];
-    let mut numbers = BTreeMap::new();
-    for (sides, kind, series) in texts {
-        for side in &mut checked_texts(sides, series, kind)? {
-            side.scrape();
-            side.touch(1);
-            let (_, tally) = tally(|| side.scrape().len());
-            *numbers.entry(side.name()).or_default() += tally.allocations as f64;
-        }
-    }
-    Ok(numbers)
-}
-
-/// What [`COUNTED_SERIES`] counters that one thread has recorded into take, by the series, with the
-/// handle to each and the label texts where a side keeps its own.
-fn counter_memory() -> BTreeMap<&'static str, f64> {
-    let of = |make: &MakeScraped| {
-        let (side, tally) = tally(|| make(COUNTED_SERIES));
-        (side.name(), tally.bytes as f64 / COUNTED_SERIES as f64)
-    };
-    COUNTER_TEXTS.iter().map(of).collect()
 }
 
 #[cfg(test)]
@@ -308,7 +269,8 @@ mod tests {
         for (sides, kind, series) in
             [(COUNTER_TEXTS, Exposed::Counters, 80), (HISTOGRAM_TEXTS, Exposed::Histograms, 20)]
         {
-            assert_eq!(checked_texts(sides, series, kind).map(|_| ()), Ok(()));
+            let text = Text { sides, series, kind, every: 7, sparing: 1 };
+            assert_eq!(text.checked().map(|_| ()), Ok(()));
         }
     }
 

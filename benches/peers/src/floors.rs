@@ -137,7 +137,7 @@ impl Scraped for CopyText {
         CopyText::NAME
     }
 
-    fn touch(&mut self, _: usize) {}
+    fn touch(&mut self, _: usize, _: usize) {}
 
     fn scrape(&mut self) -> &[u8] {
         self.out.clear();
@@ -147,5 +147,9 @@ impl Scraped for CopyText {
 
     fn per_second(&self) -> f64 {
         1.0
+    }
+
+    fn held(&self) -> usize {
+        self.out.capacity()
     }
 }

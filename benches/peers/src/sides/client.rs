@@ -153,12 +153,8 @@ pub fn counters(series: usize) -> Box<dyn Scraped> {
     for (i, handle) in handles.iter().enumerate() {
         handle.inc_by(start_value(i));
     }
-    let touch = move |_| {
-        for handle in &handles {
-            handle.inc();
-        }
-    };
-    Texts::boxed(NAME, touch, move |out: &mut String| render(&registry, out))
+    let touch = |handle: &Counter, _| _ = handle.inc();
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| render(&registry, out))
 }
 
 pub fn histograms(series: usize) -> Box<dyn Scraped> {
@@ -167,6 +163,6 @@ pub fn histograms(series: usize) -> Box<dyn Scraped> {
     let handles: Vec<_> =
         labels.map(|&labels| family.get_or_create_owned(&labels.into())).collect();
     prefill(series, |series, i| handles[series].observe(seconds(i)));
-    let touch = move |round| handles.iter().for_each(|handle| handle.observe(seconds(round)));
-    Texts::boxed(NAME, touch, move |out: &mut String| render(&registry, out))
+    let touch = |handle: &Histogram, round| handle.observe(seconds(round));
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| render(&registry, out))
 }

@@ -131,8 +131,8 @@ pub fn counters(series: usize) -> Box<dyn Scraped> {
         labels.copied().map(counter_of).collect::<Vec<_>>()
     });
     handles.iter().enumerate().for_each(|(i, handle)| handle.increment(start_value(i)));
-    let touch = move |_| handles.iter().for_each(|handle| handle.increment(1));
-    Texts::boxed(NAME, touch, move |out: &mut String| *out = exporter.render())
+    let touch = |handle: &metrics::Counter, _| handle.increment(1);
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| *out = exporter.render())
 }
 
 pub fn histograms(series: usize) -> Box<dyn Scraped> {
@@ -143,6 +143,6 @@ pub fn histograms(series: usize) -> Box<dyn Scraped> {
     });
     prefill(series, |series, i| handles[series].record(seconds(i)));
     exporter.run_upkeep();
-    let touch = move |round| handles.iter().for_each(|handle| handle.record(seconds(round)));
-    Texts::boxed(NAME, touch, move |out: &mut String| *out = exporter.render())
+    let touch = |handle: &metrics::Histogram, round| handle.record(seconds(round));
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| *out = exporter.render())
 }

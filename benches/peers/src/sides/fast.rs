@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use fast_telemetry::{Distribution, DynamicCounter, DynamicHistogram, PrometheusExport};
+use fast_telemetry::{
+    Distribution, DynamicCounter, DynamicCounterSeries, DynamicHistogram, DynamicHistogramSeries,
+    PrometheusExport,
+};
 
 use super::called::{looked_up, observed};
 use super::{Scraped, Subject, Texts, prefill, runs};
@@ -110,8 +113,8 @@ pub fn counters(series: usize) -> Box<dyn Scraped> {
     let handles: Vec<_> =
         labels.map(|&labels| family.series(&pairs(work::LABELS, labels))).collect();
     handles.iter().enumerate().for_each(|(i, handle)| handle.add(start_value(i) as isize));
-    let touch = move |_| handles.iter().for_each(|handle| handle.inc());
-    Texts::boxed(NAME, touch, move |out: &mut String| render(&family, work::COUNTER, out))
+    let touch = |handle: &DynamicCounterSeries, _| handle.inc();
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| render(&family, work::COUNTER, out))
 }
 
 pub fn histograms(series: usize) -> Box<dyn Scraped> {
@@ -120,7 +123,7 @@ pub fn histograms(series: usize) -> Box<dyn Scraped> {
     let handles: Vec<_> =
         labels.map(|&labels| family.series(&pairs(work::HISTOGRAM_LABELS, labels))).collect();
     prefill(series, |series, i| handles[series].record(nanos(i)));
-    let touch = move |round| handles.iter().for_each(|handle| handle.record(nanos(round)));
+    let touch = |handle: &DynamicHistogramSeries, round| handle.record(nanos(round));
     let render = move |out: &mut String| render(&*family, work::HISTOGRAM, out);
-    Texts::boxed_in(NANOS_PER_SECOND, NAME, touch, render)
+    Texts::boxed_in(NANOS_PER_SECOND, NAME, handles, touch, render)
 }

@@ -152,8 +152,8 @@ pub fn counters(series: usize) -> Box<dyn Scraped> {
     let handles: Vec<_> =
         labels.map(|&labels| family.with_or_new(&labels.into(), Counter::clone)).collect();
     handles.iter().enumerate().for_each(|(i, handle)| handle.inc_by(start_value(i)));
-    let touch = move |_| handles.iter().for_each(|handle| handle.inc());
-    Texts::boxed(NAME, touch, move |out: &mut String| render(&registry, out))
+    let touch = |handle: &Counter, _| handle.inc();
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| render(&registry, out))
 }
 
 pub fn histograms(series: usize) -> Box<dyn Scraped> {
@@ -162,6 +162,6 @@ pub fn histograms(series: usize) -> Box<dyn Scraped> {
     let handles: Vec<_> =
         labels.map(|&labels| family.with_or_new(&labels.into(), Histogram::clone)).collect();
     prefill(series, |series, i| handles[series].observe(seconds(i)));
-    let touch = move |round| handles.iter().for_each(|handle| handle.observe(seconds(round)));
-    Texts::boxed(NAME, touch, move |out: &mut String| render(&registry, out))
+    let touch = |handle: &Histogram, round| handle.observe(seconds(round));
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| render(&registry, out))
 }

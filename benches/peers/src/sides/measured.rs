@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use measured::label::StaticLabelSet;
 use measured::lasso::{Rodeo, RodeoReader};
-use measured::metric::MetricFamilyEncoding;
 use measured::metric::group::Encoding;
 use measured::metric::histogram::Thresholds;
 use measured::metric::name::MetricName;
+use measured::metric::{LabelId, MetricFamilyEncoding};
 use measured::text::TextEncoder;
 use measured::{CounterVec, FixedCardinalityLabel, GaugeVec, HistogramVec, LabelGroup};
 use paracord::ParaCord;
@@ -226,9 +226,9 @@ macro_rules! texts {
                 family.get_metric(id).inc_by(start_value(i));
             }
             let touched = Arc::clone(&family);
-            let touch = move |_| ids.iter().for_each(|&id| touched.get_metric(id).inc());
+            let touch = move |&id: &LabelId<_>, _| touched.get_metric(id).inc();
             let render = move |out: &mut Vec<u8>| render(&*family, work::COUNTER, out);
-            Texts::boxed($name, touch, render)
+            Texts::boxed($name, ids, touch, render)
         }
     };
     ($make:ident, $name:expr, $family:expr, $of:path, histograms) => {
@@ -238,11 +238,9 @@ macro_rules! texts {
             let ids: Vec<_> = labels.iter().map(|&l| family.with_labels($of(l))).collect();
             prefill(series, |series, i| family.get_metric(ids[series]).observe(seconds(i)));
             let touched = Arc::clone(&family);
-            let touch = move |round| {
-                ids.iter().for_each(|&id| touched.get_metric(id).observe(seconds(round)));
-            };
+            let touch = move |&id: &LabelId<_>, i| touched.get_metric(id).observe(seconds(i));
             let render = move |out: &mut Vec<u8>| render(&*family, work::HISTOGRAM, out);
-            Texts::boxed($name, touch, render)
+            Texts::boxed($name, ids, touch, render)
         }
     };
 }

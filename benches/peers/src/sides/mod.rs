@@ -12,6 +12,9 @@ mod measured;
 mod otel;
 pub mod ours;
 mod prometheus;
+mod texts;
+
+pub use texts::{MakeScraped, Scraped, touched};
 
 use crate::totals::Holdings;
 use crate::work;
@@ -56,62 +59,6 @@ impl Subject {
     }
 }
 
-/// Many series of one side, and their text.
-pub trait Scraped {
-    /// The side's name, as the table shows it.
-    fn name(&self) -> &'static str;
-    /// Records once into every series, so that no scrape finds what the one before it found. For
-    /// a histogram, `round` is the index of the value.
-    fn touch(&mut self, round: usize);
-    /// Scrapes into the side's own reused buffer, where it takes one.
-    fn scrape(&mut self) -> &[u8];
-    /// How many of the unit of boundaries and sums make a second.
-    fn per_second(&self) -> f64;
-}
-
-/// A [`Scraped`] of closures; `O` is the buffer that the side writes into.
-struct Texts<O, T, R> {
-    name: &'static str,
-    touch: T,
-    render: R,
-    out: O,
-    per_second: f64,
-}
-
-impl<O, T, R> Texts<O, T, R>
-where
-    O: AsRef<[u8]> + Default + 'static,
-    T: FnMut(usize) + 'static,
-    R: FnMut(&mut O) + 'static,
-{
-    fn boxed(name: &'static str, touch: T, render: R) -> Box<dyn Scraped> {
-        Texts::boxed_in(1.0, name, touch, render)
-    }
-
-    fn boxed_in(per_second: f64, name: &'static str, touch: T, render: R) -> Box<dyn Scraped> {
-        Box::new(Texts { name, touch, render, out: O::default(), per_second })
-    }
-}
-
-impl<O: AsRef<[u8]>, T: FnMut(usize), R: FnMut(&mut O)> Scraped for Texts<O, T, R> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn touch(&mut self, round: usize) {
-        (self.touch)(round);
-    }
-
-    fn scrape(&mut self) -> &[u8] {
-        (self.render)(&mut self.out);
-        self.out.as_ref()
-    }
-
-    fn per_second(&self) -> f64 {
-        self.per_second
-    }
-}
-
 /// Feeds each histogram the values it starts with.
 fn prefill(series: usize, mut record: impl FnMut(usize, usize)) {
     for series in 0..series {
@@ -124,9 +71,6 @@ fn prefill(series: usize, mut record: impl FnMut(usize, usize)) {
 pub type MakeSubject = fn(usize) -> Subject;
 /// Sets up a [`Subject`] that looks up so many label sets, for so many threads.
 pub type MakeCalled = fn(usize, usize) -> Subject;
-/// Sets up a [`Scraped`] of so many series, counters at [`crate::work::start_value`] and histograms
-/// prefilled.
-pub type MakeScraped = fn(usize) -> Box<dyn Scraped>;
 
 /// Counter by handle; ours first.
 pub const COUNTERS: &[MakeSubject] = &[
@@ -234,6 +178,17 @@ pub const COUNTER_TEXTS: &[MakeScraped] = &[
     fast::counters,
     fastmetrics::counters,
 ];
+/// The same of a million. `prometheus` and `metrics` are left out: a scrape takes either of them
+/// three to four seconds there and half a gigabyte beside its text, a hundred times what the fastest
+/// peer takes.
+pub const MILLION_TEXTS: &[MakeScraped] = &[
+    ours::counters,
+    client::counters,
+    measured::counters,
+    measured::dense_counters,
+    fast::counters,
+    fastmetrics::counters,
+];
 /// Text of histograms with two labels.
 pub const HISTOGRAM_TEXTS: &[MakeScraped] = &[
     ours::histograms,
@@ -285,3 +240,4 @@ macro_rules! runs {
     };
 }
 use runs;
+use texts::Texts;

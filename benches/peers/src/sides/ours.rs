@@ -44,6 +44,19 @@ pub fn one_counter() -> (Vitals, Counter) {
     (vitals, handle)
 }
 
+/// A family of counters with room for so many series, and its engine.
+pub fn counters_for(series: usize) -> (Vitals, Family<Counter, 3>) {
+    let vitals = engine(series);
+    let family = counter_family(&vitals);
+    (vitals, family)
+}
+
+/// The sum over all series of that family, by the text.
+pub fn total(vitals: &Vitals) -> f64 {
+    let held = read_text(&vitals.export_prometheus(), work::COUNTER, 1.0).unwrap_or_default();
+    held.values().map(|point| point.value).sum()
+}
+
 /// One up-down gauge.
 pub fn one_updown() -> (Vitals, UpDown) {
     let vitals = engine(1);
@@ -131,8 +144,8 @@ pub fn counters(series: usize) -> Box<dyn Scraped> {
     let labels = work::counter_labels(series).iter();
     let handles: Vec<_> = labels.map(|&labels| family.with(labels)).collect();
     handles.iter().enumerate().for_each(|(i, handle)| handle.add(start_value(i)));
-    let touch = move |_| handles.iter().for_each(|handle| handle.inc());
-    Texts::boxed(NAME, touch, move |out: &mut Vec<u8>| render(&vitals, out))
+    let touch = |handle: &Counter, _| handle.inc();
+    Texts::boxed(NAME, handles, touch, move |out: &mut Vec<u8>| render(&vitals, out))
 }
 
 pub fn histograms(series: usize) -> Box<dyn Scraped> {
@@ -141,6 +154,6 @@ pub fn histograms(series: usize) -> Box<dyn Scraped> {
     let labels = work::histogram_labels(series).iter();
     let handles: Vec<_> = labels.map(|&labels| family.with(labels)).collect();
     prefill(series, |series, i| handles[series].record_nanos(nanos(i)));
-    let touch = move |round| handles.iter().for_each(|handle| handle.record_nanos(nanos(round)));
-    Texts::boxed(NAME, touch, move |out: &mut Vec<u8>| render(&vitals, out))
+    let touch = |handle: &Histogram, round| handle.record_nanos(nanos(round));
+    Texts::boxed(NAME, handles, touch, move |out: &mut Vec<u8>| render(&vitals, out))
 }

@@ -3,7 +3,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use super::called::{looked_up, observed};
@@ -103,8 +104,8 @@ pub fn counters(series: usize) -> Box<dyn Scraped> {
     let labels = work::counter_labels(series);
     let handles: Vec<_> = labels.iter().map(|labels| family.with_label_values(labels)).collect();
     handles.iter().enumerate().for_each(|(i, handle)| handle.inc_by(start_value(i)));
-    let touch = move |_| handles.iter().for_each(|handle| handle.inc());
-    Texts::boxed(NAME, touch, move |out: &mut String| render(&registry, out))
+    let touch = |handle: &IntCounter, _| handle.inc();
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| render(&registry, out))
 }
 
 pub fn histograms(series: usize) -> Box<dyn Scraped> {
@@ -112,6 +113,6 @@ pub fn histograms(series: usize) -> Box<dyn Scraped> {
     let labels = work::histogram_labels(series);
     let handles: Vec<_> = labels.iter().map(|labels| family.with_label_values(labels)).collect();
     prefill(series, |series, i| handles[series].observe(seconds(i)));
-    let touch = move |round| handles.iter().for_each(|handle| handle.observe(seconds(round)));
-    Texts::boxed(NAME, touch, move |out: &mut String| render(&registry, out))
+    let touch = |handle: &Histogram, round| handle.observe(seconds(round));
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| render(&registry, out))
 }
