@@ -56,6 +56,16 @@ pub fn called_counters(sets: usize, calls: u64, threads: usize) -> Holdings {
     called(sets, calls, threads, labels_of, |point, _| point.value += 1.0)
 }
 
+/// Counters whose labels are enums.
+pub fn called_enums(sets: usize, calls: u64, threads: usize) -> Holdings {
+    let order = work::called_enums();
+    let labels_of = |set: usize| {
+        let values: Vec<_> = (0..3).map(|i| work::ENUM_VALUES[i][order[set][i]]).collect();
+        labels(&work::LABELS, &values)
+    };
+    called(sets, calls, threads, labels_of, |point, _| point.value += 1.0)
+}
+
 /// Histograms that each call fed the next value, the next of the sets in turn.
 pub fn called_histograms(sets: usize, calls: u64, threads: usize) -> Holdings {
     let labels_of =

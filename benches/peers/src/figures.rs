@@ -2,8 +2,8 @@
 
 use crate::counted::{self, Numbers, Share};
 use crate::expected::{
-    CalledTotals, Exposed, Totals, called_counters, called_histograms, counted, left_over,
-    observed, timed,
+    CalledTotals, Exposed, Totals, called_counters, called_enums, called_histograms, counted,
+    left_over, observed, timed,
 };
 use crate::flood;
 use crate::floors;
@@ -11,12 +11,13 @@ use crate::harness::{Pair, Settings, Spread, alone};
 use crate::latency;
 use crate::report::{Row, Statistic};
 use crate::sides::{
-    CALLED_COUNTERS, CALLED_HISTOGRAMS, COUNTER_TEXTS, COUNTERS, HISTOGRAM_TEXTS, HISTOGRAMS,
-    MILLION_TEXTS, MakeCalled, MakeScraped, MakeSubject, NAMED_COUNTERS, STATIC_COUNTERS, Subject,
-    TIMERS, UPDOWNS,
+    CALLED_COUNTERS, CALLED_HISTOGRAMS, COUNTER_TEXTS, COUNTERS, ENUM_COUNTERS, HISTOGRAM_TEXTS,
+    HISTOGRAMS, MILLION_TEXTS, MakeCalled, MakeScraped, MakeSubject, NAMED_COUNTERS,
+    STATIC_COUNTERS, Subject, TIMERS, UPDOWNS,
 };
 use crate::text::Text;
 use crate::totals::{Holdings, compare};
+use crate::work::ENUM_SETS;
 
 /// Calls of each thread before totals are compared: no power of two and no multiple of the values.
 const CHECKED_CALLS: u64 = 10_007;
@@ -64,6 +65,12 @@ pub fn all() -> Vec<Figure> {
         let (totals, floor) = (called_counters as CalledTotals, floors::hash_three_labels as _);
         Figure { name, work: Work::Called { sides, load: Load { sets, threads }, totals, floor } }
     };
+    let enums = Work::Called {
+        sides: ENUM_COUNTERS,
+        load: Load { sets: ENUM_SETS, threads: 1 },
+        totals: called_enums,
+        floor: |_, threads| floors::thread_local_add(threads),
+    };
     let called_histograms = |name, sides, sets, threads| {
         let (totals, floor) = (called_histograms as CalledTotals, floors::hash_two_labels as _);
         Figure { name, work: Work::Called { sides, load: Load { sets, threads }, totals, floor } }
@@ -107,6 +114,7 @@ pub fn all() -> Vec<Figure> {
         called("counter_labels_64_2t", CALLED_COUNTERS, 64, 2),
         called("counter_by_name_64", NAMED_COUNTERS, 64, 1),
         called("counter_static_64", STATIC_COUNTERS, 64, 1),
+        Figure { name: "counter_enum_labels", work: enums },
         called_histograms("histogram_labels_64", CALLED_HISTOGRAMS, 64, 1),
         counters("scrape_counters_1k", 1_000),
         counters("scrape_counters_10k", 10_000),
@@ -265,6 +273,29 @@ mod tests {
     }
 
     #[test]
+    fn every_side_finds_what_it_looks_up() {
+        let mut pair = Pair::start();
+        for (sides, totals) in [
+            (CALLED_COUNTERS, called_counters as CalledTotals),
+            (NAMED_COUNTERS, called_counters),
+            (STATIC_COUNTERS, called_counters),
+            (ENUM_COUNTERS, called_enums),
+            (CALLED_HISTOGRAMS, called_histograms),
+        ] {
+            for (sets, threads) in [(64, 1), (64, 2), (4_000, 1)] {
+                if sides == ENUM_COUNTERS && sets != ENUM_SETS {
+                    continue;
+                }
+                let want = totals(sets, CHECKED_CALLS, threads);
+                for make in sides {
+                    let same = check_subject(&mut make(sets, threads), &mut pair, &want);
+                    assert_eq!(same, Ok(()), "{sets} sets, {threads} threads");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_text_says_what_it_should() {
         for (sides, kind, series) in
             [(COUNTER_TEXTS, Exposed::Counters, 80), (HISTOGRAM_TEXTS, Exposed::Histograms, 20)]
@@ -280,6 +311,10 @@ mod tests {
         let want = counted(CHECKED_CALLS + 1, 1);
         for make in COUNTERS {
             assert!(check_subject(&mut make(1), &mut pair, &want).is_err());
+        }
+        let want = called_counters(64, CHECKED_CALLS + 1, 1);
+        for make in CALLED_COUNTERS {
+            assert!(check_subject(&mut make(64, 1), &mut pair, &want).is_err());
         }
     }
 }

@@ -134,6 +134,21 @@ pub fn called_histograms(sets: usize) -> &'static [[&'static str; 2]] {
     once(&MADE, sets, || shuffled(histogram_labels(sets)))
 }
 
+/// Values of the three enums: four each.
+pub const ENUM_VALUES: [[&str; 4]; 3] = [
+    ["Search", "Fetch", "Write", "Plan"],
+    ["Execute", "List", "Call", "Read"],
+    ["Success", "Error", "Cancelled", "Timeout"],
+];
+/// Sets that they make.
+pub const ENUM_SETS: usize = 64;
+
+/// All sets of enums in the order in which they are looked up, as indices of [`ENUM_VALUES`].
+pub fn called_enums() -> Vec<[usize; 3]> {
+    let all: Vec<_> = (0..ENUM_SETS).map(|set| [set / 16, set / 4 % 4, set % 4]).collect();
+    shuffled(&all)
+}
+
 /// Where a thread begins in the sets that it looks up: no two go through them in step.
 pub fn called_start(sets: usize, thread: usize, threads: usize) -> usize {
     sets * thread / threads

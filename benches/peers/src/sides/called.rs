@@ -16,12 +16,12 @@ pub(crate) fn looked_up<H: Send + 'static, const N: usize>(
     looked_up_static(threads, sets, handle, call)
 }
 
-/// [`looked_up`], of labels that live as long as the process.
-pub(crate) fn looked_up_static<H: Send + 'static, const N: usize>(
+/// [`looked_up`], of labels that the call may keep: texts that live as long as the process, enums.
+pub(crate) fn looked_up_static<H: Send + 'static, T: Copy + Sync>(
     threads: usize,
-    sets: &'static [[&'static str; N]],
+    sets: &'static [T],
     handle: impl Fn() -> H,
-    call: impl Fn(&H, [&'static str; N]) + Copy + Send + 'static,
+    call: impl Fn(&H, T) + Copy + Send + 'static,
 ) -> Vec<Run> {
     let run = |thread| -> Run {
         let mut rounds = Rounds::new(sets, thread, threads);
@@ -50,20 +50,20 @@ pub(crate) fn observed<H: Send + 'static, V: Copy + Sync, const N: usize>(
 }
 
 /// Where a thread is in its sets, from one run to the next.
-struct Rounds<const N: usize> {
-    sets: &'static [[&'static str; N]],
+struct Rounds<T: 'static> {
+    sets: &'static [T],
     next: usize,
     calls: usize,
 }
 
-impl<const N: usize> Rounds<N> {
-    fn new(sets: &'static [[&'static str; N]], thread: usize, threads: usize) -> Rounds<N> {
+impl<T> Rounds<T> {
+    fn new(sets: &'static [T], thread: usize, threads: usize) -> Rounds<T> {
         Rounds { sets, next: work::called_start(sets.len(), thread, threads), calls: 0 }
     }
 
     /// So many calls, each with the next set and how many calls there were before.
     #[inline]
-    fn each(&mut self, calls: u64, mut call: impl FnMut(&'static [&'static str; N], usize)) {
+    fn each(&mut self, calls: u64, mut call: impl FnMut(&'static T, usize)) {
         let mut left = calls as usize;
         while left > 0 {
             let end = self.sets.len().min(self.next + left);

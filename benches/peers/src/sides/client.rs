@@ -18,7 +18,7 @@ use super::{Scraped, Subject, Texts, prefill, runs};
 use crate::totals::{Holdings, read_text};
 use crate::work::{self, SECONDS, seconds, start_value};
 
-const NAME: &str = "prometheus-client";
+pub(super) const NAME: &str = "prometheus-client";
 
 /// A struct of labels. The derive takes no type parameters.
 macro_rules! labels {
@@ -56,7 +56,7 @@ fn registered<M: Metric + Clone>(name: &str, family: M) -> (Arc<Registry>, M) {
     (Arc::new(registry), family)
 }
 
-fn counter_family<L: LabelSet>() -> (Arc<Registry>, Family<L, Counter>) {
+pub(super) fn counter_family<L: LabelSet>() -> (Arc<Registry>, Family<L, Counter>) {
     registered(work::COUNTER_STEM, Family::default())
 }
 
@@ -65,7 +65,10 @@ fn histogram_family<L: LabelSet>() -> (Arc<Registry>, Family<L, Histogram, Bucke
 }
 
 /// What a family's labels must be.
-trait LabelSet: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static {}
+pub(super) trait LabelSet:
+    EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static
+{
+}
 impl<L: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static> LabelSet for L {}
 
 fn render(registry: &Registry, out: &mut String) {
@@ -73,7 +76,10 @@ fn render(registry: &Registry, out: &mut String) {
     encode(out, registry).expect("a String takes all");
 }
 
-fn reader(registry: Arc<Registry>, name: &'static str) -> impl Fn() -> Result<Holdings, String> {
+pub(super) fn reader(
+    registry: Arc<Registry>,
+    name: &'static str,
+) -> impl Fn() -> Result<Holdings, String> {
     move || {
         let mut out = String::new();
         render(&registry, &mut out);

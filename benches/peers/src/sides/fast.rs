@@ -14,10 +14,10 @@ use super::{Scraped, Subject, Texts, prefill, runs};
 use crate::totals::{Holdings, Point, join_labels, read_text};
 use crate::work::{self, BOUNDS_NANOS, NANOS, nanos, start_value};
 
-const NAME: &str = "fast-telemetry";
+pub(super) const NAME: &str = "fast-telemetry";
 const NANOS_PER_SECOND: f64 = 1e9;
 
-fn shards() -> usize {
+pub(super) fn shards() -> usize {
     std::thread::available_parallelism().map_or(4, usize::from)
 }
 

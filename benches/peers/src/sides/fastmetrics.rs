@@ -20,7 +20,7 @@ use super::{Scraped, Subject, Texts, prefill, runs};
 use crate::totals::{Holdings, read_text};
 use crate::work::{self, SECONDS, seconds, start_value};
 
-const NAME: &str = "fastmetrics";
+pub(super) const NAME: &str = "fastmetrics";
 
 #[derive(Clone, PartialEq, Eq, Hash, LabelSet)]
 struct Labels<S: EncodeLabelValue> {
@@ -48,7 +48,10 @@ impl<S: EncodeLabelValue> From<[S; 2]> for HistogramLabels<S> {
 }
 
 /// What a family's labels must be.
-trait Key: EncodeLabelSet + LabelSetSchema + Clone + Eq + Hash + Send + Sync + 'static {}
+pub(super) trait Key:
+    EncodeLabelSet + LabelSetSchema + Clone + Eq + Hash + Send + Sync + 'static
+{
+}
 impl<L: EncodeLabelSet + LabelSetSchema + Clone + Eq + Hash + Send + Sync + 'static> Key for L {}
 
 fn registered<M: Metric + Clone + Send + Sync>(name: &str, family: M) -> (Arc<Registry>, M) {
@@ -58,7 +61,7 @@ fn registered<M: Metric + Clone + Send + Sync>(name: &str, family: M) -> (Arc<Re
     (Arc::new(registry), family)
 }
 
-fn counter_family<L: Key>() -> (Arc<Registry>, Family<L, Counter>) {
+pub(super) fn counter_family<L: Key>() -> (Arc<Registry>, Family<L, Counter>) {
     registered(work::COUNTER, Family::default())
 }
 
@@ -71,7 +74,10 @@ fn render(registry: &Registry, out: &mut String) {
     text::encode(out, registry, TextProfile::PrometheusV0_0_4).expect("a String takes all");
 }
 
-fn reader(registry: Arc<Registry>, name: &'static str) -> impl Fn() -> Result<Holdings, String> {
+pub(super) fn reader(
+    registry: Arc<Registry>,
+    name: &'static str,
+) -> impl Fn() -> Result<Holdings, String> {
     move || {
         let mut out = String::new();
         render(&registry, &mut out);

@@ -21,11 +21,11 @@ use super::{Scraped, Subject, Texts, prefill, runs};
 use crate::totals::{Holdings, read_text};
 use crate::work::{self, BOUNDS, SECONDS, seconds, start_value};
 
-const NAME: &str = "measured";
+pub(super) const NAME: &str = "measured";
 const DENSE: &str = "measured-dense";
 
 type Histograms<L> = HistogramVec<L, { BOUNDS.len() }>;
-type Encoder = TextEncoder<Vec<u8>>;
+pub(super) type Encoder = TextEncoder<Vec<u8>>;
 
 #[derive(Clone, Copy, FixedCardinalityLabel)]
 #[label(rename_all = "snake_case")]
@@ -146,7 +146,7 @@ fn render(family: &impl MetricFamilyEncoding<Encoder>, name: &'static str, out: 
     *out = encoder.writer;
 }
 
-fn reader<F: MetricFamilyEncoding<Encoder>>(
+pub(super) fn reader<F: MetricFamilyEncoding<Encoder>>(
     family: Arc<F>,
     name: &'static str,
 ) -> impl Fn() -> Result<Holdings, String> {

@@ -5,6 +5,7 @@
 
 pub(crate) mod called;
 mod client;
+mod enums;
 mod exporter;
 mod fast;
 mod fastmetrics;
@@ -155,6 +156,9 @@ pub const STATIC_COUNTERS: &[MakeCalled] = &[
     fast::called_counter,
     fastmetrics::static_counter,
 ];
+/// Counter with three enums for labels.
+pub const ENUM_COUNTERS: &[MakeCalled] =
+    &[enums::client, enums::measured, enums::fast, enums::fastmetrics];
 /// Histogram with two labels looked up at each call.
 pub const CALLED_HISTOGRAMS: &[MakeCalled] = &[
     ours::called_histogram,
