@@ -157,3 +157,24 @@ fn slowed(
     row.add_floor(CONTROL, Spread::of(control), 1.0);
     Ok(row.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_in_the_total_and_one_call_too_few_is_noticed() {
+        let mut flooded = Flooded::new(ROOM + 500);
+        flooded.wave(3 * ROOM);
+        assert_eq!(flooded.check(0), Ok(()));
+        assert!(flooded.check(1).is_err());
+    }
+
+    #[test]
+    fn work_beside_the_flood_is_in_the_total() {
+        let settings = Settings { rounds: 1, burst: BURST, quick: true };
+        for slowed in [slowed_handles, slowed_lookups] {
+            assert!(slowed("name", settings).is_ok());
+        }
+    }
+}

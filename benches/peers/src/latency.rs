@@ -105,3 +105,19 @@ fn check(vitals: &mcp_vitals::Vitals, calls: usize) -> Result<(), String> {
     let same = total == calls as f64;
     same.then_some(()).ok_or_else(|| format!("{total} calls are held instead of {calls}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn no_call_beside_a_scrape_is_lost() {
+        let settings = Settings { rounds: 1, burst: Duration::ZERO, quick: true };
+        for figure in [births, lookups] {
+            let row = figure("name", settings).unwrap();
+            assert!(row.ours > Some(0.0) && row.floor > Some(0.0), "{row:?}");
+        }
+    }
+}
