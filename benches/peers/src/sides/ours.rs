@@ -1,10 +1,11 @@
 //! mcp-vitals: handles from `Family::with`, and `scrape_into` a reused buffer.
 
-use mcp_vitals::{Counter, Desc, Family, Histogram, UpDown, Vitals};
+use mcp_vitals::{Counter, Desc, Family, Histogram, Metric, UpDown, Vitals};
 
+use super::called::{looked_up, looked_up_static, observed};
 use super::{Scraped, Subject, Texts, prefill, runs};
 use crate::totals::{Holdings, read_text};
-use crate::work::{self, nanos, start_value};
+use crate::work::{self, NANOS, nanos, start_value};
 
 /// The name of our side: it is the one that the others are compared with.
 pub const NAME: &str = "mcp-vitals";
@@ -41,6 +42,19 @@ pub fn one_counter() -> (Vitals, Counter) {
     let vitals = engine(1);
     let handle = counter_family(&vitals).with(work::ONE);
     (vitals, handle)
+}
+
+/// A family of counters with room for so many series, and its engine.
+pub fn counters_for(series: usize) -> (Vitals, Family<Counter, 3>) {
+    let vitals = engine(series);
+    let family = counter_family(&vitals);
+    (vitals, family)
+}
+
+/// The sum over all series of that family, by the text.
+pub fn total(vitals: &Vitals) -> f64 {
+    let held = read_text(&vitals.export_prometheus(), work::COUNTER, 1.0).unwrap_or_default();
+    held.values().map(|point| point.value).sum()
 }
 
 /// One up-down gauge.
@@ -81,6 +95,44 @@ pub fn timer(threads: usize) -> Subject {
     Subject::new(NAME, runs, reader(vitals, work::HISTOGRAM))
 }
 
+pub fn called_counter(sets: usize, threads: usize) -> Subject {
+    let vitals = engine(sets);
+    let family = counter_family(&vitals);
+    let call = |f: &Family<Counter, 3>, l: [&str; 3]| f.with(l).inc();
+    let runs = looked_up(threads, work::called_counters(sets), || family.clone(), call);
+    Subject::new(NAME, runs, reader(vitals, work::COUNTER))
+}
+
+/// The metric is found once, its labels at each call by name.
+pub fn named_counter(sets: usize, threads: usize) -> Subject {
+    let vitals = engine(sets);
+    counter_family(&vitals);
+    let metric = vitals.metric(work::COUNTER).expect("it is registered");
+    let call = |m: &Metric, [tool, operation, status]: [&str; 3]| {
+        m.inc(&[("tool", tool), ("operation", operation), ("status", status)]);
+    };
+    let runs = looked_up(threads, work::called_counters(sets), || metric.clone(), call);
+    Subject::new(NAME, runs, reader(vitals, work::COUNTER))
+}
+
+pub fn static_counter(sets: usize, threads: usize) -> Subject {
+    let vitals = engine(sets);
+    let family = counter_family(&vitals);
+    // `with_static`, once there is one.
+    let call = |f: &Family<Counter, 3>, l: [&'static str; 3]| f.with(l).inc();
+    let runs = looked_up_static(threads, work::called_counters(sets), || family.clone(), call);
+    Subject::new(NAME, runs, reader(vitals, work::COUNTER))
+}
+
+pub fn called_histogram(sets: usize, threads: usize) -> Subject {
+    let vitals = engine(sets);
+    let family = histogram_family(&vitals);
+    let call = |f: &Family<Histogram, 2>, l: [&str; 2], v| f.with(l).record_nanos(v);
+    let handle = || family.clone();
+    let runs = observed(threads, work::called_histograms(sets), &NANOS, handle, call);
+    Subject::new(NAME, runs, reader(vitals, work::HISTOGRAM))
+}
+
 fn render(vitals: &Vitals, out: &mut Vec<u8>) {
     out.clear();
     vitals.scrape_into(out);
@@ -89,19 +141,19 @@ fn render(vitals: &Vitals, out: &mut Vec<u8>) {
 pub fn counters(series: usize) -> Box<dyn Scraped> {
     let vitals = engine(series);
     let family = counter_family(&vitals);
-    let labels = work::counter_labels(series).into_iter();
-    let handles: Vec<_> = labels.map(|labels| family.with(labels)).collect();
+    let labels = work::counter_labels(series).iter();
+    let handles: Vec<_> = labels.map(|&labels| family.with(labels)).collect();
     handles.iter().enumerate().for_each(|(i, handle)| handle.add(start_value(i)));
-    let touch = move |_| handles.iter().for_each(|handle| handle.inc());
-    Texts::boxed(NAME, touch, move |out: &mut Vec<u8>| render(&vitals, out))
+    let touch = |handle: &Counter, _| handle.inc();
+    Texts::boxed(NAME, handles, touch, move |out: &mut Vec<u8>| render(&vitals, out))
 }
 
 pub fn histograms(series: usize) -> Box<dyn Scraped> {
     let vitals = engine(series);
     let family = histogram_family(&vitals);
-    let labels = work::histogram_labels(series).into_iter();
-    let handles: Vec<_> = labels.map(|labels| family.with(labels)).collect();
+    let labels = work::histogram_labels(series).iter();
+    let handles: Vec<_> = labels.map(|&labels| family.with(labels)).collect();
     prefill(series, |series, i| handles[series].record_nanos(nanos(i)));
-    let touch = move |round| handles.iter().for_each(|handle| handle.record_nanos(nanos(round)));
-    Texts::boxed(NAME, touch, move |out: &mut Vec<u8>| render(&vitals, out))
+    let touch = |handle: &Histogram, round| handle.record_nanos(nanos(round));
+    Texts::boxed(NAME, handles, touch, move |out: &mut Vec<u8>| render(&vitals, out))
 }
