@@ -11,7 +11,7 @@ use crate::shard::cells::{Slot, Writer, add_owned};
 use crate::shard::hdr::{
     CELL_MARKS, FIRST_BUCKET, FIRST_CELL, MOST_UNITS, OCTAVE_MARKS, Place, SUM,
 };
-use crate::shard::held::Held;
+use crate::shard::held::Part;
 
 /// A distribution: latencies by default, or sizes and counts by [`Unit`](crate::Unit).
 ///
@@ -34,7 +34,7 @@ use crate::shard::held::Held;
 /// ```
 #[derive(Clone)]
 pub struct Histogram {
-    cells: Option<Held<FamilyCore, HistogramCells>>,
+    cells: Option<Part<FamilyCore, HistogramCells>>,
 }
 
 impl Histogram {

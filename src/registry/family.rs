@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 use super::cache::{self, Found, Values};
 use super::handle::Handle;
 use super::histogram::{HistogramCells, HistogramKind};
-use super::map::SeriesMap;
+use super::index::{Index, Seen};
 use super::name::{self, MOST_LABELS};
 use super::offenders::Offender;
 use super::places::{PAGE, Places, Shape};
 use super::removal::Retired;
 use super::table::Shared;
-use super::values::{Keeps, Labels, Locked, OTHER, OTHER_ID, Texts};
+use super::values;
+use super::values::{Keeps, Looking, OTHER, OTHER_ID, Uses};
 use crate::metrics::Counter;
 use crate::shard::cells::Slot;
 use crate::shard::held::{Hold, Orphans};
@@ -98,9 +99,9 @@ pub(crate) struct FamilyCore {
     label_names: Box<[Box<str>]>,
     pub(super) shared: Arc<Shared>,
     pub(super) limits: Limits,
-    pub(super) map: SeriesMap,
+    pub(super) index: Index,
     pub(super) places: Places,
-    pub(super) texts: Texts,
+    pub(super) values: values::Values,
     pub(super) births: Mutex<Births>,
     /// Places that are not free, but for `_other`.
     pub(super) count: AtomicU32,
@@ -113,7 +114,7 @@ pub(crate) struct FamilyCore {
 
 /// What changes when a series is born or removed, one at a time.
 pub(crate) struct Births {
-    pub(super) labels: Labels,
+    pub(super) uses: Uses,
     /// Places that a removed series left.
     pub(super) free: Vec<u32>,
     next: u32,
@@ -123,9 +124,13 @@ pub(crate) struct Births {
 }
 
 impl Births {
-    fn new(labels: usize) -> Births {
-        let labels = Labels::new(labels);
-        Births { labels, free: Vec::new(), next: 0, retired: Vec::new(), looked: 0 }
+    /// Nothing is reclaimed while somebody has the births' lock.
+    pub(super) fn looking(&self) -> Looking {
+        Looking::new()
+    }
+
+    fn new() -> Births {
+        Births { uses: Uses::new(), free: Vec::new(), next: 0, retired: Vec::new(), looked: 0 }
     }
 }
 
@@ -181,10 +186,10 @@ impl FamilyCore {
             label_names,
             shared,
             limits,
-            map: SeriesMap::new(if labels == 0 { 0 } else { limits.series }),
+            index: Index::new(limits.series),
             places: Places::new(labels, shape),
-            texts: Texts::new(),
-            births: Mutex::new(Births::new(labels)),
+            values: values::Values::new(labels),
+            births: Mutex::new(Births::new()),
             count: AtomicU32::new(0),
             handles,
             orphaned: AtomicBool::new(false),
@@ -217,7 +222,7 @@ impl FamilyCore {
         let samples = sample_names(spec).map(|sample| 2 * (sample.len() + 48)).sum::<usize>();
         let places = 2 * (size_of::<(Box<str>, usize)>() + size_of::<Arc<FamilyCore>>());
         (size_of::<FamilyCore>() + texts + histogram + samples + places) as u64
-            + SeriesMap::fixed_cost()
+            + spec.labels.len() as u64 * values::Values::LABEL_COST
     }
 
     pub(crate) fn head(&self) -> &str {
@@ -242,7 +247,7 @@ impl FamilyCore {
 
     /// The value of one label of a series.
     pub(crate) fn value<'a>(&'a self, place: u32, label: usize, keeps: &'a impl Keeps) -> &'a str {
-        self.places.value(&self.texts, place, label, keeps)
+        self.places.value(&self.values.texts, place, label, keeps)
     }
 
     pub(crate) fn series_count(&self) -> u32 {
@@ -257,7 +262,7 @@ impl FamilyCore {
 
     /// Distinct values of a label.
     pub(crate) fn distinct(&self, label: usize) -> u32 {
-        lock(&self.births).labels.distinct(label) as u32
+        self.values.distinct(label)
     }
 
     /// The values of a label that went past a limit the most.
@@ -302,15 +307,16 @@ impl FamilyCore {
         self.handle(OTHER_PLACE, self.places.slot(OTHER_PLACE), 0)
     }
 
-    #[inline]
+    #[inline(always)]
     fn found(&self, found: Option<Found>, values: Values<'_>) -> Handle {
-        match found.and_then(|found| self.still(found)) {
+        let Some(found) = found else { return self.look_up(false, values) };
+        match self.still(found) {
             Some(handle) => handle,
-            None => self.look_up(found.is_some(), values),
+            None => self.look_up(true, values),
         }
     }
 
-    /// Asks the map, which the threads share.
+    /// Asks the index, which the threads share.
     #[inline(never)]
     fn look_up(&self, is_old: bool, values: Values<'_>) -> Handle {
         if is_old {
@@ -318,113 +324,156 @@ impl FamilyCore {
         }
         let given = values;
         let values = given.text();
-        let mut within = [""; MOST_LABELS];
         let limit = self.limits.value_length as usize;
-        let mut cut = 0;
-        for (place, value) in within.iter_mut().zip(values) {
-            *place = name::cut(value, limit);
-            cut += u64::from(place.len() < value.len());
+        if values.iter().any(|value| value.len() > limit) {
+            return self.look_up_cut(values);
         }
-        if cut > 0 {
-            self.losses.cut.add(cut);
-        }
-        let values = &within[..values.len()];
-        let hash = self.map.hash(values.iter().copied());
+        let hash = self.index.hash(values);
         let handle = match self.find(hash, values) {
-            Some(handle) => handle,
-            None => match self.birth(hash, values) {
+            Ok(handle) => handle,
+            Err(seen) => match self.birth(hash, values, seen) {
                 Ok(handle) => handle,
                 // Not kept: each time is counted, and there may be room the next time.
                 Err(other) => return other,
             },
         };
-        // What was cut is counted each time, so it has to come here each time.
-        if cut == 0 {
-            cache::keep(self.id, given, handle.found());
-        }
+        cache::keep(self.id, given, handle.found());
         handle
     }
 
-    fn find(&self, hash: u64, values: &[&str]) -> Option<Handle> {
-        // Counted under the lock: a removal that comes after it sees the handle.
-        self.map.find(
-            hash,
-            |place, locked| self.is(place, values, locked),
-            |place| self.revived(place),
-        )
+    /// [`look_up`](Self::look_up) for values that are too long. Not kept: it is counted each time.
+    #[cold]
+    fn look_up_cut(&self, values: &[&str]) -> Handle {
+        let mut within = [""; MOST_LABELS];
+        let limit = self.limits.value_length as usize;
+        for (place, value) in within.iter_mut().zip(values) {
+            *place = name::cut(value, limit);
+            self.losses.cut.add(u64::from(place.len() < value.len()));
+        }
+        let values = &within[..values.len()];
+        let hash = self.index.hash(values);
+        match self.find(hash, values) {
+            Ok(handle) => handle,
+            Err(seen) => self.birth(hash, values, seen).unwrap_or_else(|other| other),
+        }
     }
 
-    pub(super) fn place_of(&self, hash: u64, values: &[&str]) -> Option<u32> {
-        self.map.find(hash, |place, locked| self.is(place, values, locked), |place| place)
+    /// The series of `values`, without a lock; or whether it is certain that there is none.
+    #[inline]
+    fn find(&self, hash: u64, values: &[&str]) -> Result<Handle, Seen> {
+        let look = |looking: &Looking| self.find_while(hash, values, looking);
+        self.looking(look).unwrap_or(Err(Seen::Unsure))
     }
 
-    fn is(&self, place: u32, values: &[&str], locked: &Locked) -> bool {
-        let own = |label| self.value(place, label, locked);
-        values.iter().enumerate().all(|(label, &value)| own(label) == value)
+    #[inline]
+    fn find_while(&self, hash: u64, values: &[&str], looking: &Looking) -> Result<Handle, Seen> {
+        match self.index.find(hash, |place| self.is(place, values, looking)) {
+            Seen::Place(place) => self.revived(place, looking).ok_or(Seen::Unsure),
+            none => Err(none),
+        }
+    }
+
+    pub(super) fn place_of(&self, hash: u64, values: &[&str], looking: &Looking) -> Option<u32> {
+        match self.index.find(hash, |place| self.is(place, values, looking)) {
+            Seen::Place(place) => Some(place),
+            Seen::None | Seen::Unsure => None,
+        }
+    }
+
+    #[inline]
+    fn is(&self, place: u32, values: &[&str], looking: &Looking) -> bool {
+        let mut own = self.places.ids(place).iter();
+        values.iter().all(|&value| own.next().is_some_and(|id| self.values.is(id, value, looking)))
     }
 
     /// A series of its own for `values`, or the one that they share with others, as an error.
+    /// `seen`: what a look without the lock saw.
     #[cold]
-    fn birth(&self, hash: u64, values: &[&str]) -> Result<Handle, Handle> {
-        let mut births = lock(&self.births);
-        // Somebody else may have been first.
-        if let Some(handle) = self.find(hash, values) {
-            return Ok(handle);
+    fn birth(&self, hash: u64, values: &[&str], seen: Seen) -> Result<Handle, Handle> {
+        if values.iter().all(|&value| value == OTHER) {
+            // Asked for by name: nothing went past a limit.
+            self.places.list(OTHER_PLACE);
+            return Ok(self.only());
         }
         let mut within = [""; MOST_LABELS];
         let within = &mut within[..values.len()];
         within.copy_from_slice(values);
+        // A flood of values or sets past a limit does not come as far as the lock.
+        if seen == Seen::None {
+            if self.fold(within) {
+                if let Ok(handle) = self.find_folded(within) {
+                    return Err(handle);
+                }
+            } else if self.is_full() && !self.is_removable() {
+                return Err(self.overflow(values));
+            }
+        }
+        let mut births = lock(&self.births);
+        // Somebody else may have been first, with this set or with the last value of a label.
+        if within == values
+            && let Ok(handle) = self.find_while(hash, values, &births.looking())
+        {
+            return Ok(handle);
+        }
+        self.fold(within);
+        if within == values {
+            return self.born(&mut births, hash, values).ok_or_else(|| self.overflow(values));
+        }
+        if within.iter().all(|&value| value == OTHER) {
+            self.places.list(OTHER_PLACE);
+            return Err(self.only());
+        }
+        // The other labels stay true.
+        let hash = self.index.hash(within);
+        Err(self
+            .find_while(hash, within, &births.looking())
+            .ok()
+            .or_else(|| self.born(&mut births, hash, within))
+            .unwrap_or_else(|| self.overflow(values)))
+    }
+
+    /// Makes `_other` of the values that are past their label's limit, and counts them. Whether any
+    /// is.
+    fn fold(&self, values: &mut [&str]) -> bool {
         let mut over = false;
-        for (label, value) in within.iter_mut().enumerate() {
-            let labels = &births.labels;
-            let full = labels.distinct(label) >= self.limits.label_values as usize;
-            if full && labels.find(label, value).is_none() {
+        for (label, value) in values.iter_mut().enumerate() {
+            let full = self.values.distinct(label) >= self.limits.label_values;
+            if full && self.values.find(label, value).is_none() {
                 self.losses.label_overflow.get(label).inspect(|counter| counter.inc());
-                self.shared.offenders.note(&self.shared.space, self.id, label, value);
+                self.note_offender(label, value);
                 *value = OTHER;
                 over = true;
             }
         }
-        if within.iter().all(|&value| value == OTHER) {
-            return self.other(over);
+        over
+    }
+
+    fn find_folded(&self, values: &[&str]) -> Result<Handle, Seen> {
+        if values.iter().all(|&value| value == OTHER) {
+            self.places.list(OTHER_PLACE);
+            return Ok(self.only());
         }
-        if over {
-            // The other labels stay true.
-            let hash = self.map.hash(within.iter().copied());
-            if let Some(handle) = self.find(hash, within) {
-                return Err(handle);
-            }
-            return Err(match self.born(&mut births, hash, within) {
-                Some(handle) => handle,
-                None => self.overflow(),
-            });
-        }
-        match self.born(&mut births, hash, within) {
-            Some(handle) => Ok(handle),
-            None => {
-                if let Some((label, value)) = values
-                    .iter()
-                    .enumerate()
-                    .find(|(label, value)| births.labels.find(*label, value).is_none())
-                {
-                    self.shared.offenders.note(&self.shared.space, self.id, label, value);
-                }
-                Err(self.overflow())
-            }
-        }
+        self.find(self.index.hash(values), values)
+    }
+
+    fn note_offender(&self, label: usize, value: &str) {
+        self.shared.offenders.note(&self.shared.space, self.id, label, value);
+    }
+
+    fn is_full(&self) -> bool {
+        self.count.load(Ordering::Relaxed) >= self.limits.series
     }
 
     /// Makes a series that is not there; nothing past a limit.
     fn born(&self, births: &mut Births, hash: u64, values: &[&str]) -> Option<Handle> {
-        let full = || self.count.load(Ordering::Relaxed) >= self.limits.series;
-        if full() && self.is_removable() {
+        if self.is_full() && self.is_removable() {
             // Perhaps one that was removed waits for a scrape.
             self.reclaim_if_free(births);
         }
-        if full() {
+        if self.is_full() {
             return None;
         }
-        let cost = self.series_cost(births, values);
+        let cost = self.index.cost_before(hash) + self.series_cost(values);
         if !self.shared.space.charge(cost) {
             return None;
         }
@@ -434,27 +483,31 @@ impl FamilyCore {
         };
         let mut ids = [OTHER_ID; MOST_LABELS];
         for (label, value) in values.iter().enumerate() {
-            ids[label] = births.labels.take(&self.texts, label, value);
+            ids[label] = self.values.take(&mut births.uses, label, value);
         }
         self.places.set_ids(place, &ids[..values.len()]);
         self.count.fetch_add(1, Ordering::Relaxed);
-        let handle = self.revived(place);
-        self.map.insert(hash, place, |place, locked| self.hash_of(place, locked));
+        self.places.life(place).inspect(|life| life.begin());
+        let handle = self.revived(place, &births.looking());
+        self.index.insert(hash, place, |place| self.hash_of(place, &births.looking()));
         self.places.list(place);
-        Some(handle)
+        handle
     }
 
     /// Bytes that a series takes beside its place: its entry in the map, and values that are new.
-    fn series_cost(&self, births: &Births, values: &[&str]) -> u64 {
-        let new = values
-            .iter()
-            .enumerate()
-            .filter(|(label, value)| births.labels.find(*label, value).is_none());
-        SeriesMap::entry_cost() + new.map(|(_, value)| Labels::cost(value)).sum::<u64>()
+    fn series_cost(&self, values: &[&str]) -> u64 {
+        let new = |(label, value): &(usize, &&str)| self.values.find(*label, value).is_none();
+        let values = values.iter().enumerate().filter(new);
+        Index::entry_cost() + values.map(|(_, value)| values::Values::cost(value)).sum::<u64>()
     }
 
     pub(super) fn hash_of(&self, place: u32, keeps: &impl Keeps) -> u64 {
-        self.map.hash((0..self.label_names.len()).map(|label| self.value(place, label, keeps)))
+        let mut values = [""; MOST_LABELS];
+        let values = &mut values[..self.label_names.len()];
+        for (label, value) in values.iter_mut().enumerate() {
+            *value = self.value(place, label, keeps);
+        }
+        self.index.hash(values)
     }
 
     /// A place that no series ever had, with cells; nothing past the budget.
@@ -515,17 +568,16 @@ impl FamilyCore {
         place == OTHER_PLACE
     }
 
-    fn overflow(&self) -> Handle {
+    /// The series that all share for which there is no place.
+    fn overflow(&self, values: &[&str]) -> Handle {
         self.losses.overflow.inc();
+        // Of several labels the one that brought something new.
+        let new = |(label, value): &(usize, &&str)| self.values.find(*label, value).is_none();
+        if let Some((label, value)) = values.iter().enumerate().find(new) {
+            self.note_offender(label, value);
+        }
         self.places.list(OTHER_PLACE);
         self.only()
-    }
-
-    /// The series whose labels are all `_other`, shown from its first use on. One that was asked for
-    /// by these values is a series like any other.
-    fn other(&self, over: bool) -> Result<Handle, Handle> {
-        self.places.list(OTHER_PLACE);
-        if over { Err(self.only()) } else { Ok(self.only()) }
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::cache::Found;
 use super::family::FamilyCore;
 use super::histogram::HistogramCells;
+use super::values::Looking;
 use crate::shard;
 use crate::shard::cells::Slot;
-use crate::shard::held::{Held, Hold};
+use crate::shard::held::{Held, Hold, Part};
 use crate::sync::Ordering;
 
 /// A series to record in.
@@ -35,29 +36,52 @@ impl FamilyCore {
         unsafe { Held::of(self, self.own_handles()) }
     }
 
-    /// A handle of a series that the map has, and whose shard is locked: if it is being retired, it
-    /// no longer is.
-    pub(super) fn revived(&self, place: u32) -> Handle {
-        let generation = self.places.life(place).map_or(0, |life| life.revive());
-        self.handle(place, self.places.slot(place), generation)
+    /// A handle of a series that the index has: if it was being retired, it no longer is. Nothing if
+    /// it has ended.
+    pub(super) fn revived(&self, place: u32, _looking: &Looking) -> Option<Handle> {
+        if !self.is_removable() {
+            // SAFETY: as `handle`.
+            let family = unsafe { Held::of(self, self.own_handles()) };
+            return Some(Handle { family, slot: self.places.slot(place), place, generation: 0 });
+        }
+        let generation = self.places.life(place)?.revive()?;
+        Some(self.handle(place, self.places.slot(place), generation))
+    }
+
+    /// What `look` gives, while nothing is reclaimed; nothing where only the births' lock can see to
+    /// that.
+    #[inline]
+    pub(super) fn looking<R>(&self, look: impl FnOnce(&Looking) -> R) -> Option<R> {
+        if !self.is_removable() {
+            return Some(look(&Looking::new()));
+        }
+        // A thread that has no pin has no cells of its own, either.
+        shard::pinned(|| look(&Looking::new()))
     }
 
     /// A handle of what the thread's cache has, if that still holds.
-    #[inline]
+    #[inline(always)]
     pub(super) fn still(&self, found: Found) -> Option<Handle> {
-        let Found { place, slot, generation } = found;
-        if !self.is_removable() {
-            return Some(self.handle(place, Slot(slot), 0));
+        if self.is_removable() {
+            return self.still_pinned(found);
         }
+        let Found { place, slot, generation } = found;
+        // SAFETY: as `handle`.
+        let family = unsafe { Held::of(self, self.own_handles()) };
+        Some(Handle { family, slot: Slot(slot), place, generation })
+    }
+
+    #[inline(never)]
+    fn still_pinned(&self, found: Found) -> Option<Handle> {
+        let Found { place, slot, generation } = found;
         let life = self.places.life(place)?;
-        // Pinned: a removal that has not been seen here waits until the handle has been counted.
-        // A thread that has no pin has no cells of its own either, and asks the map.
-        shard::pinned(|| {
+        // A removal that has not been seen here waits until the handle has been counted.
+        let look = |_: &_| {
             // Relaxed: after the pin's fence, see `shard::epoch`.
             (life.generation.load(Ordering::Relaxed) == generation)
                 .then(|| self.handle(place, Slot(slot), generation))
-        })
-        .flatten()
+        };
+        self.looking(look).flatten()
     }
 }
 
@@ -69,7 +93,7 @@ impl Handle {
 
     /// The cells of a histogram; nothing where the series is none.
     #[inline]
-    pub(crate) fn histogram(self) -> Option<Held<FamilyCore, HistogramCells>> {
+    pub(crate) fn histogram(self) -> Option<Part<FamilyCore, HistogramCells>> {
         let place = self.place;
         self.family.part(|family| family.places().histogram(place))
     }

@@ -7,7 +7,7 @@ use crate::sync::{AtomicUsize, Ordering};
 /// Entries of the first bucket: most families have one series.
 const FIRST: usize = 1;
 /// A million entries, and the one that is called `_other`.
-const BUCKETS: usize = 20;
+pub(super) const BUCKETS: usize = 20;
 
 type Bucket<T> = Box<[OnceLock<T>]>;
 
@@ -50,10 +50,17 @@ impl<T> List<T> {
     }
 }
 
-fn place(index: usize) -> (usize, usize) {
+/// The bucket of an entry, and where in it the entry is.
+#[inline]
+pub(super) fn place(index: usize) -> (usize, usize) {
     let from = index + FIRST;
     let bucket = (from / FIRST).ilog2() as usize;
     (bucket, from - (FIRST << bucket))
+}
+
+/// Entries of a bucket.
+pub(super) fn bucket_len(bucket: usize) -> usize {
+    FIRST << bucket
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ pub(crate) mod family;
 #[allow(unsafe_code)]
 mod handle;
 mod histogram;
+mod index;
 mod key;
 mod line;
 mod list;
-mod map;
 mod name;
 mod offenders;
 pub(crate) mod places;

@@ -7,7 +7,7 @@
 //! |--------------|-----------------|------------------|-------------------|----------------------------------------|-------|
 //! | `present`    | births, removal | scraper          | Release / Acquire | the slot and the ids of a listed place | –     |
 //! | `version`    | removal         | scraper          | Release / Acquire | that `present` lost a bit              | –     |
-//! | `generation` | removal, lookup | lookup           | see `removal`     | whether what a thread found still holds | `a_removed_series_takes_no_more_adds` |
+//! | `generation` | removal, look-up | look-up         | Relaxed, see `removal` | whether what a thread found still holds | `a_removed_series_takes_no_more_adds` |
 
 use std::sync::OnceLock;
 
@@ -49,7 +49,8 @@ pub(crate) struct Block {
 /// What is known of a series that may be removed.
 #[derive(Default)]
 pub(crate) struct Life {
-    /// Even: what a thread's cache holds of the series is true. Odd: it is being retired.
+    /// How many series there were, times four, and whether this one is retired or has ended. What a
+    /// thread's cache holds of the series is true while it is the same.
     pub(crate) generation: AtomicU32,
     /// Milliseconds of the engine's age at which it last changed, and what it was then. Read and
     /// written by whoever has the engine's turn.
@@ -135,13 +136,18 @@ impl Places {
         texts.get(self.id(place, label), keeps)
     }
 
+    /// The numbers of the labels' values.
+    #[inline]
+    pub(crate) fn ids(&self, place: u32) -> &[AtomicU32] {
+        let from = index(place) * self.labels;
+        let ids = self.block(number(place)).and_then(|block| block.ids.get(from..));
+        ids.and_then(|ids| ids.get(..self.labels)).unwrap_or_default()
+    }
+
     /// The number of one label's value.
     pub(crate) fn id(&self, place: u32, label: usize) -> u32 {
-        let at = index(place) * self.labels + label;
-        let id = self.block(number(place)).and_then(|block| block.ids.get(at));
-        // Relaxed: who knows of the place got it from the map's lock or from `present`, which
-        // publish it.
-        id.map_or(0, |id| id.load(Ordering::Relaxed))
+        // Relaxed: who knows of the place got it from the index or from `present`, which publish it.
+        self.ids(place).get(label).map_or(0, |id| id.load(Ordering::Relaxed))
     }
 
     /// Gives a place its cells, which it keeps. Under the births' lock.
@@ -182,30 +188,53 @@ impl Places {
 }
 
 impl Life {
-    /// Makes what the threads' caches hold untrue. In the engine's turn or under the births' lock,
-    /// before an epoch is retired.
+    /// Bits below the count: retired, and dead.
+    const RETIRED: u32 = 1;
+    const DEAD: u32 = 3;
+
+    /// Makes what the threads' caches hold untrue. In the engine's turn, before an epoch is retired.
     pub(super) fn retire(&self) {
-        // Relaxed: the epoch's fence comes after it.
-        self.generation.fetch_or(1, Ordering::Relaxed);
+        // Relaxed, here and below: numbers, that are seen in time by the pins' and the births' doing.
+        self.generation.fetch_or(Self::RETIRED, Ordering::Relaxed);
     }
 
-    pub(super) fn is_retired(&self) -> bool {
-        self.generation.load(Ordering::Relaxed) % 2 == 1
+    /// Ends a series that is retired, so that it can't be brought back; false where it has been.
+    pub(super) fn end_retired(&self) -> bool {
+        let retired = self.generation.load(Ordering::Relaxed);
+        retired & Self::DEAD == Self::RETIRED && self.set(retired, retired | Self::DEAD).is_ok()
     }
 
-    /// Makes what is being retired stay after all; gives the generation that holds now. Under the
-    /// lock of the series' shard of the map, or in the engine's turn.
-    pub(super) fn revive(&self) -> u32 {
+    /// Ends a series whatever it is.
+    pub(super) fn end(&self) {
+        self.generation.fetch_or(Self::DEAD, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.generation.load(Ordering::Relaxed) & Self::DEAD == 0
+    }
+
+    /// Makes what is being retired stay after all; gives the generation that holds now, or nothing
+    /// where the series has ended.
+    pub(super) fn revive(&self) -> Option<u32> {
         let now = self.generation.load(Ordering::Relaxed);
-        if now.is_multiple_of(2) {
-            return now;
+        match now & Self::DEAD {
+            0 => Some(now),
+            Self::RETIRED => match self.set(now, (now | Self::DEAD).wrapping_add(1)) {
+                Ok(_) => Some((now | Self::DEAD).wrapping_add(1)),
+                Err(other) => (other & Self::DEAD == 0).then_some(other),
+            },
+            _ => None,
         }
-        // Relaxed: a number; that it is seen in time is the pins' and the map's lock's affair.
-        let alive = now.wrapping_add(1);
-        match self.generation.compare_exchange(now, alive, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => alive,
-            Err(other) => other,
-        }
+    }
+
+    /// Begins the life of another series. Under the births' lock, while nobody can find it.
+    pub(super) fn begin(&self) {
+        let last = self.generation.load(Ordering::Relaxed) | Self::DEAD;
+        self.generation.store(last.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    fn set(&self, from: u32, to: u32) -> Result<u32, u32> {
+        self.generation.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
     }
 }
 

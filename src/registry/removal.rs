@@ -2,18 +2,21 @@
 //!
 //! A place is given to another series only when nobody can record in the old one any more:
 //!
-//! 1. It is *retired*: its generation becomes odd, which is what the threads' caches compare. An
-//!    idle series stays in the map, where whoever looks it up brings it back; one that the host
-//!    removed is taken out at once.
-//! 2. Its handles are gone and no thread is pinned at an epoch from before (`shard::epoch`). A thread
-//!    that does nothing is not pinned, so it holds up nothing.
-//! 3. An idle one has the same reading still, and is taken out of the map under its shard's lock,
-//!    where nobody can be bringing it back. Otherwise it stays, with all that was recorded.
-//! 4. Its cells are zeroed in every shard, by whoever has the engine's turn, and its place is free.
+//! 1. It is *retired*: its generation changes, which is what the threads' caches compare. It stays in
+//!    the index, where whoever looks it up brings it back.
+//! 2. When no thread is pinned at an epoch from before (`shard::epoch`), it has no handle and still
+//!    the same reading, it *ends*, in one step in which nobody can have brought it back, and is taken
+//!    out of the index. One that the host removes ends at once.
+//! 3. When no thread is pinned at an epoch from before that, and its handles are gone, its cells are
+//!    zeroed in every shard and its place is free.
+//!
+//! All of it in the engine's turn and under the births' lock, but for the host's removal, which has
+//! the lock alone. A thread that does nothing is not pinned, so it holds up nothing.
 
 use std::time::Instant;
 
 use super::family::{Births, FamilyCore, MetricKind};
+use super::index::Index;
 use super::places::{Life, PAGE};
 use super::values::Turn;
 use crate::shard::cells::{self, Slot};
@@ -21,12 +24,12 @@ use crate::shard::hdr::FIRST_BUCKET;
 use crate::shard::{self, all_cells};
 use crate::sync::{Ordering, lock};
 
-/// A series that was retired and not yet reclaimed.
+/// A series that was retired, or has ended, and is not yet reclaimed.
 pub(super) struct Retired {
     place: u32,
     /// No thread that is pinned at a later epoch than this has it in its hands.
     stamp: u64,
-    /// What an idle one read when it was retired; nothing of one that the host removed.
+    /// What it read when it was retired; nothing of one that has ended.
     reading: Option<u64>,
 }
 
@@ -37,20 +40,22 @@ impl FamilyCore {
         if !self.is_removable() || values.is_empty() {
             return false;
         }
-        let hash = self.map.hash(values.iter().copied());
+        let hash = self.index.hash(values);
         let mut births = lock(&self.births);
-        let Some(place) = self.place_of(hash, values) else { return false };
-        let (Some(life), true) = (self.places.life(place), self.map.remove(hash, place, || true))
-        else {
-            return false;
-        };
+        let Some(place) = self.place_of(hash, values, &births.looking()) else { return false };
         // Not twice, where it was idle and had been retired already.
         births.retired.retain(|retired| retired.place != place);
-        life.retire();
-        self.places.unlist(place);
+        self.end(place, hash, &births);
         births.retired.push(Retired { place, stamp: shard::retire(), reading: None });
         self.reclaim_if_free(&mut births);
         true
+    }
+
+    /// Ends a series, so that nobody finds it any more.
+    fn end(&self, place: u32, hash: u64, births: &Births) {
+        self.places.life(place).inspect(|life| life.end());
+        self.index.remove(hash, place, |place| self.hash_of(place, &births.looking()));
+        self.places.unlist(place);
     }
 
     /// Retires what was idle for too long, and reclaims what can be. For every scrape.
@@ -83,8 +88,7 @@ impl FamilyCore {
             let places = (0..PAGE).filter(|index| present & 1 << index != 0);
             for place in places.map(|index| (number * PAGE + index) as u32) {
                 let Some(life) = self.places.life(place) else { continue };
-                if self.is_the_other(place) || life.is_retired() || !self.is_idle(place, life, now)
-                {
+                if self.is_the_other(place) || !life.is_alive() || !self.is_idle(place, life, now) {
                     continue;
                 }
                 life.retire();
@@ -119,31 +123,38 @@ impl FamilyCore {
             return;
         }
         let oldest = shard::oldest_pin();
-        let mut waiting = std::mem::take(&mut births.retired);
-        waiting.retain(|retired| {
-            if retired.stamp >= oldest {
+        let mut ended = Vec::new();
+        let mut retired = std::mem::take(&mut births.retired);
+        retired.retain(|&Retired { place, stamp, reading }| {
+            if stamp >= oldest {
                 return true;
             }
-            let place = retired.place;
-            let Some(life) = self.places.life(place) else { return false };
-            let hash = self.hash_of(place, turn);
-            if let Some(reading) = retired.reading {
-                let stays = self.is_held(place) || self.reading(place) != reading;
-                // Under the map's lock: there, whoever looks it up brings it back.
-                if stays || !self.map.remove(hash, place, || life.is_retired()) {
-                    life.revive();
-                    life.since.store(self.now(), Ordering::Relaxed);
-                    return false;
+            let Some(reading) = reading else {
+                // Nobody can make another: once the last is gone, none comes.
+                let held = self.is_held(place);
+                if !held {
+                    self.clear(place);
+                    self.give_back(turn, births, place);
                 }
-                self.places.unlist(place);
-            } else if self.is_held(place) {
-                return true;
+                return held;
+            };
+            let Some(life) = self.places.life(place) else { return false };
+            let stays = self.is_held(place) || self.reading(place) != reading;
+            if stays || !life.end_retired() {
+                life.revive();
+                life.since.store(self.now(), Ordering::Relaxed);
+            } else {
+                self.end(place, self.hash_of(place, turn), births);
+                ended.push(place);
             }
-            self.clear(place);
-            self.give_back(turn, births, place);
             false
         });
-        births.retired.append(&mut waiting);
+        births.retired.append(&mut retired);
+        if !ended.is_empty() {
+            let stamp = shard::retire();
+            let ended = ended.into_iter().map(|place| Retired { place, stamp, reading: None });
+            births.retired.extend(ended);
+        }
     }
 
     /// Zeroes a place in every shard. Nobody can record in it, and whoever is given it next learns of
@@ -166,11 +177,11 @@ impl FamilyCore {
     }
 
     fn give_back(&self, turn: &Turn<'_>, births: &mut Births, place: u32) {
-        let mut bytes = super::map::SeriesMap::entry_cost();
+        let mut bytes = Index::entry_cost();
         for label in 0..self.label_names().len() {
             let text = self.value(place, label, turn).to_owned();
             let id = self.places.id(place, label);
-            bytes += births.labels.give_back(&self.texts, label, id, &text);
+            bytes += self.values.give_back(&mut births.uses, label, id, &text);
         }
         births.free.push(place);
         self.count.fetch_sub(1, Ordering::Relaxed);

@@ -40,22 +40,21 @@ pub(crate) trait Hold: Send + Sync + Sized + 'static {
     fn release_orphans();
 }
 
-/// A counted pointer to a part of an owner, or to all of it.
+/// A counted pointer to an owner.
 ///
-/// Invariant: from its making to its drop, one inc at `count` stands for it, and `part` is
-/// borrowed from the owner or static. So both pointers are good while it lives (`count.rs`).
-pub(crate) struct Held<O: Hold, T: 'static = O> {
+/// Invariant: from its making to its drop, one inc at `count` stands for it. So the pointer is good
+/// while it lives (`count.rs`).
+pub(crate) struct Held<O: Hold> {
     owner: NonNull<O>,
-    part: NonNull<T>,
     count: Slot,
     owns: PhantomData<O>,
 }
 
-// SAFETY: it gives out `&O` and `&T` (`Sync`), and its drop may let the owner be dropped on any
-// thread (`O: Send`, by `Hold`).
-unsafe impl<O: Hold, T: Sync> Send for Held<O, T> {}
+// SAFETY: it gives out `&O` (`Sync`), and its drop may let the owner be dropped on any thread
+// (`O: Send`, by `Hold`).
+unsafe impl<O: Hold> Send for Held<O> {}
 // SAFETY: as above; a clone adds to the cells of the thread that clones.
-unsafe impl<O: Hold, T: Sync> Sync for Held<O, T> {}
+unsafe impl<O: Hold> Sync for Held<O> {}
 
 impl<O: Hold> Held<O> {
     /// A handle that is counted at `count`, one of the owner's [`counts`](Hold::counts). Wait-free
@@ -67,76 +66,96 @@ impl<O: Hold> Held<O> {
         unsafe { Held::of(owner, count) }
     }
 
-    /// [`new`](Held::new) for a caller that has no `Arc`.
+    /// A handle for a caller that has no `Arc`.
     ///
     /// # Safety
     /// `owner` lives in an `Arc`, as [`Hold`] demands, and it can't be freed before this returns
-    /// and the add is seen: the caller has an `Arc` or a handle of it, or found it under a pin that
-    /// still stands, and it is left to the [`Orphans`] only once the pins of then are over.
-    #[inline]
+    /// and the add is seen: the caller has an `Arc` or a handle of it, or pins its shard (and who
+    /// frees owners waits for pins).
+    #[inline(always)]
     pub(crate) unsafe fn of(owner: &O, count: Slot) -> Held<O> {
         debug_assert!(count != Slot::NONE);
         hold(owner, count);
-        let owner = NonNull::from(owner);
-        Held { owner, part: owner, count, owns: PhantomData }
+        Held { owner: NonNull::from(owner), count, owns: PhantomData }
     }
-}
 
-impl<O: Hold, T> Held<O, T> {
     /// The same handle, to a part of what it points to; nothing where there is no such part.
     #[inline]
     pub(crate) fn part<U>(
         self,
-        find: impl for<'a> FnOnce(&'a T) -> Option<&'a U>,
-    ) -> Option<Held<O, U>> {
+        find: impl for<'a> FnOnce(&'a O) -> Option<&'a U>,
+    ) -> Option<Part<O, U>> {
         // For every lifetime: it is borrowed from what the handle keeps, or static.
         let part = NonNull::from(find(&self)?);
-        let Held { owner, count, .. } = *std::mem::ManuallyDrop::new(self);
-        Some(Held { owner, part, count, owns: PhantomData })
+        Some(Part { part, held: self })
     }
+}
+
+impl<O: Hold> Deref for Held<O> {
+    type Target = O;
 
     #[inline(always)]
-    pub(crate) fn owner(&self) -> &O {
+    fn deref(&self) -> &O {
         // SAFETY: the count keeps the owner, by the invariant of `Held`; nobody has it `&mut`.
         unsafe { self.owner.as_ref() }
     }
 }
 
-impl<O: Hold, T> Deref for Held<O, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: the count keeps the owner, and with it the part, by the invariant of `Held`.
-        unsafe { self.part.as_ref() }
-    }
-}
-
-impl<O: Hold, T> Clone for Held<O, T> {
+impl<O: Hold> Clone for Held<O> {
     #[inline]
-    fn clone(&self) -> Held<O, T> {
-        hold(self.owner(), self.count);
-        Held { owner: self.owner, part: self.part, count: self.count, owns: PhantomData }
+    fn clone(&self) -> Held<O> {
+        hold(&**self, self.count);
+        Held { owner: self.owner, count: self.count, owns: PhantomData }
     }
 }
 
-impl<O: Hold, T> Drop for Held<O, T> {
+impl<O: Hold> Drop for Held<O> {
     #[inline]
     fn drop(&mut self) {
         let dec = self.count.offset(1);
-        // Relaxed: a hint that publishes nothing.
-        let orphaned = || self.owner().orphaned().load(Ordering::Relaxed);
+        // Relaxed: a hint, see `count`.
+        let orphaned = || self.orphaned().load(Ordering::Relaxed);
         let look = give_back(orphaned, || {
             if !try_add_release(dec, 1) {
                 // The space is asked for before the add: after it, the owner may be gone, and its
                 // space and the cell's chunk too.
-                let writer = writer_of(self.owner(), dec);
+                let writer = writer_of(&**self, dec);
                 add_by(writer, dec, 1);
             }
         });
         if look {
             look_again::<O>();
         }
+    }
+}
+
+/// A counted pointer to a part of an owner.
+///
+/// Invariant: `part` is borrowed from the owner, or static, so it is good as long as `held`.
+pub(crate) struct Part<O: Hold, T: 'static> {
+    part: NonNull<T>,
+    held: Held<O>,
+}
+
+// SAFETY: it gives out `&T` (`Sync`), and the handle may be sent.
+unsafe impl<O: Hold, T: Sync> Send for Part<O, T> {}
+// SAFETY: as above.
+unsafe impl<O: Hold, T: Sync> Sync for Part<O, T> {}
+
+impl<O: Hold, T> Deref for Part<O, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: by the invariant of `Part`.
+        unsafe { self.part.as_ref() }
+    }
+}
+
+impl<O: Hold, T> Clone for Part<O, T> {
+    #[inline]
+    fn clone(&self) -> Part<O, T> {
+        Part { part: self.part, held: self.held.clone() }
     }
 }
 
@@ -329,13 +348,12 @@ mod tests {
         let _turn = lock(&TURN);
         let (space, count) = setting();
         let thing = Thing::new(&space, &count);
-        let part: Held<Thing, u64> =
-            hold(&thing).part(|thing| Some(&thing.parts)).unwrap().part(|all| all.get(1)).unwrap();
+        let part: Part<Thing, u64> = hold(&thing).part(|thing| thing.parts.get(1)).unwrap();
         ORPHANS.leave(thing);
         let other = part.clone();
         drop(part);
         assert_eq!((*other, freed(&count)), (20, 0));
-        other.owner().check();
+        other.held.check();
         drop(other);
         assert_eq!(freed(&count), 1);
     }
@@ -348,7 +366,7 @@ mod tests {
         let first = hold(&thing);
         ORPHANS.leave(thing);
         // SAFETY: from a handle, of an owner that lives in an `Arc`.
-        let second = unsafe { Held::of(first.owner(), first.counts[1]) };
+        let second = unsafe { Held::of(&*first, first.counts[1]) };
         drop(first);
         assert_eq!(freed(&count), 0);
         second.check();
