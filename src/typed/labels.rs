@@ -86,6 +86,20 @@ pub trait LabelValue {
     fn at(_index: usize) -> &'static str {
         OTHER
     }
+    /// The index of a set of which this is a label, after those whose index is `above`. Wrapping: of
+    /// an open set neither the product nor the index is bounded, or used.
+    #[doc(hidden)]
+    #[inline]
+    fn index_after(&self, above: usize) -> usize {
+        above.wrapping_mul(Self::COUNT).wrapping_add(self.index())
+    }
+    /// The text of the last label in a set of this index, of which those before it are left.
+    #[doc(hidden)]
+    fn take(index: &mut usize) -> &'static str {
+        let value = Self::at(*index % Self::COUNT);
+        *index /= Self::COUNT;
+        value
+    }
 }
 
 /// Whether all values are known beforehand: decides how [`Typed`] finds a handle, and gives it.
@@ -123,7 +137,7 @@ impl Extent for Open {
     const FINITE: bool = false;
 
     #[inline]
-    fn find<'f, K: Kind, L: Labels>(typed: &'f Typed<K, L>, labels: &L) -> K {
+    fn find<K: Kind, L: Labels>(typed: &Typed<K, L>, labels: &L) -> K {
         typed.look_up(labels)
     }
 }

@@ -96,25 +96,20 @@ impl Set<'_> {
             quote_spanned!(value.span()=> <#all as __mcp_vitals::Extent>::And<#value::Extent>)
         });
         let extent = if open { quote!(__mcp_vitals::Open) } else { extent };
-        let fields = self.fields.iter().map(|(field, _)| field);
-        let texts = fields
-            .clone()
-            .zip(&values)
-            .map(|(field, value)| quote_spanned!(here=> #value::value(&self.#field)));
-        // By mixed radix: each label a digit, the last one the lowest. Wrapping, because of an open
-        // set neither product nor index is bounded, or used.
-        let index = fields.zip(&values).fold(quote!(0usize), |index, (field, value)| {
-            quote_spanned!(here=> (#index).wrapping_mul(#value::COUNT).wrapping_add(#value::index(&self.#field)))
+        let fields = || self.fields.iter().map(|(field, _)| field).zip(&values);
+        let texts =
+            fields().map(|(field, value)| quote_spanned!(here=> #value::value(&self.#field)));
+        // By mixed radix: each label a digit, the last one the lowest.
+        let index = fields().fold(quote!(0usize), |above, (field, value)| {
+            quote_spanned!(here=> #value::index_after(&self.#field, #above))
         });
         // Underscored: a constant of the host's with the same name would be a pattern, not a binding.
         let digits: Vec<Ident> =
             (0..count).map(|digit| format_ident!("__digit_{digit}", span = here)).collect();
-        let take = digits.iter().zip(&values).rev().map(|(digit, value)| {
-            quote_spanned!(here=>
-                let #digit = #value::at(__rest % #value::COUNT);
-                let __rest = __rest / #value::COUNT;
-            )
-        });
+        let take =
+            digits.iter().zip(&values).rev().map(
+                |(digit, value)| quote_spanned!(here=> let #digit = #value::take(&mut __rest);),
+            );
         quote_spanned! {here=>
             type Extent = #extent;
             type Values<'__v> = [&'__v ::core::primitive::str; #count];
@@ -132,9 +127,8 @@ impl Set<'_> {
             }
 
             fn at(index: ::core::primitive::usize) -> [&'static ::core::primitive::str; #count] {
-                let __rest = index;
+                let mut __rest = index;
                 #(#take)*
-                let _ = __rest;
                 [#(#digits),*]
             }
         }
