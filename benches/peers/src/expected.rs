@@ -38,6 +38,11 @@ pub fn timed(calls: u64, threads: usize) -> Holdings {
     one_histogram(Point { value: (calls * threads as u64) as f64, ..Point::default() })
 }
 
+/// Nobody knows at all.
+pub fn unknown(_: u64, _: usize) -> Holdings {
+    Holdings::new()
+}
+
 fn one(point: Point) -> Holdings {
     Holdings::from([(labels(&work::LABELS, &work::ONE), point)])
 }

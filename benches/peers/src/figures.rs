@@ -3,7 +3,7 @@
 use crate::counted::{self, Numbers, Share};
 use crate::expected::{
     CalledTotals, Exposed, Totals, called_counters, called_enums, called_histograms, counted,
-    left_over, observed, timed,
+    left_over, observed, timed, unknown,
 };
 use crate::flood;
 use crate::floors;
@@ -13,7 +13,7 @@ use crate::report::{Row, Statistic};
 use crate::sides::{
     CALLED_COUNTERS, CALLED_HISTOGRAMS, COUNTER_TEXTS, COUNTERS, ENUM_COUNTERS, HISTOGRAM_TEXTS,
     HISTOGRAMS, MILLION_TEXTS, MakeCalled, MakeScraped, MakeSubject, NAMED_COUNTERS,
-    STATIC_COUNTERS, Subject, TIMERS, UPDOWNS,
+    SAMPLED_TIMERS, STATIC_COUNTERS, Subject, TIMERS, UPDOWNS,
 };
 use crate::text::Text;
 use crate::totals::{Holdings, compare};
@@ -109,6 +109,7 @@ pub fn all() -> Vec<Figure> {
         handle("histogram_handle_1t", HISTOGRAMS, 1, observed, adds),
         handle("histogram_handle_2t", HISTOGRAMS, 2, observed, adds),
         handle("timed_section_1t", TIMERS, 1, timed, floors::instant_pair),
+        handle("timer_sampled_out", SAMPLED_TIMERS, 1, unknown, floors::instant_now),
         called("counter_labels_64", CALLED_COUNTERS, 64, 1),
         called("counter_labels_8000", CALLED_COUNTERS, 8_000, 1),
         called("counter_labels_64_2t", CALLED_COUNTERS, 64, 2),
@@ -263,6 +264,7 @@ mod tests {
                 (UPDOWNS, left_over),
                 (HISTOGRAMS, observed),
                 (TIMERS, timed),
+                (SAMPLED_TIMERS, unknown),
             ] {
                 for make in sides {
                     let want = totals(CHECKED_CALLS, threads);

@@ -107,7 +107,7 @@ pub fn scrapes(sides: &mut [Box<dyn Scraped>], every: usize, settings: Settings)
             round += 1;
             side.touch(round, every);
             let start = Instant::now();
-            std::hint::black_box(side.scrape());
+            std::hint::black_box(side.hand_out());
             took += start.elapsed();
         }
         took
@@ -115,7 +115,7 @@ pub fn scrapes(sides: &mut [Box<dyn Scraped>], every: usize, settings: Settings)
     let scrapes: Vec<u64> =
         sides.iter_mut().map(|side| enough(settings.burst, |n| burst(side, n))).collect();
     take_turns(sides.len(), settings.rounds, |_, turn| {
-        sides[turn].scrape();
+        sides[turn].hand_out();
         let took = burst(&mut sides[turn], scrapes[turn]);
         Some(took.as_nanos() as f64 / scrapes[turn] as f64)
     })

@@ -1,9 +1,5 @@
 //! Counters whose three labels are enums of four values each, in the sides that have a way of their
 //! own for it. `fast-telemetry` has counters of one label: there it is one enum of all 64 sets.
-//!
-//! Ours stands first in `ENUM_COUNTERS` once `#[derive(Labels)]` is there, with enums of its own here
-//! (`measured` takes the attribute `label` too), and is held against the handle:
-//! `within_of_figure:counter_handle_1t` 2.0.
 
 use std::hash::Hash;
 use std::sync::{Arc, LazyLock};
@@ -11,10 +7,11 @@ use std::sync::{Arc, LazyLock};
 use ::fastmetrics::derive as fastmetrics_derive;
 use ::measured::{CounterVec, FixedCardinalityLabel, LabelGroup};
 use fast_telemetry::{LabelEnum, LabeledCounter};
+use mcp_vitals::{Counter, Desc, Typed};
 use prometheus_client::encoding as client_encoding;
 
 use super::called::looked_up_static;
-use super::{Subject, client, fast, fastmetrics, measured};
+use super::{Subject, client, fast, fastmetrics, measured, ours};
 use crate::totals::{Holdings, Point, join_labels};
 use crate::work;
 
@@ -102,6 +99,64 @@ static SETS: LazyLock<Vec<Labels>> = LazyLock::new(|| {
     };
     work::called_enums().iter().map(of).collect()
 });
+
+/// Ours of the same enums. They are others, because `measured` takes the attribute `label` as well.
+mod of_ours {
+    use mcp_vitals::Labels;
+
+    #[derive(Clone, Copy, Labels)]
+    #[label(rename_all = "PascalCase")]
+    pub enum Tool {
+        Search,
+        Fetch,
+        Write,
+        Plan,
+    }
+
+    #[derive(Clone, Copy, Labels)]
+    #[label(rename_all = "PascalCase")]
+    pub enum Operation {
+        Execute,
+        List,
+        Call,
+        Read,
+    }
+
+    #[derive(Clone, Copy, Labels)]
+    #[label(rename_all = "PascalCase")]
+    pub enum Status {
+        Success,
+        Error,
+        Cancelled,
+        Timeout,
+    }
+
+    #[derive(Clone, Copy, Labels)]
+    pub struct Call {
+        pub tool: Tool,
+        pub operation: Operation,
+        pub status: Status,
+    }
+
+    pub fn call(&[tool, operation, status]: &[usize; 3]) -> Call {
+        Call {
+            tool: [Tool::Search, Tool::Fetch, Tool::Write, Tool::Plan][tool],
+            operation: [Operation::Execute, Operation::List, Operation::Call, Operation::Read]
+                [operation],
+            status: [Status::Success, Status::Error, Status::Cancelled, Status::Timeout][status],
+        }
+    }
+}
+
+pub fn ours(sets: usize, threads: usize) -> Subject {
+    static SETS: LazyLock<Vec<of_ours::Call>> =
+        LazyLock::new(|| work::called_enums().iter().map(of_ours::call).collect());
+    let vitals = ours::engine(sets);
+    let family: Typed<Counter, of_ours::Call> =
+        vitals.register_typed(Desc::counter(work::COUNTER, work::HELP)).expect("the name is new");
+    let runs = looked_up_static(threads, &SETS, || family.clone(), |f, call| f.with(call).inc());
+    Subject::new(ours::NAME, runs, ours::reader(vitals, work::COUNTER))
+}
 
 pub fn measured(_: usize, threads: usize) -> Subject {
     let family = Arc::new(CounterVec::<Set>::new());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fast_telemetry::{
     Distribution, DynamicCounter, DynamicCounterSeries, DynamicHistogram, DynamicHistogramSeries,
-    PrometheusExport,
+    PrometheusExport, SampledTimer,
 };
 
 use super::called::{looked_up, observed};
@@ -87,6 +87,13 @@ pub fn timer(threads: usize) -> Subject {
         h.record(start.elapsed().as_nanos() as u64)
     });
     Subject::new(NAME, runs, reader(family, work::HISTOGRAM))
+}
+
+/// A timer that reads the clock for one section in so many: its stride is 65,536, as ours.
+pub fn sampled_timer(threads: usize) -> Subject {
+    let timer = Arc::new(SampledTimer::new(&BOUNDS_NANOS, shards(), 65_536));
+    let runs = runs!(threads, Arc::clone(&timer), |t| t.start().finish());
+    Subject::new(NAME, runs, || Ok(Holdings::new()))
 }
 
 pub fn called_counter(sets: usize, threads: usize) -> Subject {

@@ -120,6 +120,8 @@ pub const TIMERS: &[MakeSubject] = &[
     fast::timer,
     fastmetrics::timer,
 ];
+/// Timed sections that sampling passes over; what is held is left to chance.
+pub const SAMPLED_TIMERS: &[MakeSubject] = &[ours::sampled_timer, fast::sampled_timer];
 /// Counter with three labels looked up at each call.
 pub const CALLED_COUNTERS: &[MakeCalled] = &[
     ours::called_counter,
@@ -158,7 +160,7 @@ pub const STATIC_COUNTERS: &[MakeCalled] = &[
 ];
 /// Counter with three enums for labels.
 pub const ENUM_COUNTERS: &[MakeCalled] =
-    &[enums::client, enums::measured, enums::fast, enums::fastmetrics];
+    &[enums::ours, enums::client, enums::measured, enums::fast, enums::fastmetrics];
 /// Histogram with two labels looked up at each call.
 pub const CALLED_HISTOGRAMS: &[MakeCalled] = &[
     ours::called_histogram,
@@ -186,7 +188,7 @@ pub const COUNTER_TEXTS: &[MakeScraped] = &[
 /// three to four seconds there and half a gigabyte beside its text, a hundred times what the fastest
 /// peer takes.
 pub const MILLION_TEXTS: &[MakeScraped] = &[
-    ours::counters,
+    ours::streamed_counters,
     client::counters,
     measured::counters,
     measured::dense_counters,

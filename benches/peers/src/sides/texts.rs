@@ -9,6 +9,11 @@ pub trait Scraped: Send {
     fn touch(&mut self, round: usize, every: usize);
     /// Scrapes into the side's own reused buffer, where it takes one.
     fn scrape(&mut self) -> &[u8];
+    /// Scrapes, and says how long the text is that then stands ready to be sent: in the buffer, or
+    /// where the side keeps it.
+    fn hand_out(&mut self) -> usize {
+        self.scrape().len()
+    }
     /// How many of the unit of boundaries and sums make a second.
     fn per_second(&self) -> f64;
     /// Bytes of what is the bench's and not the side's: the list of handles and the buffer that is
