@@ -218,4 +218,24 @@ weaken epoch.rs epoch::a_handle_made_under_a_pin_keeps_its_series \
 weaken epoch.rs epoch::a_second_pin_shows_what_the_first_one_did \
     'pin.0.store(self.now.load(Ordering::Relaxed), Ordering::Release);' \
     'pin.0.store(self.now.load(Ordering::Relaxed), Ordering::Relaxed);'
+weaken index.rs index::what_moves_is_never_called_missing \
+    '].load(Ordering::Acquire);
+            if cell == 0' '].load(Ordering::Relaxed);
+            if cell == 0'
+weaken index.rs index::what_moves_is_never_called_missing \
+    'fence(Ordering::Release);' ''
+weaken index.rs index::what_moves_is_never_called_missing \
+    'let changes = shard.changes.load(Ordering::Acquire);' \
+    'let changes = shard.changes.load(Ordering::Relaxed);'
+weaken index.rs index::what_moves_is_never_called_missing \
+    'self.changes.store(before.wrapping_add(2), Ordering::Release);' \
+    'self.changes.store(before.wrapping_add(2), Ordering::Relaxed);'
+weaken index.rs index::what_moves_is_never_called_missing \
+    'changes.is_multiple_of(2) && shard.changes' 'shard.changes'
+weaken index.rs index::what_is_there_is_never_called_missing \
+    'let current = self.current.load(Ordering::Acquire)' \
+    'let current = self.current.load(Ordering::Relaxed)'
+weaken index.rs index::a_place_is_found_with_its_labels \
+    'cell.store(tag(hash) << PLACE_BITS | new, Ordering::Release);' \
+    'cell.store(tag(hash) << PLACE_BITS | new, Ordering::Relaxed);'
 exit $failed

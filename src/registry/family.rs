@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use super::cache::{self, Found, Values};
 use super::handle::Handle;
 use super::histogram::{HistogramCells, HistogramKind};
-use super::index::{Index, Seen};
 use super::name::{self, MOST_LABELS};
 use super::offenders::Offender;
 use super::places::{PAGE, Places, Shape};
@@ -16,6 +15,7 @@ use super::values::{Keeps, Looking, OTHER, OTHER_ID, Uses};
 use crate::metrics::Counter;
 use crate::shard::cells::Slot;
 use crate::shard::held::{Hold, Orphans};
+use crate::shard::index::{Index, Seen};
 use crate::shard::space::{Space, common_chunk};
 use crate::sync::{AtomicBool, AtomicU32, Ordering, lock};
 

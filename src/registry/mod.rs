@@ -6,7 +6,6 @@ pub(crate) mod family;
 #[allow(unsafe_code)]
 mod handle;
 mod histogram;
-mod index;
 mod key;
 mod line;
 mod list;

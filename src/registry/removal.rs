@@ -16,11 +16,11 @@
 use std::time::Instant;
 
 use super::family::{Births, FamilyCore, MetricKind};
-use super::index::Index;
 use super::places::{Life, PAGE};
 use super::values::Turn;
 use crate::shard::cells::{self, Slot};
 use crate::shard::hdr::FIRST_BUCKET;
+use crate::shard::index::Index;
 use crate::shard::{self, all_cells};
 use crate::sync::{Ordering, lock};
 

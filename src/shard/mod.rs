@@ -12,6 +12,7 @@ pub(crate) mod hdr;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
 pub(crate) mod held;
+pub(crate) mod index;
 #[allow(unsafe_code)]
 pub(crate) mod lease;
 #[cfg(all(test, vitals_loom))]

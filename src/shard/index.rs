@@ -10,9 +10,9 @@
 //!
 //! | atomic    | writer | reader  | write / read      | what the pair publishes            | model                         |
 //! |-----------|--------|---------|-------------------|------------------------------------|-------------------------------|
-//! | a cell    | births, removal | look-up | Release / Acquire | the labels of the place   | –                             |
-//! | `current` | births | look-up | Release / Acquire | the table, whole                   | –                             |
-//! | `changes` | births, removal | look-up | Release, fences / Acquire | that no cell moved | –                             |
+//! | a cell    | births, removal | look-up | Release / Acquire | the labels of the place     | `a_place_is_found_with_its_labels` |
+//! | `current` | births | look-up | Relaxed after a Release fence / Acquire | the table, whole | `what_is_there_is_never_called_missing` |
+//! | `changes` | births, removal | look-up | Relaxed and Release fence, Release / Acquire, Relaxed | that no cell moved | `what_moves_is_never_called_missing` |
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
@@ -40,9 +40,9 @@ struct Shard {
 /// Series that a shard should hold at most.
 const SHARD_SERIES: u32 = 4096;
 /// Cells of the first table, log2.
-const FIRST: u32 = 4;
+const FIRST: u32 = if cfg!(vitals_loom) { 2 } else { 4 };
 /// Tables a shard may have: the last has 2^20 cells, for a limit of a million where all hash alike.
-const TABLES: usize = 17;
+const TABLES: usize = if cfg!(vitals_loom) { 2 } else { 17 };
 /// Bits of a cell that name the place; 0, which is `_other`'s, says that the cell is empty.
 const PLACE_BITS: u32 = 20;
 
@@ -125,9 +125,8 @@ impl Index {
                 return Seen::Place(place(cell));
             }
         }
-        // Acquire fence: every cell was read before this. With the writer's Release fence: one that
-        // moved while it was read makes the number differ.
-        fence(Ordering::Acquire);
+        // Relaxed, after cells that were read with Acquire: with the writer's fence, one that was seen
+        // after it moved makes the number differ.
         let same = changes.is_multiple_of(2) && shard.changes.load(Ordering::Relaxed) == changes;
         if same { Seen::None } else { Seen::Unsure }
     }
@@ -205,7 +204,7 @@ impl Shard {
 
     #[inline]
     fn table(&self) -> Option<&[AtomicU32]> {
-        // Acquire: publishes the cells that the table was filled with.
+        // Acquire: with the fence before its store, publishes the cells that the table was filled with.
         let current = self.current.load(Ordering::Acquire) as usize;
         self.tables.get(current)?.get().map(|table| &**table)
     }
@@ -225,17 +224,17 @@ impl Shard {
             }
         }
         let _ = there.set(table);
-        // Release: publishes the table whole. Who still reads the old one misses what comes later,
-        // and learns of it.
-        self.moving(|| self.current.store(next, Ordering::Release));
+        // Relaxed, after the fence in `moving`, which publishes the table whole. Who still reads the old
+        // one misses what comes later, and learns of it.
+        self.moving(|| self.current.store(next, Ordering::Relaxed));
     }
 
     /// Lets readers know that what they miss meanwhile may be there.
     fn moving(&self, change: impl FnOnce()) {
         let before = self.changes.load(Ordering::Relaxed);
         self.changes.store(before.wrapping_add(1), Ordering::Relaxed);
-        // Release fence: whoever reads a cell that is stored below, and then `changes` after its own
-        // fence, sees that it is odd, or a later number.
+        // Release fence: whoever reads what is stored below, with Acquire, and then `changes`, sees that
+        // it is odd, or a later number.
         fence(Ordering::Release);
         change();
         // Release: whoever starts from this number sees the cells as they are now.
@@ -296,7 +295,7 @@ fn place(cell: u32) -> u32 {
     cell & ((1 << PLACE_BITS) - 1)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(vitals_loom)))]
 mod tests {
     use std::collections::BTreeSet;
     use std::sync::atomic::AtomicBool;
@@ -371,7 +370,9 @@ mod tests {
                 }
             }
             done.store(true, Ordering::Relaxed);
-            readers.into_iter().for_each(|reader| drop(reader.join().unwrap()));
+            for reader in readers {
+                reader.join().unwrap();
+            }
         });
     }
 
