@@ -1,5 +1,6 @@
 //! A metric name, its fixed label names, and its series up to a limit.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use super::cache::{self, Found, Values};
@@ -117,7 +118,7 @@ pub(crate) struct Births {
     /// Places that a removed series left.
     pub(super) free: Vec<u32>,
     next: u32,
-    pub(super) retired: Vec<Retired>,
+    pub(super) retired: VecDeque<Retired>,
     /// Milliseconds of the engine's age when idle series were last looked for.
     pub(super) looked: u32,
 }
@@ -125,7 +126,7 @@ pub(crate) struct Births {
 impl Births {
     fn new(labels: usize) -> Births {
         let labels = Labels::new(labels);
-        Births { labels, free: Vec::new(), next: 0, retired: Vec::new(), looked: 0 }
+        Births { labels, free: Vec::new(), next: 0, retired: VecDeque::new(), looked: 0 }
     }
 }
 
@@ -319,12 +320,7 @@ impl FamilyCore {
         let given = values;
         let values = given.text();
         let mut within = [""; MOST_LABELS];
-        let limit = self.limits.value_length as usize;
-        let mut cut = 0;
-        for (place, value) in within.iter_mut().zip(values) {
-            *place = name::cut(value, limit);
-            cut += u64::from(place.len() < value.len());
-        }
+        let cut = self.cut(values, &mut within);
         if cut > 0 {
             self.losses.cut.add(cut);
         }
@@ -343,6 +339,17 @@ impl FamilyCore {
             cache::keep(self.id, given, handle.found());
         }
         handle
+    }
+
+    /// Fills in the values as they are kept; gives how many are longer than that.
+    pub(super) fn cut<'a>(&self, values: &[&'a str], within: &mut [&'a str; MOST_LABELS]) -> u64 {
+        let limit = self.limits.value_length as usize;
+        let mut cut = 0;
+        for (place, value) in within.iter_mut().zip(values) {
+            *place = name::cut(value, limit);
+            cut += u64::from(place.len() < value.len());
+        }
+        cut
     }
 
     fn find(&self, hash: u64, values: &[&str]) -> Option<Handle> {
@@ -374,11 +381,16 @@ impl FamilyCore {
         let mut within = [""; MOST_LABELS];
         let within = &mut within[..values.len()];
         within.copy_from_slice(values);
+        let full =
+            |labels: &Labels, label| labels.distinct(label) >= self.limits.label_values as usize;
+        if self.is_removable() && (0..values.len()).any(|label| full(&births.labels, label)) {
+            // Perhaps values of one that was removed wait for a scrape.
+            self.reclaim_if_free(&mut births);
+        }
         let mut over = false;
         for (label, value) in within.iter_mut().enumerate() {
             let labels = &births.labels;
-            let full = labels.distinct(label) >= self.limits.label_values as usize;
-            if full && labels.find(label, value).is_none() {
+            if full(labels, label) && labels.find(label, value).is_none() {
                 self.losses.label_overflow.get(label).inspect(|counter| counter.inc());
                 self.shared.offenders.note(&self.shared.space, self.id, label, value);
                 *value = OTHER;

@@ -51,8 +51,8 @@ pub(crate) struct Block {
 pub(crate) struct Life {
     /// Even: what a thread's cache holds of the series is true. Odd: it is being retired.
     pub(crate) generation: AtomicU32,
-    /// Milliseconds of the engine's age at which it last changed, and what it was then. Read and
-    /// written by whoever has the engine's turn.
+    /// Milliseconds of the engine's age at which it was last seen in use, and how many handles it
+    /// had had then. Read and written under the births' lock.
     pub(crate) since: AtomicU32,
     pub(crate) seen: AtomicU64,
 }
@@ -182,30 +182,37 @@ impl Places {
 }
 
 impl Life {
-    /// Makes what the threads' caches hold untrue. In the engine's turn or under the births' lock,
-    /// before an epoch is retired.
-    pub(super) fn retire(&self) {
+    /// Makes what the threads' caches hold untrue; gives the generation that says so. Under the
+    /// births' lock, before an epoch is retired.
+    pub(super) fn retire(&self) -> u32 {
         // Relaxed: the epoch's fence comes after it.
-        self.generation.fetch_or(1, Ordering::Relaxed);
+        self.generation.fetch_or(1, Ordering::Relaxed) | 1
     }
 
     pub(super) fn is_retired(&self) -> bool {
         self.generation.load(Ordering::Relaxed) % 2 == 1
     }
 
-    /// Makes what is being retired stay after all; gives the generation that holds now. Under the
-    /// lock of the series' shard of the map, or in the engine's turn.
+    pub(super) fn is(&self, generation: u32) -> bool {
+        self.generation.load(Ordering::Relaxed) == generation
+    }
+
+    /// Makes what is being retired stay after all; gives the generation that holds now, which is
+    /// even. Under the lock of the series' shard of the map, or the births' lock.
     pub(super) fn revive(&self) -> u32 {
-        let now = self.generation.load(Ordering::Relaxed);
-        if now.is_multiple_of(2) {
-            return now;
+        let mut now = self.generation.load(Ordering::Relaxed);
+        while !now.is_multiple_of(2) {
+            // Relaxed: a number; that it is seen in time is the pins' and the map's lock's affair.
+            // It wraps after 2^31 lives of a place, so an entry of a thread's cache that slept
+            // through just so many would be taken for true.
+            let alive = now.wrapping_add(1);
+            let changed =
+                self.generation.compare_exchange(now, alive, Ordering::Relaxed, Ordering::Relaxed);
+            // Not an odd one, though it be the newest: whoever kept that in a cache would go on
+            // finding a series that is being reclaimed.
+            now = changed.map_or_else(|other| other, |_| alive);
         }
-        // Relaxed: a number; that it is seen in time is the pins' and the map's lock's affair.
-        let alive = now.wrapping_add(1);
-        match self.generation.compare_exchange(now, alive, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => alive,
-            Err(other) => other,
-        }
+        now
     }
 }
 
