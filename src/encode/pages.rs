@@ -69,6 +69,9 @@ impl Written {
 struct Begins {
     version: u32,
     texts: Vec<Box<str>>,
+    /// Bytes that the texts take, and those that were charged.
+    taken: u64,
+    charged: u64,
 }
 
 /// Bytes of the longest line that a page can hold: `Written` counts 64 of them in 27 bits.
@@ -126,14 +129,18 @@ impl Pages {
         if begins.version != head.version {
             // Refunds nothing: what is emptied here is filled again, by series like those that went.
             begins.texts.iter_mut().for_each(|text| *text = Box::default());
+            begins.taken = 0;
             begins.version = head.version;
         }
         if begins.texts.get(index).is_none_or(|text| text.is_empty()) {
             self.scratch.clear();
             line.render(&mut self.scratch);
-            if !charge((self.scratch.len() + size_of::<Box<str>>()) as u64) {
+            let taken = begins.taken + (self.scratch.len() + size_of::<Box<str>>()) as u64;
+            if taken > begins.charged && !charge(taken - begins.charged) {
                 return &self.scratch;
             }
+            begins.taken = taken;
+            begins.charged = begins.charged.max(taken);
             *nth(&mut begins.texts, index) = self.scratch.as_str().into();
         }
         &self.families[head.family].begins[head.number].texts[index]

@@ -248,17 +248,23 @@ impl<K: Kind, const N: usize> Desc<K, N> {
     }
 
     /// Lets [`Family::remove`](crate::Family::remove) take series out again. A look-up by labels then
-    /// costs 5 ns more, which is what a fence takes, and a series 32 bytes and two more cells for
-    /// each thread.
+    /// costs 5 ns more, which is what a fence takes, and a series 16 bytes and two more cells for
+    /// each thread. Of a metric that is registered twice the first registration's word stands. A metric
+    /// without labels keeps its one series.
     pub fn removable(mut self) -> Self {
         self.removable = true;
         self
     }
 
-    /// Removes a series that nothing was recorded in for this long, 10 ms to 45 days, and that nobody
-    /// holds a handle of. It is looked for when metrics are scraped. The next record makes it anew,
-    /// from 0, which a scraper reads as a restart. Costs as [`removable`](Self::removable), which
-    /// this implies.
+    /// Removes a series that nobody looked up, by labels or by name, for this long, 10 ms to 45 days,
+    /// and that nobody holds a handle of; a gauge that goes up and down by events only at 0. A
+    /// declared one goes like any other, the one whose labels are all `_other` stays. The next record
+    /// makes it anew, from 0, which a scraper reads as a restart.
+    ///
+    /// It is looked for at each scrape or [`snapshot`](crate::Vitals::snapshot), and what it goes with
+    /// was in an earlier one. So that it was in a scraper's, too, where several read, let the time be
+    /// a few of the slowest one's intervals. Costs as [`removable`](Self::removable), which this
+    /// implies.
     pub fn idle_expiry(mut self, after: Duration) -> Self {
         self.idle = after;
         self

@@ -1,5 +1,6 @@
 //! A metric name, its fixed label names, and its series up to a limit.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use super::cache::{self, Found, Values};
@@ -118,7 +119,7 @@ pub(crate) struct Births {
     /// Places that a removed series left.
     pub(super) free: Vec<u32>,
     next: u32,
-    pub(super) retired: Vec<Retired>,
+    pub(super) retired: VecDeque<Retired>,
     /// Milliseconds of the engine's age when idle series were last looked for.
     pub(super) looked: u32,
 }
@@ -130,7 +131,7 @@ impl Births {
     }
 
     fn new() -> Births {
-        Births { uses: Uses::new(), free: Vec::new(), next: 0, retired: Vec::new(), looked: 0 }
+        Births { uses: Uses::new(), free: Vec::new(), next: 0, retired: VecDeque::new(), looked: 0 }
     }
 }
 
@@ -345,17 +346,24 @@ impl FamilyCore {
     #[cold]
     fn look_up_cut(&self, values: &[&str]) -> Handle {
         let mut within = [""; MOST_LABELS];
-        let limit = self.limits.value_length as usize;
-        for (place, value) in within.iter_mut().zip(values) {
-            *place = name::cut(value, limit);
-            self.losses.cut.add(u64::from(place.len() < value.len()));
-        }
+        self.losses.cut.add(self.cut(values, &mut within));
         let values = &within[..values.len()];
         let hash = self.index.hash(values);
         match self.find(hash, values) {
             Ok(handle) => handle,
             Err(seen) => self.birth(hash, values, seen).unwrap_or_else(|other| other),
         }
+    }
+
+    /// Fills in the values as they are kept; gives how many are longer than that.
+    pub(super) fn cut<'a>(&self, values: &[&'a str], within: &mut [&'a str; MOST_LABELS]) -> u64 {
+        let limit = self.limits.value_length as usize;
+        let mut cut = 0;
+        for (place, value) in within.iter_mut().zip(values) {
+            *place = name::cut(value, limit);
+            cut += u64::from(place.len() < value.len());
+        }
+        cut
     }
 
     /// The series of `values`, without a lock; or whether it is certain that there is none.
@@ -414,6 +422,11 @@ impl FamilyCore {
             && let Ok(handle) = self.find_while(hash, values, &births.looking())
         {
             return Ok(handle);
+        }
+        let full = |label| self.values.distinct(label) >= self.limits.label_values;
+        if self.is_removable() && (0..values.len()).any(full) {
+            // Perhaps values of one that was removed wait for a scrape.
+            self.reclaim_if_free(&mut births);
         }
         self.fold(within);
         if within == values {

@@ -6,8 +6,9 @@ use crate::sync::{AtomicUsize, Ordering};
 
 /// Entries of the first bucket: most families have one series.
 const FIRST: usize = 1;
-/// A million entries, and the one that is called `_other`.
-pub(super) const BUCKETS: usize = 20;
+/// Sixteen million entries, and one: a family's label values, where each label of each series has one
+/// of its own.
+pub(super) const BUCKETS: usize = 24;
 
 type Bucket<T> = Box<[OnceLock<T>]>;
 
@@ -72,6 +73,12 @@ mod tests {
         let list = List::new();
         (0..1_000).for_each(|n| list.push(n));
         assert!((0..1_000).all(|n| list.get(n) == Some(&n)) && list.get(1_000).is_none());
+    }
+
+    #[test]
+    fn it_holds_the_values_of_the_widest_family() {
+        let most = super::super::name::MOST_LABELS * *crate::vitals::SERIES_LIMIT.end() as usize;
+        assert!(place(most).0 < BUCKETS);
     }
 
     #[test]

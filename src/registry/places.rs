@@ -52,8 +52,8 @@ pub(crate) struct Life {
     /// How many series there were, times four, and whether this one is retired or has ended. What a
     /// thread's cache holds of the series is true while it is the same.
     pub(crate) generation: AtomicU32,
-    /// Milliseconds of the engine's age at which it last changed, and what it was then. Read and
-    /// written by whoever has the engine's turn.
+    /// Milliseconds of the engine's age at which it was last seen in use, and how many handles it
+    /// had had then. Read and written under the births' lock.
     pub(crate) since: AtomicU32,
     pub(crate) seen: AtomicU64,
 }
@@ -192,16 +192,19 @@ impl Life {
     const RETIRED: u32 = 1;
     const DEAD: u32 = 3;
 
-    /// Makes what the threads' caches hold untrue. In the engine's turn, before an epoch is retired.
-    pub(super) fn retire(&self) {
+    /// Makes what the threads' caches hold untrue; gives the generation that says so. Under the
+    /// births' lock, before an epoch is retired.
+    pub(super) fn retire(&self) -> u32 {
         // Relaxed, here and below: numbers, that are seen in time by the pins' and the births' doing.
-        self.generation.fetch_or(Self::RETIRED, Ordering::Relaxed);
+        // They wrap after 2^30 lives of a place, so an entry of a thread's cache that slept through
+        // just so many would be taken for true.
+        self.generation.fetch_or(Self::RETIRED, Ordering::Relaxed) | Self::RETIRED
     }
 
-    /// Ends a series that is retired, so that it can't be brought back; false where it has been.
-    pub(super) fn end_retired(&self) -> bool {
-        let retired = self.generation.load(Ordering::Relaxed);
-        retired & Self::DEAD == Self::RETIRED && self.set(retired, retired | Self::DEAD).is_ok()
+    /// Ends a series that was retired as `generation`, so that it can't be brought back; false where
+    /// it has been, though it be retired again.
+    pub(super) fn end_retired(&self, generation: u32) -> bool {
+        self.set(generation, generation | Self::DEAD).is_ok()
     }
 
     /// Ends a series whatever it is.
@@ -213,18 +216,21 @@ impl Life {
         self.generation.load(Ordering::Relaxed) & Self::DEAD == 0
     }
 
+    pub(super) fn is(&self, generation: u32) -> bool {
+        self.generation.load(Ordering::Relaxed) == generation
+    }
+
     /// Makes what is being retired stay after all; gives the generation that holds now, or nothing
     /// where the series has ended.
     pub(super) fn revive(&self) -> Option<u32> {
-        let now = self.generation.load(Ordering::Relaxed);
-        match now & Self::DEAD {
-            0 => Some(now),
-            Self::RETIRED => match self.set(now, (now | Self::DEAD).wrapping_add(1)) {
-                Ok(_) => Some((now | Self::DEAD).wrapping_add(1)),
-                Err(other) => (other & Self::DEAD == 0).then_some(other),
-            },
-            _ => None,
+        let mut now = self.generation.load(Ordering::Relaxed);
+        while now & Self::DEAD == Self::RETIRED {
+            let alive = (now | Self::DEAD).wrapping_add(1);
+            now = self.set(now, alive).map_or_else(|other| other, |_| alive);
         }
+        // Nothing but a live one: whoever kept another in a cache would go on finding a series that is
+        // being reclaimed.
+        (now & Self::DEAD == 0).then_some(now)
     }
 
     /// Begins the life of another series. Under the births' lock, while nobody can find it.
