@@ -42,8 +42,9 @@ struct Core {
     mcp: OnceLock<Mcp>,
     own: Own,
     limits: Limits,
-    /// By metric, what the builder said of its sampling.
+    /// By metric, what the builder said of its sampling, and of how long a series may be idle.
     sampling: HashMap<String, u32>,
+    idle: HashMap<String, Duration>,
     kept: Mutex<Kept>,
     // The last: families go at once where no handle is left.
     table: Table,
@@ -95,6 +96,7 @@ impl Vitals {
             own,
             limits,
             sampling: builder.sampling.clone(),
+            idle: builder.idle.clone(),
             kept: Mutex::default(),
             mcp: OnceLock::new(),
             outlets: Mutex::default(),
@@ -125,9 +127,10 @@ impl Vitals {
     /// [`register`](Self::register) for the engine itself, whose names are not reserved.
     pub(crate) fn register_own<K: Kind, const N: usize>(
         &self,
-        desc: Desc<K, N>,
+        mut desc: Desc<K, N>,
     ) -> Result<Family<K, N>, Error> {
         let Some(core) = &self.core else { return Ok(Family::new(FamilyRef::none())) };
+        desc.idle = core.idle.get(&desc.spec.name).copied().unwrap_or(desc.idle);
         let (name, labels) = (desc.spec.name.clone(), desc.spec.labels.clone());
         let histogram = desc.spec.kind == MetricKind::Histogram;
         let sample = core.sampling.get(&name).copied();
@@ -467,9 +470,8 @@ pub(crate) fn add_family<K: Kind, const N: usize>(
         None if N == 1 || desc.series_limit.is_some() => most,
         None => engine.label_values,
     };
-    if desc.idle != Duration::ZERO {
-        let idle = u64::try_from(desc.idle.as_millis()).unwrap_or(u64::MAX);
-        check(&desc.spec.name, "idle_expiry in milliseconds", idle, IDLE_MILLIS)?;
+    if !desc.idle.is_zero() {
+        check_idle(&desc.spec.name, desc.idle)?;
     }
     let limits = Limits {
         series,
@@ -497,6 +499,12 @@ pub(crate) fn check_free(name: &str) -> Result<(), Error> {
         return Err(Error::Reserved { name: name.to_owned() });
     }
     Ok(())
+}
+
+/// Whether a series of `metric` may be removed after this long, or the error that says so.
+pub(crate) fn check_idle(metric: &str, after: Duration) -> Result<(), Error> {
+    let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    check(metric, "idle_expiry in milliseconds", millis, IDLE_MILLIS)
 }
 
 /// A limit within its range, or the error that says so; `metric` is empty for the engine's own.
