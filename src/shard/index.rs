@@ -295,7 +295,7 @@ fn place(cell: u32) -> u32 {
     cell & ((1 << PLACE_BITS) - 1)
 }
 
-#[cfg(all(test, not(vitals_loom)))]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
     use std::sync::atomic::AtomicBool;
