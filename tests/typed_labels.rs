@@ -247,6 +247,37 @@ fn a_large_set_is_made_as_it_is_used() {
 }
 
 #[test]
+fn a_set_of_middling_size_is_there_at_zero_too() {
+    // 128 of them: too many for the table whose length is known, few enough to be declared.
+    #[derive(Labels)]
+    struct Bits {
+        a: bool,
+        b: bool,
+        c: bool,
+        d: bool,
+        e: bool,
+        f: bool,
+        g: bool,
+    }
+    let vitals = engine();
+    let sets: Typed<Counter, Bits> =
+        vitals.register_typed(Desc::counter("sets_total", "Sets.")).unwrap();
+    let born = exposed(&vitals, "sets_total");
+    assert!(born.len() == 128 && born.values().all(|value| value == "0"), "{born:?}");
+    for bits in 0..128u32 {
+        let [a, b, c, d, e, f, g] = std::array::from_fn(|bit| bits >> bit & 1 == 1);
+        let labels = [("a", a), ("b", b), ("c", c), ("d", d), ("e", e), ("f", f), ("g", g)];
+        let labels = labels.map(|(name, value)| format!("{name}=\"{value}\"")).join(",");
+        // Twice: at its first use and after it.
+        for n in [bits, 1_000] {
+            sets.with(Bits { a, b, c, d, e, f, g }).add(n.into());
+        }
+        let value = &exposed(&vitals, "sets_total")[&format!("{{{labels}}}")];
+        assert_eq!(*value, (bits + 1_000).to_string(), "{labels}");
+    }
+}
+
+#[test]
 fn a_set_that_says_open_is_looked_up() {
     #[derive(Labels)]
     #[label(open)]

@@ -19,6 +19,9 @@ use crate::{Desc, Error, Family, Gauge, Kind, Vitals};
 const MOST_COMBINATIONS: usize = 4_096;
 /// Most series that are made, at 0, when a metric is registered; of a larger set those that are used.
 const DECLARED: usize = 256;
+/// Combinations up to which a set has a table of its own: as long for each, and a power of two, so that
+/// an index needs no test (a third off the whole record). A kibibyte of counters a metric.
+const READY: usize = 64;
 /// Where a record goes whose index is beyond the table.
 pub const OTHER: &str = "_other";
 
@@ -26,8 +29,9 @@ pub const OTHER: &str = "_other";
 ///
 /// Cheap to clone; `Typed<Counter, Call<'static>>` in a struct takes a `Call` that borrows for less.
 pub struct Typed<K, L> {
-    /// A handle for each combination, where all were made at registration.
-    ready: Arc<[K]>,
+    /// A handle for each combination, where these are few. After the last one, and where they are many
+    /// or not known, handles that record nothing: no derived index comes to them.
+    ready: Arc<[K; READY]>,
     core: Arc<Core<K>>,
     // Nothing of `L` is kept, and no type that is made from it: so a metric of `Call<'static>` is
     // one of `Call<'a>` too, and a field can hold it.
@@ -35,7 +39,7 @@ pub struct Typed<K, L> {
 }
 
 struct Core<K> {
-    /// A place for each combination, filled at its first use; empty where `ready` has them.
+    /// A place for each combination, filled at its first use; none where `ready` has them.
     lazy: Box<[OnceLock<K>]>,
     other: OnceLock<K>,
     family: Box<dyn AnyFamily<K>>,
@@ -84,22 +88,25 @@ impl<K: Kind, L: Labels> Typed<K, L> {
         L::Extent::find(self, &labels)
     }
 
-    /// Whether a finite set has all its handles from the start. Known when `K` and `L` are: it costs no
-    /// test.
+    /// Whether the set's handles are in `ready`. Known when `K` and `L` are: it costs no test.
     #[inline(always)]
     fn is_ready() -> bool {
+        L::COUNT <= READY && Self::is_declared()
+    }
+
+    /// Whether all series are made at registration.
+    #[inline(always)]
+    fn is_declared() -> bool {
         // No reading is not the reading 0.
-        L::COUNT <= DECLARED && TypeId::of::<K>() != TypeId::of::<Gauge>()
+        L::Extent::FINITE && L::COUNT <= DECLARED && TypeId::of::<K>() != TypeId::of::<Gauge>()
     }
 
     #[inline]
     fn at(&self, index: usize) -> &K {
-        let found = if Self::is_ready() {
-            self.ready.get(index)
-        } else {
-            self.core.lazy.get(index).and_then(OnceLock::get)
-        };
-        match found {
+        if Self::is_ready() {
+            return &self.ready[index % READY];
+        }
+        match self.core.lazy.get(index).and_then(OnceLock::get) {
             Some(handle) => handle,
             None => self.make(index),
         }
@@ -110,7 +117,7 @@ impl<K: Kind, L: Labels> Typed<K, L> {
         let core = &*self.core;
         match core.lazy.get(index) {
             Some(place) => place.get_or_init(|| L::at(index).look_up(&*core.family)),
-            // No derived index comes here; but a record is not lost, nor the host stopped.
+            // No derived index comes here either; but a record is not lost.
             None => core.other.get_or_init(|| core.family.other()),
         }
     }
@@ -156,20 +163,23 @@ impl Vitals {
         mut desc: Desc<K, 0>,
     ) -> Result<Typed<K, L>, Error> {
         const { bounded::<L>() };
-        let (mut declared, mut lazy) = (0, 0);
         if L::Extent::FINITE {
             // Within `series_limit`'s range, which ends beyond the most combinations.
             desc.series_limit.get_or_insert(L::COUNT as u32);
-            match Typed::<K, L>::is_ready() {
-                true => declared = L::COUNT,
-                false => lazy = L::COUNT,
-            }
         }
+        let count = |is: bool| if is { L::COUNT } else { 0 };
+        let declared = count(Typed::<K, L>::is_declared());
+        let ready = count(Typed::<K, L>::is_ready());
+        let nothing = L::NAMES.register(&Vitals::disabled(), desc.clone(), std::iter::empty())?;
         let family = L::NAMES.register(self, desc, (0..declared).map(L::at))?;
-        let ready = (0..declared).map(|index| L::at(index).look_up(&*family)).collect();
+        let ready = std::array::from_fn(|index| match index < ready {
+            true => L::at(index).look_up(&*family),
+            false => nothing.other(),
+        });
+        let lazy = count(L::Extent::FINITE && !Typed::<K, L>::is_ready());
         let lazy = std::iter::repeat_with(OnceLock::new).take(lazy).collect();
         let core = Arc::new(Core { lazy, other: OnceLock::new(), family });
-        Ok(Typed { ready, core, labels: PhantomData })
+        Ok(Typed { ready: Arc::new(ready), core, labels: PhantomData })
     }
 }
 

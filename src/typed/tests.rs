@@ -1,6 +1,6 @@
 //! What needs no derive; the rest is in `tests/typed_labels.rs`.
 
-use super::{Extent, Finite, LabelValue, Labels, Typed};
+use super::{Extent, Finite, LabelValue, Labels, OTHER, Typed};
 use crate::{Counter, Desc, Gauge, Kind, Vitals};
 
 /// A set written by hand, and wrong: its index is beyond its two combinations.
@@ -26,18 +26,22 @@ impl Labels for Beyond {
 }
 
 #[test]
-fn an_index_beyond_the_table_is_neither_lost_nor_a_panic() {
-    fn record<K: Kind>(desc: Desc<K, 0>, record: impl Fn(&K)) {
+fn an_index_beyond_the_table_is_no_panic_and_no_other_sets_record() {
+    /// What all sets have together, and the shared one alone.
+    fn recorded<K: Kind>(desc: Desc<K, 0>, record: impl Fn(&K)) -> (f64, Option<f64>) {
         let name = desc.spec.name.clone();
         let vitals = Vitals::builder().system_metrics(false).build().unwrap();
         let typed: Typed<K, Beyond> = vitals.register_typed(desc).unwrap();
         (0..3).for_each(|_| record(typed.with(Beyond)));
-        let other = vitals.snapshot().value(&name, &[("a", "_other"), ("b", "_other")]);
-        assert_eq!(other, Some(3.0), "{name}");
+        let snapshot = vitals.snapshot();
+        let shared = snapshot.value(&name, &[("a", OTHER), ("b", OTHER)]);
+        (snapshot.sum(&name, &[]), shared)
     }
-    record(Desc::counter("counted_total", "C."), Counter::inc);
-    // Made at its first use, by another way.
-    record(Desc::gauge("reading", "R."), Gauge::inc);
+    let counted = recorded(Desc::counter("counted_total", "C."), Counter::inc);
+    assert_eq!(counted, (0.0, None));
+    // Of a set that is made at its first use there is a place for what has none.
+    let set = recorded(Desc::gauge("reading", "R."), Gauge::inc);
+    assert_eq!(set, (3.0, Some(3.0)));
 }
 
 #[test]
