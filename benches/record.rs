@@ -37,6 +37,17 @@ fn by_handle(c: &mut Criterion) {
     });
     group.bench_function("timer", |b| b.iter(|| black_box(&histogram).start_timer().stop()));
     group.bench_function("two_instants", |b| b.iter(|| black_box(Instant::now()).elapsed()));
+    group.bench_function("one_instant", |b| b.iter(Instant::now));
+    // At the highest n nearly all are passed over.
+    for n in [64, 65_536] {
+        vitals.set_sampling("bench_seconds", n).expect("a histogram, and n in its range");
+        group.bench_function(format!("histogram_1_in_{n}"), |b| {
+            b.iter(|| black_box(&histogram).record_nanos(black_box(1_000_000)));
+        });
+        group.bench_function(format!("timer_1_in_{n}"), |b| {
+            b.iter(|| black_box(&histogram).start_timer().stop());
+        });
+    }
     group.finish();
 }
 

@@ -78,6 +78,9 @@ weaken cells.rs no_add_is_lost_and_no_scrape_goes_back \
     'cell.store(before.wrapping_add(n), Ordering::Relaxed)' \
     'cell.store(0, Ordering::Relaxed);
     cell.store(before.wrapping_add(n), Ordering::Relaxed)'
+weaken cells.rs a_common_chunk_is_placed_once \
+    '.compare_exchange(null, chunk, Ordering::Release, Ordering::Relaxed)' \
+    '.compare_exchange(null, chunk, Ordering::Relaxed, Ordering::Relaxed)'
 weaken cells.rs common_adds_are_not_lost \
     'cell.fetch_add(n, Ordering::Release)' 'add_owned(cell, n)'
 weaken cells.rs a_balanced_up_down_is_never_negative \
@@ -103,11 +106,11 @@ weaken cells.rs a_count_once_seen_stays \
 weaken cells.rs common_marks_are_not_lost \
     'cell.fetch_or(bits, Ordering::Relaxed);' \
     'cell.store(cell.load(Ordering::Relaxed) | bits, Ordering::Relaxed);'
-weaken cells.rs a_run_is_seen_with_its_common_cells \
+weaken cells.rs a_reused_run_begins_at_zero \
     'Slot(self.0.load(Ordering::Acquire))' 'Slot(self.0.load(Ordering::Relaxed))'
-weaken cells.rs a_run_is_seen_with_its_common_cells \
+weaken cells.rs a_reused_run_begins_at_zero \
     'new.0, Ordering::AcqRel, Ordering::Acquire' 'new.0, Ordering::Relaxed, Ordering::Acquire'
-weaken cells.rs a_run_is_seen_with_its_common_cells \
+weaken cells.rs a_reused_run_begins_at_zero \
     'new.0, Ordering::AcqRel, Ordering::Acquire' 'new.0, Ordering::Release, Ordering::Relaxed'
 weaken cells.rs gauge_adds_are_not_lost \
     'match word.compare_exchange_weak(bits, sum, Ordering::Relaxed, Ordering::Relaxed) {' \
@@ -139,4 +142,100 @@ weaken lease.rs two_threads_never_share_a_shard \
             .ok()?;' \
     'let index = self.len.load(Ordering::Relaxed);
         self.len.store(index + 1, Ordering::Relaxed);'
+weaken count.rs count::handles_keep_their_owner \
+    'fence(Ordering::Acquire);' '/* taken away */'
+weaken count.rs count::handles_keep_their_owner \
+    'let decs = total(1, Ordering::Acquire);' 'let decs = total(1, Ordering::Relaxed);'
+weaken count.rs count::handles_keep_their_owner \
+    'if arcs() != 1 {' \
+    'let unheld = { let sums = [1, 0].map(|at| counts().map(|count|
+        sum(shards(), count.offset(at), Ordering::Acquire)).sum::<u64>()); sums[0] == sums[1] };
+    if unheld { return arcs() == 1; }
+    if true {'
+weaken count.rs count::handles_keep_their_owner \
+    'let look = orphaned();
+    dec();
+    look' \
+    'dec();
+    orphaned()'
+weaken cells.rs count::handles_keep_their_owner \
+    'cell.load(Ordering::Relaxed).wrapping_add(n), Ordering::Release' \
+    'cell.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed'
+weaken cells.rs count::clones_keep_their_owner \
+    'cell.load(Ordering::Relaxed).wrapping_add(n), Ordering::Release' \
+    'cell.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed'
+weaken count.rs count::clones_keep_their_owner \
+    'let decs = total(1, Ordering::Acquire);
+    decs == total(0, Ordering::Relaxed)' \
+    'let incs = total(0, Ordering::Acquire);
+    incs == total(1, Ordering::Acquire)'
+weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
+    '        // the retirer finds no pin.
+        fence(Ordering::SeqCst);' '/* taken away */'
+weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
+    '        // the retirer finds no pin.
+        fence(Ordering::SeqCst);' 'fence(Ordering::AcqRel);'
+weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
+    '        // SeqCst: the mark, then the look at the pins; the other half of the pin'"'"'s fence.
+        fence(Ordering::SeqCst);' '/* taken away */'
+weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
+    '        // SeqCst: the mark, then the look at the pins; the other half of the pin'"'"'s fence.
+        fence(Ordering::SeqCst);' 'fence(Ordering::AcqRel);'
+weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
+    'self.now.fetch_add(1, Ordering::Relaxed)' 'self.now.fetch_add(1, Ordering::Relaxed) - 1'
+weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
+    'self.0.store(0, Ordering::Release)' 'self.0.store(0, Ordering::Relaxed)'
+weaken epoch.rs epoch::a_removed_series_takes_no_more_adds \
+    'pin.0.load(Ordering::Acquire)' 'pin.0.load(Ordering::Relaxed)'
+weaken epoch.rs epoch::an_add_before_a_removal_is_over_stops_it \
+    'self.0.store(0, Ordering::Release)' 'self.0.store(0, Ordering::Relaxed)'
+weaken epoch.rs epoch::an_add_before_a_removal_is_over_stops_it \
+    '        // the retirer finds no pin.
+        fence(Ordering::SeqCst);' '/* taken away */'
+# What the caller must do, too.
+weaken model/epoch.rs epoch::an_add_before_a_removal_is_over_stops_it \
+    'self.epochs.oldest(self.pins.iter()) > stamp' 'self.epochs.oldest(self.pins.iter()) >= stamp'
+weaken model/epoch.rs epoch::an_add_before_a_removal_is_over_stops_it \
+    'world.is_over(stamp) && world.total() == before' 'world.is_over(stamp)'
+weaken model/epoch.rs epoch::a_handle_made_under_a_pin_keeps_its_series \
+    '&& level(|| world.cells(), inc, dec) == 0' '/* taken away */'
+weaken epoch.rs epoch::an_idle_thread_delays_no_removal \
+    '.filter(|&epoch| epoch != 0)' '/* taken away */'
+weaken epoch.rs epoch::an_idle_thread_delays_no_removal \
+    'self.now.fetch_add(1, Ordering::Relaxed)' 'self.now.fetch_add(1, Ordering::Relaxed) + 1'
+weaken epoch.rs epoch::the_oldest_pin_holds_a_removal_back '.min()' '.max()'
+weaken epoch.rs epoch::a_shard_that_was_made_meanwhile_is_asked_too \
+    '        // the retirer finds no pin.
+        fence(Ordering::SeqCst);' 'fence(Ordering::AcqRel);'
+weaken model/epoch.rs epoch::a_shard_that_was_made_meanwhile_is_asked_too \
+    'let stamp = epochs.retire();
+        let over = epochs.oldest(pool.iter().map(|shard| &shard.pin)) > stamp;' \
+    'let pins: Vec<_> = pool.iter().map(|shard| &shard.pin).collect();
+        let stamp = epochs.retire();
+        let over = epochs.oldest(pins.into_iter()) > stamp;'
+weaken epoch.rs epoch::a_handle_made_under_a_pin_keeps_its_series \
+    'self.0.store(0, Ordering::Release)' 'self.0.store(0, Ordering::Relaxed)'
+weaken epoch.rs epoch::a_second_pin_shows_what_the_first_one_did \
+    'pin.0.store(self.now.load(Ordering::Relaxed), Ordering::Release);' \
+    'pin.0.store(self.now.load(Ordering::Relaxed), Ordering::Relaxed);'
+weaken index.rs index::what_moves_is_never_called_missing \
+    '].load(Ordering::Acquire);
+            if cell == 0' '].load(Ordering::Relaxed);
+            if cell == 0'
+weaken index.rs index::what_moves_is_never_called_missing \
+    'fence(Ordering::Release);' ''
+weaken index.rs index::what_moves_is_never_called_missing \
+    'let changes = shard.changes.load(Ordering::Acquire);' \
+    'let changes = shard.changes.load(Ordering::Relaxed);'
+weaken index.rs index::what_moves_is_never_called_missing \
+    'self.changes.store(before.wrapping_add(2), Ordering::Release);' \
+    'self.changes.store(before.wrapping_add(2), Ordering::Relaxed);'
+weaken index.rs index::what_moves_is_never_called_missing \
+    'changes.is_multiple_of(2) && shard.changes' 'shard.changes'
+weaken index.rs index::what_is_there_is_never_called_missing \
+    'let current = self.current.load(Ordering::Acquire)' \
+    'let current = self.current.load(Ordering::Relaxed)'
+weaken index.rs index::a_place_is_found_with_its_labels \
+    'cell.store(tag(hash) << PLACE_BITS | new, Ordering::Release);' \
+    'cell.store(tag(hash) << PLACE_BITS | new, Ordering::Relaxed);'
 exit $failed

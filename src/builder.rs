@@ -1,12 +1,14 @@
 //! Settings of an engine.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::export::textfile;
 use crate::mcp::{CatalogOptions, UserId};
+use crate::metrics::sample::RATES;
 use crate::registry::check_labels;
-use crate::vitals::{SERIES_LIMIT, Vitals, check};
+use crate::vitals::{SERIES_LIMIT, Vitals, check, check_free};
 use crate::{Error, shard};
 
 /// Settings of an engine, all with defaults; [`build`](Self::build) checks and starts it.
@@ -26,7 +28,8 @@ pub struct VitalsBuilder {
     pub(crate) const_labels: Vec<(String, String)>,
     pub(crate) memory_limit: u64,
     pub(crate) max_shards: Option<u32>,
-    pub(crate) series_limit: u32,
+    pub(crate) series_limit: Option<u32>,
+    pub(crate) label_values_limit: Option<u32>,
     pub(crate) value_length_limit: u32,
     pub(crate) system_metrics: bool,
     pub(crate) textfile: Option<(PathBuf, Duration)>,
@@ -35,7 +38,12 @@ pub struct VitalsBuilder {
     #[cfg(feature = "http")]
     pub(crate) on_port_taken: crate::OnPortTaken,
     pub(crate) catalog: CatalogOptions,
+    /// By metric, one in how many observations is kept.
+    pub(crate) sampling: HashMap<String, u32>,
 }
+
+/// Series of a family unless somebody says otherwise.
+const SERIES: u32 = 2_000;
 
 impl Default for VitalsBuilder {
     fn default() -> Self {
@@ -44,7 +52,8 @@ impl Default for VitalsBuilder {
             const_labels: Vec::new(),
             memory_limit: 64 << 20,
             max_shards: None,
-            series_limit: 2_000,
+            series_limit: None,
+            label_values_limit: None,
             value_length_limit: 128,
             system_metrics: true,
             textfile: None,
@@ -53,6 +62,7 @@ impl Default for VitalsBuilder {
             #[cfg(feature = "http")]
             on_port_taken: crate::OnPortTaken::default(),
             catalog: CatalogOptions::default(),
+            sampling: HashMap::new(),
         }
     }
 }
@@ -89,7 +99,15 @@ impl VitalsBuilder {
     /// Most series one family may have unless it says otherwise, `1..=1_000_000`; further label
     /// sets share the series whose labels are all `_other`. Default 2,000.
     pub fn series_limit(mut self, series: u32) -> Self {
-        self.series_limit = series;
+        self.series_limit = Some(series);
+        self
+    }
+
+    /// Most distinct values that each label of a family with several may have unless the family says
+    /// otherwise, `1..=1_000_000`. A further value becomes `_other`, and the other labels of its set
+    /// stay as they are. Default 1,000, or no limit where a series limit was set.
+    pub fn label_values_limit(mut self, values: u32) -> Self {
+        self.label_values_limit = Some(values);
         self
     }
 
@@ -154,6 +172,17 @@ impl VitalsBuilder {
         self
     }
 
+    /// Of the histogram `metric` keeps one observation in `n`, `1..=65_536`, which then weighs `n`;
+    /// 1 keeps all. For metrics of the [`catalog`](crate::catalog) and those that are registered
+    /// later alike; goes before [`Desc::sample`](crate::Desc::sample), where it is explained.
+    ///
+    /// What is registered under that name and is no histogram is refused with
+    /// [`Error::NotSampled`]. A name under which nothing is registered has no effect.
+    pub fn sample(mut self, metric: &str, n: u32) -> Self {
+        self.sampling.insert(metric.to_owned(), n);
+        self
+    }
+
     /// Checks every setting, then starts the engine.
     ///
     /// With `MCP_VITALS_DISABLED` or `OTEL_SDK_DISABLED` set to `1` or `true` in the environment
@@ -177,14 +206,34 @@ impl VitalsBuilder {
         Ok(vitals)
     }
 
+    /// Most series of a family.
+    pub(crate) fn series(&self) -> u32 {
+        self.series_limit.unwrap_or(SERIES)
+    }
+
+    /// Most distinct values of a label. By default half of the series, so that the sets in which one
+    /// became `_other` find room; but who said how many series there may be did not mean fewer.
+    pub(crate) fn label_values(&self) -> u32 {
+        let unset = match self.series_limit {
+            Some(_) => *SERIES_LIMIT.end() as u32,
+            None => SERIES / 2,
+        };
+        self.label_values_limit.unwrap_or(unset)
+    }
+
     /// What can be said of the settings without starting anything.
     fn check(&self) -> Result<(), Error> {
         check("", "memory_limit", self.memory_limit, 1 << 20..=1 << 40)?;
-        check("", "series_limit", self.series_limit.into(), SERIES_LIMIT)?;
+        check("", "series_limit", self.series().into(), SERIES_LIMIT)?;
+        check("", "label_values_limit", self.label_values().into(), SERIES_LIMIT)?;
         check("", "value_length_limit", self.value_length_limit.into(), 16..=4096)?;
         check("", "tool_limit", self.catalog.tool_limit.into(), 1..=10_000)?;
         if let Some(shards) = self.max_shards {
             check("", "max_shards", shards.into(), 1..=shard::lease::MOST_SHARDS as u64)?;
+        }
+        for (metric, &n) in &self.sampling {
+            check(metric, "sample", n.into(), RATES)?;
+            check_free(metric)?;
         }
         if let Some((_, interval)) = &self.textfile {
             textfile::check_interval(*interval)?;

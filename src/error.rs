@@ -24,8 +24,8 @@ pub enum Error {
         /// The rule that it breaks.
         rule: &'static str,
     },
-    /// A metric name that only the engine itself may register: `target_info`, or one that begins
-    /// with `mcp_vitals_`.
+    /// A metric name that only the engine itself may register or set: `target_info`, or one that
+    /// begins with `mcp_vitals_`.
     Reserved {
         /// The name as given.
         name: String,
@@ -40,6 +40,11 @@ pub enum Error {
     },
     /// No family of this name is registered.
     UnknownMetric {
+        /// The name as given.
+        name: String,
+    },
+    /// Sampling of a metric that is no histogram.
+    NotSampled {
         /// The name as given.
         name: String,
     },
@@ -108,6 +113,9 @@ impl fmt::Display for Error {
             }
             Error::UnknownMetric { name } => {
                 write!(f, "no metric {name:?} is registered; register it before it is looked up")
+            }
+            Error::NotSampled { name } => {
+                write!(f, "metric {name:?} can't be sampled: only histograms and their timers are")
             }
             Error::InvalidBuckets { name, rule } => write!(f, "buckets of metric {name:?}: {rule}"),
             Error::OutOfRange { metric, field, value, min, max } => {

@@ -45,6 +45,8 @@ mod background;
 #[cfg(not(vitals_loom))]
 mod builder;
 #[cfg(not(vitals_loom))]
+mod cardinality;
+#[cfg(not(vitals_loom))]
 pub mod catalog;
 #[cfg(not(vitals_loom))]
 mod clock;
@@ -79,6 +81,8 @@ mod vitals;
 
 #[cfg(not(vitals_loom))]
 pub use builder::VitalsBuilder;
+#[cfg(not(vitals_loom))]
+pub use cardinality::{Cardinality, FamilyCardinality, LabelCardinality};
 #[cfg(not(vitals_loom))]
 pub use catalog::{Outcome, Status};
 #[cfg(not(vitals_loom))]

@@ -1,17 +1,22 @@
 //! What the engine says of itself: its losses, its memory, what a scrape costs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::Error;
+use crate::metrics::sample::Sampler;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram};
 use crate::registry::table::Table;
 use crate::registry::{Limits, Losses};
+use crate::sync::lock;
 use crate::vitals::add_family;
 use crate::{clock, shard};
 
+/// What stands for a label where a whole set went past a limit.
+const ALL_LABELS: &str = "_all";
+
 /// The engine's own metrics, `mcp_vitals_…`.
 pub(crate) struct Own {
-    overflow: Family<Counter, 1>,
+    overflow: Family<Counter, 2>,
     cut: Family<Counter, 1>,
     clamped: Family<Counter, 1>,
     refused: Family<Counter, 1>,
@@ -22,14 +27,24 @@ pub(crate) struct Own {
     shards: Gauge,
     shards_leased: Gauge,
     common_records: Gauge,
+    common_lost: Gauge,
     clock_went_back: Gauge,
+    /// Held while a metric's sampling is set, so that what is shown is what is in force.
+    sampling_ratio: Mutex<Family<Gauge, 1>>,
     pub(crate) scrape_duration: Histogram,
 }
 
 impl Own {
     pub(crate) fn register(table: &Table) -> Result<Own, Error> {
         // One series for each metric that can lose something, whatever limit labels have.
-        let limits = Limits { series: 1_000_000, value_length: 4096 };
+        let most = 1_000_000;
+        let limits = Limits {
+            series: most,
+            label_values: most,
+            value_length: 4096,
+            removable: false,
+            idle: 0,
+        };
         let by_metric = |name: &str, help: &str| {
             add_family(table, Desc::counter(name, help).labels(["metric"]), limits, Losses::none)
         };
@@ -42,9 +57,15 @@ impl Own {
                 .map(|family| family.with([]))
         };
         let own = Own {
-            overflow: by_metric(
-                "mcp_vitals_series_overflow_total",
-                "Label sets past a limit that were recorded in the series whose labels are _other.",
+            overflow: add_family(
+                table,
+                Desc::counter(
+                    "mcp_vitals_series_overflow_total",
+                    "Label values past a limit that became _other, by label; label is _all where the whole set did.",
+                )
+                .labels(["metric", "label"]),
+                limits,
+                Losses::none,
             )?,
             cut: by_metric(
                 "mcp_vitals_values_cut_total",
@@ -86,10 +107,24 @@ impl Own {
                 "mcp_vitals_common_records_total",
                 "Records of the process that took a locked add because their thread had no cell.",
             )?,
+            common_lost: observed(
+                "mcp_vitals_common_lost_total",
+                "Records of the process that were lost because there was no memory for a cell.",
+            )?,
             clock_went_back: observed(
                 "mcp_vitals_clock_went_back_total",
                 "Timed spans of the process that were kept as 0 because the clock went back.",
             )?,
+            sampling_ratio: Mutex::new(add_family(
+                table,
+                Desc::gauge(
+                    "mcp_vitals_sampling_ratio",
+                    "Share of a metric's observations that is kept, once it has been sampled.",
+                )
+                .labels(["metric"]),
+                limits,
+                Losses::none,
+            )?),
             scrape_duration: add_family(
                 table,
                 Desc::histogram(
@@ -108,18 +143,38 @@ impl Own {
     }
 
     /// The counters of one family's losses, there at 0 from the start.
-    pub(crate) fn losses(&self, metric: &str, labelled: bool, histogram: bool) -> Arc<Losses> {
+    pub(crate) fn losses(&self, metric: &str, labels: &[String], histogram: bool) -> Arc<Losses> {
         let counter = |family: &Family<Counter, 1>, wanted: bool| {
             if wanted { family.with([metric]) } else { Counter::DISABLED }
         };
+        let overflow = |label: &str| self.overflow.with([metric, label]);
+        let labelled = !labels.is_empty();
+        let all = if labelled { overflow(ALL_LABELS) } else { Counter::DISABLED };
+        // An only label is the whole set.
+        let label_overflow = match labels {
+            [_] => [all.clone()].into(),
+            _ => labels.iter().map(|label| overflow(label)).collect(),
+        };
         Arc::new(Losses {
-            overflow: counter(&self.overflow, labelled),
+            overflow: all,
+            label_overflow,
             cut: counter(&self.cut, labelled),
             clamped: counter(&self.clamped, histogram),
             refused: counter(&self.refused, histogram),
             lost: counter(&self.lost, histogram),
             mismatched: self.mismatched.clone(),
         })
+    }
+
+    /// Keeps one in `n` of a metric's observations from now on, and shows that.
+    pub(crate) fn sample(&self, metric: &str, sampler: &Sampler, table: &Table, n: u32) {
+        let ratio = lock(&self.sampling_ratio);
+        let was = sampler.rate();
+        sampler.set(table.space(), n);
+        // A metric that never was sampled needs no line that says so.
+        if was > 1 || n > 1 {
+            ratio.with([metric]).set(1.0 / f64::from(n));
+        }
     }
 
     /// Sets the readings that are taken when somebody looks.
@@ -136,6 +191,7 @@ impl Own {
         self.shards.set(f64::from(shards));
         self.shards_leased.set(f64::from(leased));
         self.clock_went_back.set(clock::times_went_back() as f64);
+        self.common_lost.set(shard::common_lost() as f64);
         self.common_records.set(shard::common_records() as f64);
     }
 }
@@ -145,6 +201,7 @@ impl Losses {
     pub(crate) fn none() -> Arc<Losses> {
         Arc::new(Losses {
             overflow: Counter::DISABLED,
+            label_overflow: Box::default(),
             cut: Counter::DISABLED,
             clamped: Counter::DISABLED,
             refused: Counter::DISABLED,

@@ -1,6 +1,7 @@
 //! Plain data between collecting and encoding: no atomics, no I/O.
 
-use crate::registry::parse_labels;
+pub(crate) use crate::registry::Line;
+pub(crate) use crate::registry::places::PAGE;
 
 /// Whoever walks a scrape: an encoder, or the builder of a [`Snapshot`].
 pub(crate) trait Visit {
@@ -10,37 +11,45 @@ pub(crate) trait Visit {
     /// A family with at least one series; its series follow.
     fn family(&mut self, head: &Head<'_>);
 
-    /// Counters: the series at `PAGE * page` and the next places in their family, the same in every
-    /// scrape. Pages ascend; places whose bit is not set in `present` are missing.
-    fn totals<'a>(
+    /// The numbers of neighbouring series, one for each bit of `page.present`, as bits of their
+    /// kind. Pages ascend.
+    fn numbers<'a>(
         &mut self,
-        page: usize,
-        present: u64,
-        totals: &[u64],
-        line: impl Fn(usize) -> Option<Line<'a>>,
+        page: PageHead,
+        kind: NumberKind,
+        bits: &[u64],
+        line: impl Fn(usize) -> Line<'a>,
     );
-
-    /// A gauge: the series at `place`, likewise.
-    fn number(&mut self, place: usize, number: Number, line: Line<'_>);
 
     /// A part of the next histogram: `count` observations from `low` to `high` units, which one
     /// thread made.
     fn cell(&mut self, low: u64, high: u64, count: u64);
 
-    /// A histogram.
-    fn histogram(&mut self, line: Line<'_>, reading: &HistogramReading<'_>);
-
-    /// The family's series are through.
-    fn family_end(&mut self);
+    /// The histogram at `index` of a page.
+    fn histogram(
+        &mut self,
+        page: PageHead,
+        index: usize,
+        line: Line<'_>,
+        reading: &HistogramReading<'_>,
+    );
 }
 
-/// Neighbouring counters that are handed over together: as many as a word has bits.
-pub(crate) const PAGE: usize = 64;
+/// Neighbouring series, the same in every scrape.
+#[derive(Clone, Copy)]
+pub(crate) struct PageHead {
+    /// The number of its family within the engine.
+    pub(crate) family: usize,
+    /// Its number within the family.
+    pub(crate) number: usize,
+    /// Another one than last time says that what was kept of the page is stale.
+    pub(crate) version: u32,
+    /// A bit for each series that is there.
+    pub(crate) present: u64,
+}
 
 /// What is said of a family before its series.
 pub(crate) struct Head<'a> {
-    /// Its number within the engine, the same in every scrape.
-    pub(crate) number: usize,
     pub(crate) name: &'a str,
     pub(crate) type_name: &'static str,
     /// `# HELP` and `# TYPE`, rendered.
@@ -49,13 +58,23 @@ pub(crate) struct Head<'a> {
     pub(crate) bounds: &'a [f64],
 }
 
-/// What was rendered when a series was born.
-#[derive(Clone, Copy)]
-pub(crate) struct Line<'a> {
-    /// What its line begins with, up to the value; of a histogram its bucket lines, up to `le`.
-    pub(crate) text: &'a str,
-    /// `name="value",` for each label.
-    pub(crate) labels: &'a str,
+/// What the numbers of a family are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NumberKind {
+    Total,
+    Level,
+    Reading,
+}
+
+impl NumberKind {
+    /// The number that `bits` are.
+    pub(crate) fn of(self, bits: u64) -> Number {
+        match self {
+            NumberKind::Total => Number::Total(bits),
+            NumberKind::Level => Number::Level(bits as i64),
+            NumberKind::Reading => Number::Reading(f64::from_bits(bits)),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -227,9 +246,10 @@ impl SnapshotBuilder {
         self.snapshot
     }
 
-    fn push(&mut self, labels: &str, value: Value) {
+    fn push(&mut self, line: Line<'_>, value: Value) {
         if let Some(family) = self.snapshot.families.last_mut() {
-            family.series.push((parse_labels(labels), value));
+            let labels = line.labels().map(|(name, value)| (name.to_owned(), value.to_owned()));
+            family.series.push((labels.collect(), value));
         }
     }
 }
@@ -246,33 +266,31 @@ impl Visit for SnapshotBuilder {
         });
     }
 
-    fn totals<'a>(
+    fn numbers<'a>(
         &mut self,
-        page: usize,
-        present: u64,
-        totals: &[u64],
-        line: impl Fn(usize) -> Option<Line<'a>>,
+        page: PageHead,
+        kind: NumberKind,
+        bits: &[u64],
+        line: impl Fn(usize) -> Line<'a>,
     ) {
-        for (index, &total) in totals.iter().enumerate() {
-            if present & 1 << index != 0
-                && let Some(line) = line(page * PAGE + index)
-            {
-                self.push(line.labels, Value::Number(Number::Total(total).as_f64()));
+        for (index, &bits) in bits.iter().enumerate() {
+            if page.present & 1 << index != 0 {
+                self.push(line(index), Value::Number(kind.of(bits).as_f64()));
             }
         }
-    }
-
-    fn number(&mut self, _place: usize, number: Number, line: Line<'_>) {
-        self.push(line.labels, Value::Number(number.as_f64()));
     }
 
     fn cell(&mut self, low: u64, high: u64, count: u64) {
         self.cells.push((low + (high - low) / 2, count));
     }
 
-    fn family_end(&mut self) {}
-
-    fn histogram(&mut self, line: Line<'_>, reading: &HistogramReading<'_>) {
+    fn histogram(
+        &mut self,
+        _page: PageHead,
+        _index: usize,
+        line: Line<'_>,
+        reading: &HistogramReading<'_>,
+    ) {
         // Two digits are 128 cells an octave there: of our 64 a middle is the last value of one of
         // them, which is what a quantile gives. More of ours need three digits, which are 1,024.
         let digits = if reading.bits > 6 { 3 } else { 2 };
@@ -293,9 +311,7 @@ impl Visit for SnapshotBuilder {
             })
             .collect();
         let (sum, decimals) = (reading.sum, reading.decimals);
-        self.push(
-            line.labels,
-            Value::Histogram(HistogramSnapshot { count, sum, decimals, buckets, hdr }),
-        );
+        let histogram = HistogramSnapshot { count, sum, decimals, buckets, hdr };
+        self.push(line, Value::Histogram(histogram));
     }
 }

@@ -1,5 +1,7 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
@@ -7,17 +9,19 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::builder::VitalsBuilder;
+use crate::cardinality::Cardinality;
 use crate::clock::Clock;
 use crate::collect::Scrape;
 use crate::encode::pages::Pages;
-use crate::encode::text::Text;
+use crate::encode::text::{Sink, Slices, Text};
 use crate::export::Source;
 use crate::mcp::{CatalogOptions, Mcp};
+use crate::metrics::sample::RATES;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, UpDown};
 use crate::outlets::{Counted, Outlets};
 use crate::own::Own;
 use crate::registry::table::Table;
-use crate::registry::{Limits, Losses};
+use crate::registry::{FamilyRef, Limits, Losses, MetricKind, Turn};
 use crate::shard::space::Space;
 use crate::snapshot::{Snapshot, SnapshotBuilder, Visit};
 use crate::sync::lock;
@@ -32,15 +36,17 @@ pub struct Vitals {
 }
 
 struct Core {
-    table: Table,
-    own: Own,
-    limits: Limits,
-    /// Scrapes take turns; recording never waits for one.
-    turn: Mutex<Turn>,
     /// The ways out, until they are stopped.
     outlets: Mutex<Outlets>,
     /// Set before anybody else has the handle.
     mcp: OnceLock<Mcp>,
+    own: Own,
+    limits: Limits,
+    /// By metric, what the builder said of its sampling.
+    sampling: HashMap<String, u32>,
+    kept: Mutex<Kept>,
+    // The last: families go at once where no handle is left.
+    table: Table,
 }
 
 /// What [`Vitals::mcp`] gives where nothing is recorded.
@@ -51,9 +57,10 @@ static DISABLED_MCP: LazyLock<Mcp> = LazyLock::new(|| {
 
 /// What one scrape leaves to the next.
 #[derive(Default)]
-struct Turn {
+struct Kept {
     scrape: Scrape,
     text: Pages,
+    between: Vec<u8>,
 }
 
 impl Vitals {
@@ -75,14 +82,20 @@ impl Vitals {
     pub(crate) fn start(builder: VitalsBuilder) -> Result<Vitals, Error> {
         let space = Arc::new(Space::new(builder.memory_limit));
         let table = Table::new(space, &builder.const_labels);
-        let limits =
-            Limits { series: builder.series_limit, value_length: builder.value_length_limit };
+        let limits = Limits {
+            series: builder.series(),
+            label_values: builder.label_values(),
+            value_length: builder.value_length_limit,
+            removable: false,
+            idle: 0,
+        };
         let own = Own::register(&table)?;
         let core = Arc::new(Core {
             table,
             own,
             limits,
-            turn: Mutex::default(),
+            sampling: builder.sampling.clone(),
+            kept: Mutex::default(),
             mcp: OnceLock::new(),
             outlets: Mutex::default(),
         });
@@ -103,9 +116,8 @@ impl Vitals {
         &self,
         desc: Desc<K, N>,
     ) -> Result<Family<K, N>, Error> {
-        let name = &desc.spec.name;
-        if self.core.is_some() && (name.starts_with("mcp_vitals_") || name == "target_info") {
-            return Err(Error::Reserved { name: name.clone() });
+        if self.core.is_some() {
+            check_free(&desc.spec.name)?;
         }
         self.register_own(desc)
     }
@@ -115,10 +127,50 @@ impl Vitals {
         &self,
         desc: Desc<K, N>,
     ) -> Result<Family<K, N>, Error> {
-        let Some(core) = &self.core else { return Ok(Family::new(None)) };
-        let (name, labelled) = (desc.spec.name.clone(), N > 0);
-        let histogram = desc.spec.kind == crate::registry::MetricKind::Histogram;
-        add_family(&core.table, desc, core.limits, || core.own.losses(&name, labelled, histogram))
+        let Some(core) = &self.core else { return Ok(Family::new(FamilyRef::none())) };
+        let (name, labels) = (desc.spec.name.clone(), desc.spec.labels.clone());
+        let histogram = desc.spec.kind == MetricKind::Histogram;
+        let sample = core.sampling.get(&name).copied();
+        if sample.is_some() && !histogram {
+            return Err(Error::NotSampled { name });
+        }
+        let sample = sample.unwrap_or(desc.sample);
+        check(&name, "sample", sample.into(), RATES)?;
+        let new = Cell::new(false);
+        let family = add_family(&core.table, desc, core.limits, || {
+            new.set(true);
+            core.own.losses(&name, &labels, histogram)
+        })?;
+        // Of one that was there already, the sampling that is in force stands.
+        if new.get() && sample > 1 {
+            core.sample(&name, sample)?;
+        }
+        Ok(family)
+    }
+
+    /// Of the histogram `metric` keeps one observation in `n` from now on, `1..=65_536`, which then
+    /// weighs `n`; 1 keeps all. See [`Desc::sample`].
+    ///
+    /// Recording goes on meanwhile, and what comes of it stays right on average. A section that is
+    /// being timed is kept or passed over as was decided at its start. The share in force is shown
+    /// as
+    /// `mcp_vitals_sampling_ratio`. Briefly locks.
+    ///
+    /// ```
+    /// # let vitals = mcp_vitals::Vitals::builder().build()?;
+    /// vitals.set_sampling("mcp_request_duration_seconds", 64)?;
+    /// let metric = [("metric", "mcp_request_duration_seconds")];
+    /// assert_eq!(vitals.snapshot().value("mcp_vitals_sampling_ratio", &metric), Some(1.0 / 64.0));
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `n` out of range; a metric that is not registered, is no histogram, or is the engine's own.
+    pub fn set_sampling(&self, metric: &str, n: u32) -> Result<(), Error> {
+        check(metric, "sample", n.into(), RATES)?;
+        let Some(core) = &self.core else { return Ok(()) };
+        check_free(metric)?;
+        core.sample(metric, n)
     }
 
     /// The MCP metrics: their families, and helpers for what only the server's own code knows.
@@ -191,6 +243,25 @@ impl Vitals {
         core.scrape_into(out);
     }
 
+    /// [`scrape_into`](Self::scrape_into), handed over in slices that stand one after the other:
+    /// what was kept of the last scrape and brought up to date, without a copy. For a writer of
+    /// one's own, where all of it together would be too much to copy.
+    ///
+    /// ```
+    /// # let vitals = mcp_vitals::Vitals::builder().build()?;
+    /// let mut bytes = 0;
+    /// vitals.scrape_with(|text| bytes += text.len());
+    /// assert!(bytes > 0);
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    ///
+    /// The engine's turn is held meanwhile: another scrape waits, and one from within `to` would
+    /// wait for ever. So `to` must not block.
+    pub fn scrape_with(&self, to: impl FnMut(&[u8])) {
+        let Some(core) = &self.core else { return };
+        core.scrape_with(to);
+    }
+
     /// Where `/metrics` listens; nothing without [`VitalsBuilder::listen`], when the port was taken
     /// and skipped, or after [`shutdown`](Self::shutdown).
     #[cfg(feature = "http")]
@@ -242,9 +313,17 @@ impl Vitals {
     pub fn snapshot(&self) -> Snapshot {
         let mut builder = SnapshotBuilder::default();
         if let Some(core) = &self.core {
-            core.walk(&mut lock(&core.turn).scrape, &mut builder);
+            let mut turn = core.table.turn();
+            core.walk(&mut turn, &mut lock(&core.kept).scrape, &mut builder);
         }
         builder.finish()
+    }
+
+    /// How many series each family with labels has, its limits, and what goes past them: for a
+    /// report, or a look when `mcp_vitals_series_overflow_total` grows. Empty when disabled. Locks
+    /// each family briefly against new series.
+    pub fn cardinality(&self) -> Cardinality {
+        self.core.as_ref().map(|core| Cardinality::of(&core.table)).unwrap_or_default()
     }
 
     /// The bytes that cells, series and buffers of this engine may take together:
@@ -296,30 +375,65 @@ impl Core {
         }
         let target = Desc::gauge("target_info", "Name and version of the service; always 1.")
             .labels(["service_name", "service_version"]);
-        let losses = || self.own.losses("target_info", true, false);
+        let labels = target.spec.labels.clone();
+        let losses = || self.own.losses("target_info", &labels, false);
         let target = add_family(&self.table, target, self.limits, losses)?;
         target.with([&service.0, &service.1]).set(1.0);
         Ok(())
     }
 
+    fn sample(&self, metric: &str, n: u32) -> Result<(), Error> {
+        let families = self.table.families();
+        let Some(index) = families.by_name(metric) else {
+            return Err(Error::UnknownMetric { name: metric.to_owned() });
+        };
+        let Some(histogram) = &families.in_order[index].histogram else {
+            return Err(Error::NotSampled { name: metric.to_owned() });
+        };
+        self.own.sample(metric, &histogram.sampler, &self.table, n);
+        Ok(())
+    }
+
     fn scrape_into(&self, out: &mut Vec<u8>) {
-        let mut turn = lock(&self.turn);
-        // After the lock: waiting for another scrape is not what a scrape costs.
+        let mut turn = self.table.turn();
+        let Kept { scrape, text, .. } = &mut *lock(&self.kept);
+        self.scrape(&mut turn, scrape, text, out);
+    }
+
+    fn scrape_with(&self, to: impl FnMut(&[u8])) {
+        let mut turn = self.table.turn();
+        let Kept { scrape, text, between } = &mut *lock(&self.kept);
+        let mut slices = Slices::new(between, to);
+        self.scrape(&mut turn, scrape, text, &mut slices);
+        slices.flush();
+    }
+
+    fn scrape(
+        &self,
+        turn: &mut Turn<'_>,
+        scrape: &mut Scrape,
+        text: &mut Pages,
+        out: &mut impl Sink,
+    ) {
+        // In our turn: waiting for another scrape is not what a scrape costs.
         let started = Clock::get().start();
-        let Turn { scrape, text } = &mut *turn;
         let charge = |bytes| self.table.space().charge(bytes);
-        self.walk(scrape, &mut Text::new(out, text, &charge));
+        self.walk(turn, scrape, &mut Text::new(out, text, &charge));
         self.own.scrape_duration.record_nanos(started.elapsed_nanos());
     }
 
-    fn walk<V: Visit>(&self, scrape: &mut Scrape, visit: &mut V) {
+    fn walk<V: Visit>(&self, turn: &mut Turn<'_>, scrape: &mut Scrape, visit: &mut V) {
+        self.table.sweep(turn);
         self.own.refresh(&self.table);
-        scrape.walk(&self.table.families(), visit);
+        scrape.walk(&self.table.families(), turn, visit);
     }
 }
 
 /// What `series_limit` may be.
 pub(crate) const SERIES_LIMIT: RangeInclusive<u64> = 1..=1_000_000;
+
+/// What `idle_expiry` may be: up to 45 days, of the 49 that 32 bits of milliseconds hold.
+const IDLE_MILLIS: RangeInclusive<u64> = 10..=45 * 86_400_000;
 
 /// Adds a family to `table`, with its declared series.
 pub(crate) fn add_family<K: Kind, const N: usize>(
@@ -342,12 +456,47 @@ pub(crate) fn add_family<K: Kind, const N: usize>(
             engine.series.max(declared as u32)
         }
     };
-    let limits = Limits { series, ..engine };
-    let family = Family::new(Some(table.register(desc.spec, limits, losses)?));
+    let most = *SERIES_LIMIT.end() as u32;
+    let values = match desc.label_values {
+        Some(values) => {
+            check(&desc.spec.name, "label_values_limit", values.into(), SERIES_LIMIT)?;
+            values
+        }
+        // An only label has as many values as there are series; and who said how many series a family
+        // may have did not mean fewer.
+        None if N == 1 || desc.series_limit.is_some() => most,
+        None => engine.label_values,
+    };
+    if desc.idle != Duration::ZERO {
+        let idle = u64::try_from(desc.idle.as_millis()).unwrap_or(u64::MAX);
+        check(&desc.spec.name, "idle_expiry in milliseconds", idle, IDLE_MILLIS)?;
+    }
+    let limits = Limits {
+        series,
+        label_values: values.max(distinct(&desc.declared)),
+        removable: desc.removable || !desc.idle.is_zero(),
+        idle: u32::try_from(desc.idle.as_millis()).unwrap_or(u32::MAX),
+        ..engine
+    };
+    let family = Family::new(FamilyRef::new(table.register(desc.spec, limits, losses)?));
     for set in &desc.declared {
         family.with(std::array::from_fn(|label| set[label].as_str()));
     }
     Ok(family)
+}
+
+/// The most distinct values that a label has among the declared sets.
+fn distinct<const N: usize>(declared: &[[String; N]]) -> u32 {
+    let of = |label: usize| declared.iter().map(|set| &set[label]).collect::<HashSet<_>>().len();
+    (0..N).map(of).max().unwrap_or(0) as u32
+}
+
+/// Whether `name` may be a host's, or the error that says that it is the engine's own.
+pub(crate) fn check_free(name: &str) -> Result<(), Error> {
+    if name.starts_with("mcp_vitals_") || name == "target_info" {
+        return Err(Error::Reserved { name: name.to_owned() });
+    }
+    Ok(())
 }
 
 /// A limit within its range, or the error that says so; `metric` is empty for the engine's own.

@@ -61,6 +61,7 @@ struct Engine {
     gauges: (Family<Gauge, 1>, Vec<Gauge>),
     levels: (Family<UpDown, 1>, Vec<UpDown>),
     latencies: (Family<Histogram, 1>, Vec<Histogram>),
+    sampled: Histogram,
 }
 
 impl Engine {
@@ -81,7 +82,9 @@ impl Engine {
         let levels = vitals.register(Desc::updown("open", "A level.").labels(["tool"])).unwrap();
         let latencies = Desc::histogram("latency_seconds", "Latency.").buckets(&[0.001, 1.0]);
         let latencies = vitals.register(latencies.labels(["tool"])).unwrap();
+        let sampled = Desc::histogram("sampled_seconds", "Latency.").sample(4);
         Engine {
+            sampled: vitals.register(sampled).unwrap().with([]),
             counters: (counters.clone(), values.iter().map(|v| counters.with([v, "ok"])).collect()),
             gauges: (gauges.clone(), values.iter().map(|v| gauges.with([v])).collect()),
             levels: (levels.clone(), values.iter().map(|v| levels.with([v])).collect()),
@@ -104,6 +107,11 @@ impl Engine {
         // A timer's reading may fall into any octave: only one that is dropped without a record
         // is sure to be warm.
         self.latencies.1[0].start_timer().discard();
+        // So often that some are kept by every thread that warms up.
+        for _ in 0..1_000 {
+            self.sampled.record(Duration::from_micros(800));
+            self.sampled.start_timer().discard();
+        }
     }
 
     /// One record of some series by their labels, in both ways.
@@ -262,6 +270,8 @@ fn main() {
     let by_label = 2 * LOOKED_UP as u64 * passes;
     assert_eq!(latencies, (SERIES as u64 * passes + by_label) as f64);
     assert_eq!(snapshot.sum("open", &[]), 0.0);
+    let kept = snapshot.sum("sampled_seconds", &[]) / (1_000 * passes) as f64;
+    assert!((0.5..2.0).contains(&kept), "{kept} of what was recorded 1 in 4");
     for lost in ["mcp_vitals_series_overflow_total", "mcp_vitals_lost_total"] {
         assert_eq!(snapshot.sum(lost, &[]), 0.0, "{lost}");
     }

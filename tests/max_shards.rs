@@ -51,15 +51,21 @@ fn threads_past_the_last_shard_share_cells_and_lose_nothing() {
         let error = Vitals::builder().max_shards(wrong).build().unwrap_err();
         assert!(matches!(error, Error::OutOfRange { field: "max_shards", .. }), "{error}");
     }
-    let vitals = Vitals::builder()
-        .max_shards(SHARDS as u32)
-        // A thread that records for itself would take a shard.
-        .system_metrics(false)
-        .build()
-        .unwrap();
-    let calls = vitals.counter("calls_total", "Calls.").unwrap();
-    let open = vitals.updown("open", "Open.").unwrap();
-    let latency = vitals.histogram("latency_seconds", "Latency.").unwrap();
+    // A thread that makes handles takes a shard too, as building an engine does: one that ends gives
+    // it back.
+    let set_up = || {
+        let vitals = Vitals::builder()
+            .max_shards(SHARDS as u32)
+            // A thread that records for itself would take a shard.
+            .system_metrics(false)
+            .build()
+            .unwrap();
+        let calls = vitals.counter("calls_total", "Calls.").unwrap();
+        let open = vitals.updown("open", "Open.").unwrap();
+        let latency = vitals.histogram("latency_seconds", "Latency.").unwrap();
+        (vitals, calls, open, latency)
+    };
+    let (vitals, calls, open, latency) = thread::spawn(set_up).join().unwrap();
     let reading = |name: &str| vitals.snapshot().value(name, &[]).unwrap() as u64;
 
     let [warm, window, leave] = std::array::from_fn(|_| Barrier::new(THREADS as usize + 1));

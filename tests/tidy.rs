@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Read.
     ("collect", &["registry", "shard", "sync", "snapshot"]),
     ("snapshot", &["registry"]),
+    ("cardinality", &["registry"]),
     // Data to bytes.
     ("encode", &["snapshot"]),
     // The edges: through the public API alone.
@@ -46,8 +47,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("vitals", &["*"]),
 ];
 
-/// Files that may say `unsafe`, beside `shard/`: an allocator can't be hooked without.
-const UNSAFE: &[&str] = &["system/heap.rs"];
+/// Files that may say `unsafe`, beside `shard/`: an allocator can't be hooked without, and label
+/// values are read while others come and go, at no more than a pointer's price.
+const UNSAFE: &[&str] = &["registry/handle.rs", "registry/values.rs", "system/heap.rs"];
 
 struct Source {
     /// Under `src/`, with slashes.
@@ -210,12 +212,16 @@ fn every_unsafe_block_says_why_it_is_safe() {
     }
 }
 
+fn is_model(path: &str) -> bool {
+    path == "shard/model.rs" || path.starts_with("shard/model/")
+}
+
 #[test]
 fn atomics_come_by_one_door() {
     for Source { path, code, .. } in sources() {
         let direct =
             ["sync::atomic", "core::sync", "loom::"].iter().any(|door| code.contains(door));
-        assert!(path == "sync.rs" || path == "shard/model.rs" || !direct, "atomics in {path}");
+        assert!(path == "sync.rs" || is_model(&path) || !direct, "atomics in {path}");
     }
 }
 
@@ -235,7 +241,7 @@ fn nothing_is_written_to_stdout() {
 #[test]
 fn nothing_panics_by_choice() {
     for Source { path, code, .. } in sources() {
-        if path == "shard/model.rs" || path.ends_with("tests.rs") {
+        if is_model(&path) || path.ends_with("tests.rs") {
             continue;
         }
         for word in [".unwrap()", "panic!", "todo!", "unimplemented!"] {

@@ -5,8 +5,9 @@ use std::process::Command;
 use std::{env, fs};
 
 const LOCK: &str = "../../Cargo.lock";
-const PEERS: [&str; 8] = [
+const PEERS: [&str; 9] = [
     "fast-telemetry",
+    "fastmetrics",
     "measured",
     "metrics",
     "metrics-exporter-prometheus",

@@ -1,20 +1,19 @@
 //! One walk over all families: merges each series' cells and hands it to a visitor.
 
+use crate::registry::places::{Block, PAGE};
 use crate::registry::table::Families;
-use crate::registry::{Cells, FamilyCore, HistogramCells, List, Listed, MetricKind, Series};
-use crate::shard::all_cells;
+use crate::registry::{FamilyCore, HistogramCells, Line, MetricKind, Turn};
 use crate::shard::cells::{self, Chunk, Directory, Slot};
 use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, SUM};
-use crate::snapshot::{Head, HistogramReading, Line, Number, PAGE, Visit};
-use crate::sync::Ordering;
+use crate::shard::{all_cells, common_cell};
+use crate::snapshot::{Head, HistogramReading, NumberKind, PageHead, Visit};
+use crate::sync::{AtomicU32, Ordering};
 
 /// Buffers that a scrape reuses, so that a warm one allocates nothing.
 #[derive(Default)]
 pub(crate) struct Scrape {
     shards: Vec<&'static Directory>,
     column: Column,
-    /// Of each family the pages of counters that have no gaps.
-    pages: Vec<Vec<Page>>,
     buckets: Vec<u64>,
 }
 
@@ -28,83 +27,108 @@ struct Column {
 impl Scrape {
     /// Walks `families`. Asks nothing of the writers: an idle thread's cells are read like any
     /// other's, and nobody is waited for.
-    pub(crate) fn walk<V: Visit>(&mut self, families: &Families, visit: &mut V) {
+    pub(crate) fn walk<V: Visit>(&mut self, families: &Families, turn: &Turn<'_>, visit: &mut V) {
         self.shards.clear();
         self.shards.extend(all_cells());
         for (number, family) in families.in_order.iter().enumerate() {
-            self.family(number, family, visit);
+            self.family(number, family, turn, visit);
         }
         // The chunks are the engine's, which may be gone before the next walk.
         self.column.clear();
     }
 
-    fn family<V: Visit>(&mut self, number: usize, family: &FamilyCore, visit: &mut V) {
-        if family.series().is_empty() {
-            return;
-        }
-        visit.family(&Head {
-            number,
-            name: &family.spec.name,
-            type_name: family.spec.kind.type_name(),
-            text: family.head(),
-            bounds: &family.spec.buckets,
-        });
-        if family.spec.kind == MetricKind::Counter {
-            self.counters(number, family, visit);
-        } else {
-            self.others(family, visit);
-        }
-        visit.family_end();
-    }
-
-    /// Hands counters over by pages: what is looked up or copied is so for 64 of them at once.
-    fn counters<V: Visit>(&mut self, number: usize, family: &FamilyCore, visit: &mut V) {
-        let series = family.series();
-        let line = |place| series.get(place).map(|listed| line(&listed.series));
-        let Scrape { shards, column, pages, .. } = self;
-        if pages.len() <= number {
-            pages.resize_with(number + 1, Vec::new);
-        }
-        let full = &mut pages[number];
-        let mut hand_over = |page: &Page| {
-            let mut totals = [0; PAGE];
-            column.totals(shards, &page.slots[..page.len], &mut totals);
-            visit.totals(page.number, page.present, &totals[..page.len], line);
-        };
-        full.iter().for_each(&mut hand_over);
-        for number in full.len()..series.len().div_ceil(PAGE) {
-            let page = Page::gather(series, number);
-            hand_over(&page);
-            // A series' slot never changes: a page without gaps is kept, and the list of such
-            // series is not read again.
-            if page.present == !0 && number == full.len() {
-                full.push(page);
+    fn family<V: Visit>(
+        &mut self,
+        number: usize,
+        family: &FamilyCore,
+        turn: &Turn<'_>,
+        visit: &mut V,
+    ) {
+        let places = family.places();
+        let mut begun = false;
+        for page in 0..places.blocks() {
+            let Some(block) = places.block(page) else { continue };
+            let (version, present) = block.shown();
+            if present == 0 {
+                continue;
+            }
+            if !begun {
+                begun = true;
+                visit.family(&Head {
+                    name: &family.spec.name,
+                    type_name: family.spec.kind.type_name(),
+                    text: family.head(),
+                    bounds: &family.spec.buckets,
+                });
+            }
+            let line = |index| Line::new(family, (page * PAGE + index) as u32, turn);
+            let head = PageHead { family: number, number: page, version, present };
+            if family.spec.kind == MetricKind::Histogram {
+                self.histograms(family, block, head, line, visit);
+            } else {
+                self.numbers(family.spec.kind, block, head, line, visit);
             }
         }
     }
 
-    fn others<V: Visit>(&mut self, family: &FamilyCore, visit: &mut V) {
-        family.series().for_each(|place, Listed { series, .. }| {
-            let number = match series.cells() {
-                // In a family of its own kind, which `counters` walks.
-                Cells::Counter(_) => return,
-                &Cells::UpDown { inc, dec } => Number::Level(cells::level(all_cells, inc, dec)),
-                Cells::Gauge(word) => Number::Reading(f64::from_bits(word.load(Ordering::Relaxed))),
-                Cells::Histogram(cells) => {
-                    let sum = self.histogram(cells, visit);
-                    let reading = HistogramReading {
-                        name: &family.spec.name,
-                        bounds_text: &cells.kind.bounds_text,
-                        buckets: &self.buckets,
-                        sum,
-                        decimals: cells.kind.decimals,
-                        bits: family.spec.bits,
-                    };
-                    return visit.histogram(line(series), &reading);
+    /// Hands numbers over by pages: what is looked up or copied is so for 64 of them at once.
+    fn numbers<'a, V: Visit>(
+        &mut self,
+        kind: MetricKind,
+        block: &Block,
+        page: PageHead,
+        line: impl Fn(usize) -> Line<'a>,
+        visit: &mut V,
+    ) {
+        let mut bits = [0; PAGE];
+        let slots = block.slots();
+        let slots = &slots[..(PAGE - page.present.leading_zeros() as usize).min(slots.len())];
+        let bits = &mut bits[..slots.len()];
+        let slot = |index: usize| block.slot(index);
+        let kind = match kind {
+            MetricKind::UpDown => {
+                for (index, bits) in bits.iter_mut().enumerate() {
+                    let (inc, dec) = (slot(index), slot(index).offset(1));
+                    *bits = cells::level(all_cells, inc, dec) as u64;
                 }
+                NumberKind::Level
+            }
+            MetricKind::Gauge | MetricKind::Observed => {
+                for (index, bits) in bits.iter_mut().enumerate() {
+                    let word = common_cell(slot(index));
+                    *bits = word.map_or(0, |word| word.load(Ordering::Relaxed));
+                }
+                NumberKind::Reading
+            }
+            MetricKind::Counter | MetricKind::Histogram => {
+                self.column.totals(&self.shards, slots, bits);
+                NumberKind::Total
+            }
+        };
+        visit.numbers(page, kind, bits, line);
+    }
+
+    fn histograms<'a, V: Visit>(
+        &mut self,
+        family: &FamilyCore,
+        block: &Block,
+        page: PageHead,
+        line: impl Fn(usize) -> Line<'a>,
+        visit: &mut V,
+    ) {
+        for index in ones(page.present) {
+            let Some(cells) = block.histogram(index) else { continue };
+            let sum = self.histogram(cells, visit);
+            let reading = HistogramReading {
+                name: &family.spec.name,
+                bounds_text: &cells.kind.bounds_text,
+                buckets: &self.buckets,
+                sum,
+                decimals: cells.kind.decimals,
+                bits: family.spec.bits,
             };
-            visit.number(place, number, line(series));
-        });
+            visit.histogram(page, index, line(index), &reading);
+        }
     }
 
     /// Adds a histogram's buckets up into `self.buckets` and gives its sum.
@@ -137,45 +161,21 @@ impl Scrape {
     }
 }
 
-fn line(series: &Series) -> Line<'_> {
-    Line { text: series.text(), labels: series.labels() }
-}
-
-/// The slots of neighbouring counters.
-struct Page {
-    number: usize,
-    present: u64,
-    slots: [Slot; PAGE],
-    len: usize,
-}
-
-impl Page {
-    fn gather(series: &List<Listed>, number: usize) -> Page {
-        let mut page = Page { number, present: 0, slots: [Slot::NONE; PAGE], len: 0 };
-        for (index, slot) in page.slots.iter_mut().enumerate() {
-            if let Some(listed) = series.get(number * PAGE + index) {
-                *slot = listed.slot;
-                page.present |= 1 << index;
-                page.len = index + 1;
-            }
-        }
-        page
-    }
-}
-
 impl Column {
     /// Adds the totals of `slots` over `shards` to `totals`.
-    fn totals(&mut self, shards: &[&'static Directory], slots: &[Slot], totals: &mut [u64]) {
+    fn totals(&mut self, shards: &[&'static Directory], slots: &[AtomicU32], totals: &mut [u64]) {
+        // Relaxed: published by the block's `present`.
+        let slot = |slot: &AtomicU32| Slot(slot.load(Ordering::Relaxed));
         let (mut slots, mut totals) = (slots, totals);
-        while let Some(first) = slots.first() {
+        while let Some(first) = slots.first().map(slot) {
             let number = first.chunk();
-            let same = slots.iter().take_while(|slot| slot.chunk() == number).count();
+            let same = slots.iter().take_while(|next| slot(next).chunk() == number).count();
             let (column, further) = slots.split_at(same);
             let (sums, left) = totals.split_at_mut(same);
             self.look_up(shards, number);
             for chunk in &self.chunks {
-                for (sum, slot) in sums.iter_mut().zip(column) {
-                    *sum = sum.wrapping_add(chunk.cell(*slot).load(Ordering::Relaxed));
+                for (sum, next) in sums.iter_mut().zip(column) {
+                    *sum = sum.wrapping_add(chunk.cell(slot(next)).load(Ordering::Relaxed));
                 }
             }
             (slots, totals) = (further, left);

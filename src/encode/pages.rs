@@ -2,17 +2,27 @@
 //!
 //! A page is the text of 64 neighbouring series of a family, byte for byte as it goes out. A
 //! scrape copies it whole; a value that changed is changed in place before that, by adding the
-//! difference to its digits, and one that became longer moves the rest of its page.
+//! difference to its digits, and one that became longer moves the rest of its page. A series that
+//! was removed takes its page with it, which is then written anew.
 
 use std::ops::Range;
 
 use super::number;
-use crate::snapshot::{Number, PAGE};
+use crate::snapshot::{Line, Number, NumberKind, PAGE, PageHead};
 
-/// The pages of all families of an engine.
+/// What is kept of all families of an engine.
 #[derive(Default)]
 pub(crate) struct Pages {
-    families: Vec<Vec<Page>>,
+    families: Vec<FamilyPages>,
+    /// Room to render one line's begin in.
+    scratch: String,
+}
+
+/// Of a family whose series are numbers its pages, of one of histograms what its lines begin with.
+#[derive(Default)]
+struct FamilyPages {
+    numbers: Vec<Page>,
+    begins: Vec<Begins>,
 }
 
 #[derive(Default)]
@@ -21,68 +31,143 @@ pub(crate) struct Page {
     /// The numbers as they were written, side by side to be compared at a glance.
     bits: Vec<u64>,
     lines: Vec<Written>,
-    /// Bytes of `text` when every number has its greatest length: its capacity from the start, so
-    /// that numbers grow without allocation.
-    room: usize,
+    version: u32,
+    /// Bytes that were charged.
+    charged: usize,
+    /// Spare bytes for each line.
+    spare: usize,
 }
 
-/// One line of a page.
+/// One line of a page: where it ends, its newline included, and in the five lowest bits how many
+/// digits stand before that. No digits where the line is missing, and ends where the one before does.
 #[derive(Clone, Copy, Default)]
-struct Written {
-    /// Where in the page the line ends, its newline included.
-    end: u32,
-    /// Digits before the newline; 0 where the line is missing, and ends where the one before does.
-    digits: u8,
+struct Written(u32);
+
+impl Written {
+    const DIGITS: u32 = 5;
+
+    fn new(end: usize, digits: usize) -> Written {
+        Written((end as u32) << Self::DIGITS | digits as u32)
+    }
+
+    fn end(self) -> usize {
+        (self.0 >> Self::DIGITS) as usize
+    }
+
+    fn digits(self) -> usize {
+        (self.0 & ((1 << Self::DIGITS) - 1)) as usize
+    }
+
+    /// The same line, so many bytes further back, or forward.
+    fn moved(self, by: isize) -> Written {
+        Written(self.0.wrapping_add_signed((by << Self::DIGITS) as i32))
+    }
 }
+
+/// What the bucket lines of 64 neighbouring histograms begin with.
+#[derive(Default)]
+struct Begins {
+    version: u32,
+    texts: Vec<Box<str>>,
+}
+
+/// Bytes of the longest line that a page can hold: `Written` counts 64 of them in 27 bits.
+const LONGEST_LINE: usize = 1 << 20;
 
 impl Pages {
-    /// Takes a page out to bring it up to date.
-    pub(crate) fn take(&mut self, family: usize, number: usize) -> Page {
-        if self.families.len() <= family {
-            self.families.resize_with(family + 1, Vec::new);
+    /// The page that `head` names, emptied if it is stale.
+    fn page(&mut self, head: PageHead) -> &mut Page {
+        let page = nth(&mut nth(&mut self.families, head.family).numbers, head.number);
+        if page.version != head.version {
+            page.clear();
+            page.version = head.version;
         }
-        let pages = &mut self.families[family];
-        if pages.len() <= number {
-            pages.resize_with(number + 1, Page::default);
-        }
-        std::mem::take(&mut pages[number])
+        page
     }
 
-    /// Puts a page back that was taken out.
-    pub(crate) fn put(&mut self, family: usize, number: usize, page: Page) {
-        self.families[family][number] = page;
+    /// Brings a page up to date; what has no room in the budget goes to `past`, line by line.
+    pub(crate) fn update<'a, 'b>(
+        &'a mut self,
+        head: PageHead,
+        kind: NumberKind,
+        bits: &[u64],
+        line: impl Fn(usize) -> Line<'b>,
+        charge: &dyn Fn(u64) -> bool,
+        mut past: impl FnMut(&str, Number),
+    ) -> &'a [u8] {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let page = self.page(head);
+        let mut changed = page.differing(bits) & head.present;
+        while changed != 0 {
+            let index = changed.trailing_zeros() as usize;
+            changed &= changed - 1;
+            let number = kind.of(bits[index]);
+            if !page.change(index, number) {
+                scratch.clear();
+                line(index).render(&mut scratch);
+                if !page.add(index, number, &scratch, charge) {
+                    past(&scratch, number);
+                }
+            }
+        }
+        self.scratch = scratch;
+        &self.families[head.family].numbers[head.number].text
     }
+
+    /// What the lines of a histogram begin with; past the budget it is rendered each time.
+    pub(crate) fn begin(
+        &mut self,
+        head: PageHead,
+        index: usize,
+        line: Line<'_>,
+        charge: &dyn Fn(u64) -> bool,
+    ) -> &str {
+        let begins = nth(&mut nth(&mut self.families, head.family).begins, head.number);
+        if begins.version != head.version {
+            // Refunds nothing: what is emptied here is filled again, by series like those that went.
+            begins.texts.iter_mut().for_each(|text| *text = Box::default());
+            begins.version = head.version;
+        }
+        if begins.texts.get(index).is_none_or(|text| text.is_empty()) {
+            self.scratch.clear();
+            line.render(&mut self.scratch);
+            if !charge((self.scratch.len() + size_of::<Box<str>>()) as u64) {
+                return &self.scratch;
+            }
+            *nth(&mut begins.texts, index) = self.scratch.as_str().into();
+        }
+        &self.families[head.family].begins[head.number].texts[index]
+    }
+}
+
+/// The `n`th of a list that grows as far as it is asked for.
+fn nth<T: Default>(list: &mut Vec<T>, n: usize) -> &mut T {
+    if list.len() <= n {
+        list.resize_with(n + 1, T::default);
+    }
+    &mut list[n]
 }
 
 impl Page {
-    pub(crate) fn text(&self) -> &[u8] {
-        &self.text
-    }
-
-    /// Whether the line is there, with this number.
-    pub(crate) fn holds(&self, index: usize, number: Number) -> bool {
-        self.lines.get(index).is_some_and(|line| line.digits > 0)
-            && self.bits[index] == bits(number)
-    }
-
-    /// The lines whose totals differ, or are missing, as bits.
-    pub(crate) fn differing(&self, totals: &[u64]) -> u64 {
-        let written = self.bits.iter().zip(&self.lines).zip(totals).enumerate();
-        let differing = written.fold(0, |differing, (index, ((bits, line), total))| {
-            differing | u64::from(bits != total || line.digits == 0) << index
+    /// The lines whose bits differ, or are missing, as bits.
+    fn differing(&self, now: &[u64]) -> u64 {
+        let written = self.bits.iter().zip(&self.lines).zip(now).enumerate();
+        let differing = written.fold(0, |differing, (index, ((bits, line), now))| {
+            differing | u64::from(bits != now || line.digits() == 0) << index
         });
         // What is past the last line is missing.
         let past = (!0u64).checked_shl(self.lines.len() as u32).unwrap_or(0);
-        differing | past & (!0 >> (PAGE - totals.len().max(1)))
+        differing | past & (!0 >> (PAGE - now.len().max(1)))
     }
 
     /// Writes another number into a line; false where the line is missing.
-    pub(crate) fn change(&mut self, index: usize, number: Number) -> bool {
-        let Some(line) = self.lines.get(index).filter(|line| line.digits > 0) else {
+    #[inline]
+    fn change(&mut self, index: usize, number: Number) -> bool {
+        let Some(line) = self.lines.get(index).filter(|line| line.digits() > 0) else {
             return false;
         };
-        let newline = line.end as usize - 1;
-        let digits = newline - usize::from(line.digits)..newline;
+        let newline = line.end() - 1;
+        let digits = newline - line.digits()..newline;
         let more = match number {
             Number::Total(total) => total.checked_sub(self.bits[index]),
             Number::Level(_) | Number::Reading(_) => None,
@@ -97,31 +182,58 @@ impl Page {
     }
 
     /// Adds a line that is missing; false where `charge` refuses its bytes.
-    pub(crate) fn add(
+    fn add(
         &mut self,
         index: usize,
         number: Number,
         line: &str,
         charge: &dyn Fn(u64) -> bool,
     ) -> bool {
-        let bytes = line.len() + number::LONGEST + 1;
-        if !charge((bytes + size_of::<Written>() + size_of::<u64>()) as u64) {
+        // All that it can ever take, so that a number that grows needs no leave.
+        let bytes = line.len() + number::LONGEST + 1 + size_of::<Written>() + size_of::<u64>();
+        let room = self.room() + bytes;
+        if line.len() > LONGEST_LINE
+            || (room > self.charged && !charge((room - self.charged) as u64))
+        {
             return false;
         }
-        self.room += bytes;
-        self.text.reserve_exact(self.room - self.text.len());
-        let end = self.lines.last().map_or(0, |last| last.end);
+        self.charged = self.charged.max(room);
+        let end = self.lines.last().map_or(0, |last| last.end());
         if self.lines.len() <= index {
-            self.lines.resize(index + 1, Written { end, ..Written::default() });
+            let more = index + 1 - self.lines.len();
+            self.lines.reserve_exact(more);
+            self.bits.reserve_exact(more);
+            self.lines.resize(index + 1, Written::new(end, 0));
             self.bits.resize(index + 1, 0);
         }
-        let at = self.lines[index].end as usize;
+        self.spare = match number {
+            Number::Total(_) => SPARE_DIGITS,
+            // One may follow another of any length.
+            Number::Level(_) | Number::Reading(_) => number::LONGEST,
+        };
+        // At every line, or the last ones would take the others' spare room.
+        self.text.reserve_exact(line.len() + 1 + self.spare());
+        let at = self.lines[index].end();
         self.stretch(index, at, line.len() + 1);
         let newline = at + line.len();
         self.text[at..newline].copy_from_slice(line.as_bytes());
         self.text[newline] = b'\n';
         self.replace(index, newline..newline, number);
         true
+    }
+
+    /// Bytes that the page takes when every number has its greatest length.
+    fn room(&self) -> usize {
+        let written = self.lines.iter().filter(|line| line.digits() > 0);
+        let digits: usize = written.clone().map(|line| line.digits()).sum();
+        let lines = written.count();
+        let fixed = size_of::<Written>() + size_of::<u64>() + number::LONGEST;
+        self.text.len() - digits + lines * fixed
+    }
+
+    /// Bytes to leave free for numbers that grow.
+    fn spare(&self) -> usize {
+        SPARE + self.spare * self.lines.len()
     }
 
     /// Writes `number` over `digits`, the digits of line `index`.
@@ -135,24 +247,39 @@ impl Page {
         }
         self.text[digits.start..digits.start + new.len()].copy_from_slice(new);
         self.bits[index] = bits(number);
-        self.lines[index].digits = new.len() as u8;
+        self.lines[index] = Written::new(self.lines[index].end(), new.len());
     }
 
     /// Moves everything from `at` on, and the ends of the lines from `index` on, further back.
     fn stretch(&mut self, index: usize, at: usize, by: usize) {
         let end = self.text.len();
+        if self.text.capacity() < end + by {
+            self.text.reserve_exact(by + self.spare());
+        }
         self.text.resize(end + by, b'\n');
         self.text.copy_within(at..end, at + by);
-        self.lines[index..].iter_mut().for_each(|line| line.end += by as u32);
+        self.lines[index..].iter_mut().for_each(|line| *line = line.moved(by as isize));
     }
 
     /// Moves everything from `at` on forward, over the `by` bytes before it.
     fn shrink(&mut self, index: usize, at: usize, by: usize) {
         self.text.copy_within(at.., at - by);
         self.text.truncate(self.text.len() - by);
-        self.lines[index..].iter_mut().for_each(|line| line.end -= by as u32);
+        self.lines[index..].iter_mut().for_each(|line| *line = line.moved(-(by as isize)));
+    }
+
+    /// Forgets every line, and keeps the memory for the next ones.
+    fn clear(&mut self) {
+        self.text.clear();
+        self.bits.clear();
+        self.lines.clear();
     }
 }
+
+/// Digits for each total that a page's text has room for when it must be moved to a larger place: a
+/// total has one more after ten times as long each. And some for a few that grow faster.
+const SPARE_DIGITS: usize = 4;
+const SPARE: usize = 128;
 
 /// What tells one number of a series from another.
 #[inline]
@@ -213,10 +340,9 @@ mod tests {
                     _ => number,
                 };
                 let name = format!("line_{index} ");
-                if !page.holds(index, number) && !page.change(index, number) {
+                if !page.change(index, number) {
                     prop_assert!(page.add(index, number, &name, &|_| true));
                 }
-                prop_assert!(page.holds(index, number));
                 if let Number::Total(total) = number {
                     let mut totals = [0; PAGE];
                     totals[index] = total;
@@ -236,8 +362,8 @@ mod tests {
                         expected.push(b'\n');
                     }
                 }
-                prop_assert_eq!(page.text(), expected);
-                prop_assert!(page.text.capacity() >= page.room && page.room >= page.text.len());
+                prop_assert_eq!(&page.text, &expected);
+                prop_assert!(page.charged >= page.text.len());
             }
         }
     }
@@ -246,6 +372,6 @@ mod tests {
     fn a_line_without_budget_is_left_out() {
         let mut page = Page::default();
         assert!(!page.add(3, Number::Total(1), "a ", &|_| false));
-        assert!(!page.change(3, Number::Total(2)) && page.text().is_empty());
+        assert!(!page.change(3, Number::Total(2)) && page.text.is_empty());
     }
 }

@@ -1,130 +1,155 @@
 //! The Prometheus text format, version 0.0.4.
 
 use super::number;
-use super::pages::{Page, Pages};
-use crate::snapshot::{Head, HistogramReading, Line, Number, PAGE, Visit};
+use super::pages::Pages;
+use crate::snapshot::{Head, HistogramReading, Line, NumberKind, PageHead, Visit};
 
-/// Writes a scrape as text 0.0.4 into a buffer of the caller's; nothing is allocated but the
-/// buffer's growth and, for series that are new, the pages'.
-pub(crate) struct Text<'a> {
-    out: &'a mut Vec<u8>,
+/// Where text goes.
+pub(crate) trait Sink {
+    /// To append to.
+    fn text(&mut self) -> &mut Vec<u8>;
+
+    /// Takes many bytes that stand side by side.
+    fn page(&mut self, page: &[u8]);
+}
+
+/// A buffer that takes everything.
+impl Sink for Vec<u8> {
+    #[inline]
+    fn text(&mut self) -> &mut Vec<u8> {
+        self
+    }
+
+    fn page(&mut self, page: &[u8]) {
+        self.extend_from_slice(page);
+    }
+}
+
+/// Hands text on in slices: pages as they are kept, without a copy, and what stands between them
+/// collected first.
+pub(crate) struct Slices<'a, F: FnMut(&[u8])> {
+    between: &'a mut Vec<u8>,
+    to: F,
+}
+
+/// Bytes below which a slice is not worth a call of its own, and up to which they are collected.
+const SLICE: usize = 1024;
+
+impl<'a, F: FnMut(&[u8])> Slices<'a, F> {
+    pub(crate) fn new(between: &'a mut Vec<u8>, to: F) -> Self {
+        between.clear();
+        Slices { between, to }
+    }
+
+    pub(crate) fn flush(&mut self) {
+        if !self.between.is_empty() {
+            (self.to)(self.between);
+            self.between.clear();
+        }
+    }
+}
+
+impl<F: FnMut(&[u8])> Sink for Slices<'_, F> {
+    #[inline]
+    fn text(&mut self) -> &mut Vec<u8> {
+        if self.between.len() >= 16 * SLICE {
+            self.flush();
+        }
+        self.between
+    }
+
+    fn page(&mut self, page: &[u8]) {
+        if page.len() < SLICE {
+            return self.text().extend_from_slice(page);
+        }
+        self.flush();
+        (self.to)(page);
+    }
+}
+
+/// Writes a scrape as text 0.0.4; nothing is allocated but the sink's growth and, for series that
+/// are new, what is kept of them.
+pub(crate) struct Text<'a, S> {
+    out: &'a mut S,
     pages: &'a mut Pages,
     /// Takes bytes of the engine's memory budget, or refuses.
     charge: &'a dyn Fn(u64) -> bool,
-    family: usize,
-    /// The page that is being brought up to date, taken out of `pages`.
-    open: Option<(usize, Page)>,
 }
 
-impl<'a> Text<'a> {
+impl<'a, S: Sink> Text<'a, S> {
     pub(crate) fn new(
-        out: &'a mut Vec<u8>,
+        out: &'a mut S,
         pages: &'a mut Pages,
         charge: &'a dyn Fn(u64) -> bool,
     ) -> Self {
-        Text { out, pages, charge, family: 0, open: None }
-    }
-
-    /// Writes the open page out and puts it back.
-    fn close(&mut self) {
-        if let Some((number, page)) = self.open.take() {
-            self.out.extend_from_slice(page.text());
-            self.pages.put(self.family, number, page);
-        }
-    }
-
-    /// Adds a line to a page, or, past the budget, writes it from scratch as in every scrape.
-    #[cold]
-    fn add(&mut self, page: &mut Page, index: usize, value: Number, line: Line<'_>) {
-        if !page.add(index, value, line.text, self.charge) {
-            self.out.extend_from_slice(line.text.as_bytes());
-            self.out.extend_from_slice(number::Buffer::default().format(value));
-            self.out.push(b'\n');
-        }
-    }
-
-    /// `name_sum{labels} ` or `name_count{labels} `; `labels` has a comma after each.
-    fn begin(&mut self, name: &str, suffix: &str, labels: &str) {
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(suffix.as_bytes());
-        if let Some(labels) = labels.strip_suffix(',') {
-            self.out.push(b'{');
-            self.out.extend_from_slice(labels.as_bytes());
-            self.out.push(b'}');
-        }
-        self.out.push(b' ');
+        Text { out, pages, charge }
     }
 }
 
-impl Visit for Text<'_> {
+impl<S: Sink> Visit for Text<'_, S> {
     const CELLS: bool = false;
 
     fn family(&mut self, head: &Head<'_>) {
-        self.family = head.number;
-        self.out.extend_from_slice(head.text.as_bytes());
+        self.out.text().extend_from_slice(head.text.as_bytes());
     }
 
-    fn totals<'b>(
+    fn numbers<'b>(
         &mut self,
-        number: usize,
-        present: u64,
-        totals: &[u64],
-        line: impl Fn(usize) -> Option<Line<'b>>,
+        page: PageHead,
+        kind: NumberKind,
+        bits: &[u64],
+        line: impl Fn(usize) -> Line<'b>,
     ) {
-        let mut page = self.pages.take(self.family, number);
-        let mut changed = page.differing(totals) & present;
-        while changed != 0 {
-            let index = changed.trailing_zeros() as usize;
-            changed &= changed - 1;
-            let total = Number::Total(totals[index]);
-            if !page.change(index, total)
-                && let Some(line) = line(number * PAGE + index)
-            {
-                self.add(&mut page, index, total, line);
-            }
-        }
-        self.out.extend_from_slice(page.text());
-        self.pages.put(self.family, number, page);
-    }
-
-    fn number(&mut self, place: usize, value: Number, line: Line<'_>) {
-        let (number, index) = (place / PAGE, place % PAGE);
-        let mut page = match self.open.take() {
-            Some((open, page)) if open == number => page,
-            open => {
-                self.open = open;
-                self.close();
-                self.pages.take(self.family, number)
-            }
+        let Text { out, pages, charge } = self;
+        let past = |begin: &str, number| {
+            let out = out.text();
+            out.extend_from_slice(begin.as_bytes());
+            out.extend_from_slice(number::Buffer::default().format(number));
+            out.push(b'\n');
         };
-        if !page.holds(index, value) && !page.change(index, value) {
-            self.add(&mut page, index, value, line);
-        }
-        self.open = Some((number, page));
+        let text = pages.update(page, kind, bits, line, *charge, past);
+        out.page(text);
     }
 
     fn cell(&mut self, _low: u64, _high: u64, _count: u64) {}
 
-    fn histogram(&mut self, line: Line<'_>, reading: &HistogramReading<'_>) {
+    fn histogram(
+        &mut self,
+        page: PageHead,
+        index: usize,
+        line: Line<'_>,
+        reading: &HistogramReading<'_>,
+    ) {
+        let Text { out, pages, charge } = self;
+        let begin = pages.begin(page, index, line, *charge);
+        let out = out.text();
         let mut count = 0;
         for (bound, alone) in reading.bounds_text.iter().zip(reading.buckets) {
             count += alone;
             // Once for the whole line, so that the copies below don't look again.
-            self.out.reserve(line.text.len() + bound.len() + number::LONGEST + 1);
-            self.out.extend_from_slice(line.text.as_bytes());
-            self.out.extend_from_slice(bound.as_bytes());
-            number::push_integer(self.out, count);
-            self.out.push(b'\n');
+            out.reserve(begin.len() + bound.len() + number::LONGEST + 1);
+            out.extend_from_slice(begin.as_bytes());
+            out.extend_from_slice(bound.as_bytes());
+            number::push_integer(out, count);
+            out.push(b'\n');
         }
-        self.begin(reading.name, "_sum", line.labels);
-        number::push_scaled(self.out, reading.sum, reading.decimals);
-        self.out.push(b'\n');
-        self.begin(reading.name, "_count", line.labels);
-        number::push_integer(self.out, count);
-        self.out.push(b'\n');
-    }
-
-    fn family_end(&mut self) {
-        self.close();
+        // After `name_bucket{`, with a comma after each.
+        let labels = &begin[reading.name.len() + "_bucket{".len()..];
+        let part = |out: &mut Vec<u8>, suffix: &str| {
+            out.extend_from_slice(reading.name.as_bytes());
+            out.extend_from_slice(suffix.as_bytes());
+            if let Some(labels) = labels.strip_suffix(',') {
+                out.push(b'{');
+                out.extend_from_slice(labels.as_bytes());
+                out.push(b'}');
+            }
+            out.push(b' ');
+        };
+        part(out, "_sum");
+        number::push_scaled(out, reading.sum, reading.decimals);
+        out.push(b'\n');
+        part(out, "_count");
+        number::push_integer(out, count);
+        out.push(b'\n');
     }
 }

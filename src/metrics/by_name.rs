@@ -1,11 +1,11 @@
 //! Recording by name, for code that holds no handle.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Counter, Gauge, Histogram, UpDown};
 use crate::registry::table::Families;
-use crate::registry::{FamilyCore, MOST_LABELS, MetricKind, Series};
+use crate::registry::{FamilyCore, Handle, MOST_LABELS, MetricKind};
+use crate::shard::held::Held;
 
 /// A registered metric, found by its name; see [`Vitals::metric`](crate::Vitals::metric).
 ///
@@ -13,10 +13,10 @@ use crate::registry::{FamilyCore, MOST_LABELS, MetricKind, Series};
 /// verb that is not the metric's, record nothing and are counted in
 /// `mcp_vitals_mismatched_total`: recording never fails.
 ///
-/// Cheap to clone and to keep; a look-up is one hash and one counted reference.
+/// Cheap to clone and to keep; a look-up is one hash.
 #[derive(Clone)]
 pub struct Metric {
-    family: Option<Arc<FamilyCore>>,
+    family: Option<Held<FamilyCore>>,
 }
 
 impl Metric {
@@ -26,7 +26,7 @@ impl Metric {
 
     pub(crate) fn find(families: &Families, name: &str) -> Option<Metric> {
         // Not the list that it stands in: a guard that is kept slows the thread's later ones.
-        let family = families.in_order[families.by_name(name)?].clone();
+        let family = families.in_order[families.by_name(name)?].held();
         Some(Metric { family: Some(family) })
     }
 
@@ -38,9 +38,9 @@ impl Metric {
     /// Adds `n` to a counter, an up-down gauge or a gauge.
     pub fn add(&self, labels: &[(&str, &str)], n: u64) {
         match self.kind() {
-            MetricKind::Counter => self.of(labels, |series| Counter::new(series).add(n)),
-            MetricKind::UpDown => self.of(labels, |series| UpDown::new(series).add(n)),
-            MetricKind::Gauge => self.of(labels, |series| Gauge::new(series).add(n as f64)),
+            MetricKind::Counter => self.of(labels, |handle| Counter::new(handle).add(n)),
+            MetricKind::UpDown => self.of(labels, |handle| UpDown::new(handle).add(n)),
+            MetricKind::Gauge => self.of(labels, |handle| Gauge::new(handle).add(n as f64)),
             MetricKind::Histogram | MetricKind::Observed => self.mismatched(),
         }
     }
@@ -53,8 +53,8 @@ impl Metric {
     /// Takes `n` from an up-down gauge or a gauge.
     pub fn sub(&self, labels: &[(&str, &str)], n: u64) {
         match self.kind() {
-            MetricKind::UpDown => self.of(labels, |series| UpDown::new(series).sub(n)),
-            MetricKind::Gauge => self.of(labels, |series| Gauge::new(series).add(-(n as f64))),
+            MetricKind::UpDown => self.of(labels, |handle| UpDown::new(handle).sub(n)),
+            MetricKind::Gauge => self.of(labels, |handle| Gauge::new(handle).add(-(n as f64))),
             _ => self.mismatched(),
         }
     }
@@ -62,7 +62,7 @@ impl Metric {
     /// Sets a gauge.
     pub fn set(&self, labels: &[(&str, &str)], value: f64) {
         match self.kind() {
-            MetricKind::Gauge => self.of(labels, |series| Gauge::new(series).set(value)),
+            MetricKind::Gauge => self.of(labels, |handle| Gauge::new(handle).set(value)),
             _ => self.mismatched(),
         }
     }
@@ -83,9 +83,18 @@ impl Metric {
         self.histogram(labels, |histogram| histogram.record_units(units));
     }
 
+    /// Removes a series; see [`Family::remove`](crate::Family::remove).
+    pub fn remove(&self, labels: &[(&str, &str)]) -> bool {
+        let Some(family) = self.family() else { return false };
+        in_order(family, labels, |values| family.remove(values)).unwrap_or_else(|| {
+            self.mismatched();
+            false
+        })
+    }
+
     fn histogram(&self, labels: &[(&str, &str)], record: impl FnOnce(Histogram)) {
         match self.kind() {
-            MetricKind::Histogram => self.of(labels, |series| record(Histogram::new(series))),
+            MetricKind::Histogram => self.of(labels, |handle| record(Histogram::new(handle))),
             _ => self.mismatched(),
         }
     }
@@ -106,10 +115,10 @@ impl Metric {
     }
 
     /// Records in the series of `labels`, or counts that they are not the family's.
-    fn of(&self, labels: &[(&str, &str)], record: impl FnOnce(Arc<Series>)) {
+    fn of(&self, labels: &[(&str, &str)], record: impl FnOnce(Handle)) {
         let Some(family) = self.family() else { return };
-        match in_order(family, labels, |values| family.with(values)) {
-            Some(series) => record(series),
+        match in_order(family, labels, |values| family.with_any(values)) {
+            Some(handle) => record(handle),
             None => self.mismatched(),
         }
     }

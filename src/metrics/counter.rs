@@ -1,11 +1,12 @@
 //! A total that only grows.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::collect;
-use crate::registry::{Cells, Series};
-use crate::shard::{self, cells::Slot};
+use crate::registry::{FamilyCore, Handle};
+use crate::shard;
+use crate::shard::cells::Slot;
+use crate::shard::held::{Held, Hold};
 
 /// A total that only grows: requests, tokens, bytes sent.
 ///
@@ -22,20 +23,17 @@ use crate::shard::{self, cells::Slot};
 #[derive(Clone)]
 pub struct Counter {
     slot: Slot,
-    // Beside the slot, not behind it: the warm path reads nothing of the series.
-    series: Option<Arc<Series>>,
+    // The slot stands beside it, not behind it: the warm path reads nothing of the family.
+    family: Option<Held<FamilyCore>>,
 }
 
 impl Counter {
     /// A counter that records nothing.
-    pub(crate) const DISABLED: Counter = Counter { slot: Slot::NONE, series: None };
+    pub(crate) const DISABLED: Counter = Counter { slot: Slot::NONE, family: None };
 
-    pub(crate) fn new(series: Arc<Series>) -> Counter {
-        match series.cells() {
-            Cells::Counter(slot) => Counter { slot: *slot, series: Some(series) },
-            // A `Family<Counter>` makes series of no other kind.
-            _ => Counter::DISABLED,
-        }
+    #[inline]
+    pub(crate) fn new(handle: Handle) -> Counter {
+        Counter { slot: handle.slot, family: Some(handle.family) }
     }
 
     /// Adds one event.
@@ -59,14 +57,14 @@ impl Counter {
 
     #[cold]
     fn add_slow(&self, n: u64) {
-        if let Some(series) = &self.series {
-            shard::add_slow(series.space(), self.slot, n);
+        if let Some(family) = &self.family {
+            shard::add_slow(family.space(), self.slot, n);
         }
     }
 
     /// The total over all threads; 0 when disabled. Reads one cell a thread: not for hot paths.
     pub fn get(&self) -> u64 {
-        self.series.as_ref().map_or(0, |_| collect::total(self.slot))
+        self.family.as_ref().map_or(0, |_| collect::total(self.slot))
     }
 }
 

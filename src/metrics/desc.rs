@@ -76,7 +76,13 @@ pub struct Desc<K, const N: usize> {
     pub(crate) spec: Spec,
     /// Nothing: the engine's.
     pub(crate) series_limit: Option<u32>,
+    pub(crate) label_values: Option<u32>,
+    pub(crate) removable: bool,
+    /// Zero: never.
+    pub(crate) idle: Duration,
     pub(crate) declared: Vec<[String; N]>,
+    /// One in how many observations is kept.
+    pub(crate) sample: u32,
     /// Whether the host said boundaries, and an upper end: else they are the unit's.
     own: (bool, bool),
     kind: PhantomData<fn() -> K>,
@@ -165,6 +171,19 @@ impl<const N: usize> Desc<Histogram, N> {
         self.spec.bits = cells.clamp(16, 256).next_power_of_two().ilog2();
         self
     }
+
+    /// Keeps one observation in `n`, `1..=65_536`, at random, and lets it weigh `n`; default 1,
+    /// which keeps all. Counts, sums and buckets are right on average, quantiles as right as so
+    /// many kept observations can say; `docs/SAMPLING.md` has the figures. A
+    /// [`Timer`](crate::Timer) that is passed over reads no clock.
+    ///
+    /// [`VitalsBuilder::sample`](crate::VitalsBuilder::sample) goes before this, and
+    /// [`Vitals::set_sampling`](crate::Vitals::set_sampling) changes it. Of a metric that is
+    /// registered twice the first registration's stands.
+    pub fn sample(mut self, n: u32) -> Self {
+        self.sample = n;
+        self
+    }
 }
 
 impl<K: Kind> Desc<K, 0> {
@@ -182,7 +201,11 @@ impl<K: Kind> Desc<K, 0> {
         Desc {
             spec,
             series_limit: None,
+            label_values: None,
+            removable: false,
+            idle: Duration::ZERO,
             declared: Vec::new(),
+            sample: 1,
             own: (false, false),
             kind: PhantomData,
         }
@@ -191,8 +214,18 @@ impl<K: Kind> Desc<K, 0> {
     /// The label names, in the order in which values are given; at most 16.
     pub fn labels<const N: usize>(mut self, names: [&str; N]) -> Desc<K, N> {
         self.spec.labels = names.map(str::to_owned).to_vec();
-        let Desc { spec, series_limit, own, .. } = self;
-        Desc { spec, series_limit, declared: Vec::new(), own, kind: PhantomData }
+        let Desc { spec, series_limit, label_values, removable, idle, sample, own, .. } = self;
+        Desc {
+            spec,
+            series_limit,
+            label_values,
+            removable,
+            idle,
+            sample,
+            declared: Vec::new(),
+            own,
+            kind: PhantomData,
+        }
     }
 }
 
@@ -202,6 +235,32 @@ impl<K: Kind, const N: usize> Desc<K, N> {
     /// first registration's limit stands.
     pub fn series_limit(mut self, series: u32) -> Self {
         self.series_limit = Some(series);
+        self
+    }
+
+    /// Most distinct values that each label may have, `1..=1_000_000`, and no fewer than are
+    /// declared. A further value becomes `_other`, and the other labels of its set stay as they are:
+    /// an error ratio still holds while somebody floods the tools' names. Default: the
+    /// builder's, or no limit where the family has one label or a series limit of its own.
+    pub fn label_values_limit(mut self, values: u32) -> Self {
+        self.label_values = Some(values);
+        self
+    }
+
+    /// Lets [`Family::remove`](crate::Family::remove) take series out again. A look-up by labels then
+    /// costs 5 ns more, which is what a fence takes, and a series 32 bytes and two more cells for
+    /// each thread.
+    pub fn removable(mut self) -> Self {
+        self.removable = true;
+        self
+    }
+
+    /// Removes a series that nothing was recorded in for this long, 10 ms to 45 days, and that nobody
+    /// holds a handle of. It is looked for when metrics are scraped. The next record makes it anew,
+    /// from 0, which a scraper reads as a restart. Costs as [`removable`](Self::removable), which
+    /// this implies.
+    pub fn idle_expiry(mut self, after: Duration) -> Self {
+        self.idle = after;
         self
     }
 

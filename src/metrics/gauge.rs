@@ -1,10 +1,11 @@
 //! A reading that is set.
 
 use std::fmt;
-use std::sync::Arc;
 
-use crate::registry::{Cells, Series};
-use crate::shard::cells::add_float;
+use crate::registry::{FamilyCore, Handle};
+use crate::shard;
+use crate::shard::cells::{Slot, add_float};
+use crate::shard::held::Held;
 use crate::sync::{AtomicU64, Ordering};
 
 /// A reading that is set: a temperature, a queue's length, memory in use.
@@ -13,21 +14,21 @@ use crate::sync::{AtomicU64, Ordering};
 /// many threads move up and down, an [`UpDown`](crate::UpDown) costs less.
 #[derive(Clone)]
 pub struct Gauge {
-    series: Option<Arc<Series>>,
+    slot: Slot,
+    family: Option<Held<FamilyCore>>,
 }
 
 impl Gauge {
-    pub(crate) const DISABLED: Gauge = Gauge { series: None };
+    pub(crate) const DISABLED: Gauge = Gauge { slot: Slot::NONE, family: None };
 
-    pub(crate) fn new(series: Arc<Series>) -> Gauge {
-        Gauge { series: Some(series) }
+    #[inline]
+    pub(crate) fn new(handle: Handle) -> Gauge {
+        Gauge { slot: handle.slot, family: Some(handle.family) }
     }
 
+    #[inline]
     fn word(&self) -> Option<&AtomicU64> {
-        match self.series.as_ref()?.cells() {
-            Cells::Gauge(word) => Some(word),
-            _ => None,
-        }
+        self.family.as_ref().and_then(|_| shard::common_cell(self.slot))
     }
 
     /// Sets the reading; any `f64`, shown as Prometheus writes it (`NaN`, `+Inf`). Wait-free.

@@ -1,24 +1,25 @@
 //! A distribution.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::timer::Timer;
 use crate::clock::Clock;
-use crate::registry::{Cells, HistogramCells, Series};
+use crate::registry::{FamilyCore, Handle, HistogramCells};
 use crate::shard;
 use crate::shard::cells::{Slot, Writer, add_owned};
 use crate::shard::hdr::{
     CELL_MARKS, FIRST_BUCKET, FIRST_CELL, MOST_UNITS, OCTAVE_MARKS, Place, SUM,
 };
+use crate::shard::held::Part;
 
 /// A distribution: latencies by default, or sizes and counts by [`Unit`](crate::Unit).
 ///
 /// Log-linear buckets in the manner of HdrHistogram, in the calling thread's own cells: 64 an
 /// octave, each at most 1.6 % wide, allocated by octave when a value first falls there. Classic
 /// buckets, quantiles and sums are views of the same cells; `le` counts are exact, and the count
-/// of a scrape is by construction the sum of its buckets.
+/// of a scrape is by construction the sum of its buckets. Of a family that is sampled
+/// ([`Desc::sample`](crate::Desc::sample)) one observation in n is kept, and weighs n.
 ///
 /// ```
 /// # let vitals = mcp_vitals::Vitals::builder().build()?;
@@ -33,17 +34,15 @@ use crate::shard::hdr::{
 /// ```
 #[derive(Clone)]
 pub struct Histogram {
-    cells: Option<Arc<HistogramCells>>,
+    cells: Option<Part<FamilyCore, HistogramCells>>,
 }
 
 impl Histogram {
     pub(crate) const DISABLED: Histogram = Histogram { cells: None };
 
-    pub(crate) fn new(series: Arc<Series>) -> Histogram {
-        match series.cells() {
-            Cells::Histogram(cells) => Histogram { cells: Some(cells.clone()) },
-            _ => Histogram::DISABLED,
-        }
+    #[inline]
+    pub(crate) fn new(handle: Handle) -> Histogram {
+        Histogram { cells: handle.histogram() }
     }
 
     /// Records one observed duration.
@@ -75,8 +74,8 @@ impl Histogram {
     pub fn record_units(&self, units: u64) {
         let Some(cells) = &self.cells else { return };
         let layout = cells.layout();
-        if units > layout.warm() {
-            return record_anywhere(cells, units);
+        if units >= cells.kind.sampler.warm_end() {
+            return record_sampled(cells, units);
         }
         let place = layout.place_warm(units);
         let run = cells.octave(place.octave);
@@ -85,7 +84,7 @@ impl Histogram {
         let (Some(buckets), Some(header)) =
             (own.chunk(run.chunk()), own.chunk(cells.header.chunk()))
         else {
-            return record_anywhere(cells, units);
+            return record_anywhere(cells, units, 1);
         };
         add_owned(header.cell(cells.header.offset(SUM)), units);
         add_owned(header.cell(cells.header.offset(FIRST_BUCKET + place.bucket)), 1);
@@ -115,35 +114,75 @@ impl Histogram {
         Timer::start(self)
     }
 
-    /// The clock to time into this histogram by; nothing when disabled.
+    /// Decides of a section that begins now, before its clock is read: the clock to time it by, and
+    /// what it will weigh. Nothing where it is not sampled, or the histogram is disabled.
     #[inline]
-    pub(super) fn clock(&self) -> Option<Clock> {
-        self.cells.as_ref().map(|cells| cells.kind.clock)
+    pub(super) fn begin(&self) -> Option<(Clock, u64)> {
+        let cells = self.cells.as_ref()?;
+        let weight = cells.kind.sampler.weigh(&cells.space);
+        (weight > 0).then_some((cells.kind.clock, weight))
+    }
+
+    /// Ends a section that [`begin`](Self::begin) gave this weight.
+    #[inline]
+    pub(super) fn end(&self, nanos: u64, weight: u64) {
+        if weight == 1 {
+            // Of a family that is not sampled, unless that was switched on meanwhile: then this
+            // draws, and is right on average like any other.
+            return self.record_nanos(nanos);
+        }
+        if let Some(cells) = &self.cells {
+            record_anywhere(cells, nanos, weight);
+        }
     }
 }
 
-/// Records where the warm path can't: a first touch, the common cells, a clamped value, several
-/// boundaries in an octave.
+/// Records what the warm path can't: of a sampled family, what its turn has come for; of another a
+/// clamped value, or one in an octave of several boundaries.
 #[inline(never)]
-fn record_anywhere(cells: &HistogramCells, units: u64) {
+fn record_sampled(cells: &HistogramCells, units: u64) {
+    // What is to be refused is so whether or not its turn has come: it is counted to the last one.
+    if units > MOST_UNITS {
+        return record_anywhere(cells, units, 1);
+    }
+    if !cells.kind.sampler.passes_over() {
+        record_drawn(cells, units);
+    }
+}
+
+// Apart, so that what is passed over saves no registers.
+#[inline(never)]
+fn record_drawn(cells: &HistogramCells, units: u64) {
+    let weight = cells.kind.sampler.draw(&cells.space);
+    if weight > 0 {
+        record_anywhere(cells, units, weight);
+    }
+}
+
+/// Records `weight` observations of one value wherever it has a place: a first touch, the common
+/// cells, and what [`record_sampled`] leaves.
+#[inline(never)]
+fn record_anywhere(cells: &HistogramCells, units: u64, weight: u64) {
     if units > MOST_UNITS {
         return cells.kind.losses.refused.inc();
     }
     if units > cells.layout().highest() {
-        cells.kind.losses.clamped.inc();
+        cells.kind.losses.clamped.add(weight);
     }
     let place = cells.layout().place(units);
     let Some(run) = cells.octave_or_allocate(place.octave) else {
-        // No budget for the octave: the observation is lost, and counted.
-        return cells.kind.losses.lost.inc();
+        // No budget for the octave: the observation is lost, with those that it stands for, and
+        // counted.
+        return cells.kind.losses.lost.add(weight);
     };
     let writer = shard::writer(&cells.space, &[run, cells.header]);
     let (Some(buckets), Some(header)) = (writer.chunk(run), writer.chunk(cells.header)) else {
-        return cells.kind.losses.lost.inc();
+        return cells.kind.losses.lost.add(weight);
     };
-    writer.add_up_to(header.cell(cells.header.offset(SUM)), units, MOST_UNITS);
-    writer.add(header.cell(cells.header.offset(FIRST_BUCKET + place.bucket)), 1);
-    if writer.add(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1) == 0 {
+    let sum = units.saturating_mul(weight);
+    writer.add_up_to(header.cell(cells.header.offset(SUM)), sum, MOST_UNITS);
+    writer.add(header.cell(cells.header.offset(FIRST_BUCKET + place.bucket)), weight);
+    if writer.add(buckets.cell(run.offset(FIRST_CELL + place.cell)), weight) == 0 {
         mark(writer, cells, run, place);
     }
 }

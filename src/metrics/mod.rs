@@ -6,6 +6,7 @@ mod desc;
 mod family;
 mod gauge;
 mod histogram;
+pub(crate) mod sample;
 mod timer;
 mod updown;
 
@@ -17,3 +18,8 @@ pub use gauge::Gauge;
 pub use histogram::Histogram;
 pub use timer::Timer;
 pub use updown::UpDown;
+
+/// The page's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/SAMPLING.md")]
+mod sampling {}

@@ -1,11 +1,12 @@
 //! A level that goes up and down by events.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::collect;
-use crate::registry::{Cells, Series};
-use crate::shard::{self, cells::Slot};
+use crate::registry::{FamilyCore, Handle};
+use crate::shard;
+use crate::shard::cells::Slot;
+use crate::shard::held::{Held, Hold};
 
 /// A level that goes up and down by events on any thread: requests in flight, open sessions.
 ///
@@ -16,17 +17,16 @@ use crate::shard::{self, cells::Slot};
 pub struct UpDown {
     inc: Slot,
     dec: Slot,
-    series: Option<Arc<Series>>,
+    family: Option<Held<FamilyCore>>,
 }
 
 impl UpDown {
-    pub(crate) const DISABLED: UpDown = UpDown { inc: Slot::NONE, dec: Slot::NONE, series: None };
+    pub(crate) const DISABLED: UpDown = UpDown { inc: Slot::NONE, dec: Slot::NONE, family: None };
 
-    pub(crate) fn new(series: Arc<Series>) -> UpDown {
-        match series.cells() {
-            &Cells::UpDown { inc, dec } => UpDown { inc, dec, series: Some(series) },
-            _ => UpDown::DISABLED,
-        }
+    #[inline]
+    pub(crate) fn new(handle: Handle) -> UpDown {
+        let Handle { slot, family, .. } = handle;
+        UpDown { inc: slot, dec: slot.offset(1), family: Some(family) }
     }
 
     /// One up. Cost as [`Counter::add`](crate::Counter::add).
@@ -59,14 +59,14 @@ impl UpDown {
 
     #[cold]
     fn slow(&self, slot: Slot, n: u64) {
-        if let Some(series) = &self.series {
-            shard::add_slow(series.space(), slot, n);
+        if let Some(family) = &self.family {
+            shard::add_slow(family.space(), slot, n);
         }
     }
 
     /// The level over all threads; 0 when disabled.
     pub fn get(&self) -> i64 {
-        self.series.as_ref().map_or(0, |_| collect::level(self.inc, self.dec))
+        self.family.as_ref().map_or(0, |_| collect::level(self.inc, self.dec))
     }
 }
 

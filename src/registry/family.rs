@@ -1,19 +1,23 @@
 //! A metric name, its fixed label names, and its series up to a limit.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use super::list::List;
-use super::map::SeriesMap;
+use super::cache::{self, Found, Values};
+use super::handle::Handle;
+use super::histogram::{HistogramCells, HistogramKind};
 use super::name::{self, MOST_LABELS};
-use super::series::{Labels, Listed, Series};
-use crate::clock::Clock;
+use super::offenders::Offender;
+use super::places::{PAGE, Places, Shape};
+use super::removal::Retired;
+use super::table::Shared;
+use super::values;
+use super::values::{Keeps, Looking, OTHER, OTHER_ID, Uses};
 use crate::metrics::Counter;
-use crate::shard::hdr::Layout;
-use crate::shard::space::Space;
-use crate::sync::{AtomicBool, AtomicU32, Ordering};
-
-/// The value that labels past a limit share.
-pub(crate) const OTHER: &str = "_other";
+use crate::shard::cells::Slot;
+use crate::shard::held::{Hold, Orphans};
+use crate::shard::index::{Index, Seen};
+use crate::shard::space::{Space, common_chunk};
+use crate::sync::{AtomicBool, AtomicU32, Ordering, lock};
 
 /// What a family's series are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,23 +41,12 @@ impl MetricKind {
     }
 }
 
-/// What a family's histograms share.
-pub(crate) struct HistogramKind {
-    pub(crate) layout: Layout,
-    /// Decimals between the integer that is kept and the unit that is exposed: 9 for seconds.
-    pub(crate) decimals: u8,
-    /// 10^decimals.
-    pub(crate) units_per_one: f64,
-    /// `le="0.005"} ` for each boundary, `+Inf` last.
-    pub(crate) bounds_text: Box<[Box<str>]>,
-    pub(crate) losses: Arc<Losses>,
-    pub(crate) clock: Clock,
-}
-
 /// Where a family counts what it could not keep as it was given.
 pub(crate) struct Losses {
-    /// Label sets that went to the `_other` series.
+    /// Label sets that went to the series whose labels are all `_other`.
     pub(crate) overflow: Counter,
+    /// Values that became `_other`, label by label.
+    pub(crate) label_overflow: Box<[Counter]>,
     /// Label values longer than the limit.
     pub(crate) cut: Counter,
     /// Observations above the histogram's range.
@@ -85,39 +78,91 @@ pub(crate) struct Spec {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) series: u32,
+    /// Distinct values of one label.
+    pub(crate) label_values: u32,
     /// In bytes.
     pub(crate) value_length: u32,
+    /// Whether a series may be removed.
+    pub(crate) removable: bool,
+    /// Milliseconds without a change after which one goes by itself; 0 for never.
+    pub(crate) idle: u32,
 }
 
-/// What all families of an engine share.
-pub(crate) struct Shared {
-    pub(crate) map: SeriesMap,
-    pub(crate) space: Arc<Space>,
-    /// The engine's constant labels, rendered.
-    pub(crate) constant: String,
-}
-
+/// A name and its series. Lives in an `Arc` that the engine's table holds, and after it the
+/// [`ORPHANS`], until no handle counts on it.
 pub(crate) struct FamilyCore {
-    id: u32,
+    /// Unlike that of any family of the process, ever: the threads' caches know it by this.
+    id: u64,
     pub(crate) spec: Spec,
     /// `# HELP` and `# TYPE`, rendered once.
     head: Box<str>,
     label_names: Box<[Box<str>]>,
-    shared: Arc<Shared>,
-    limits: Limits,
-    count: AtomicU32,
-    series: List<Listed>,
-    /// The series of all label sets past a limit; of a family without labels, its only one.
-    other: Arc<Series>,
-    other_listed: AtomicBool,
+    pub(super) shared: Arc<Shared>,
+    pub(super) limits: Limits,
+    pub(super) index: Index,
+    pub(super) places: Places,
+    pub(super) values: values::Values,
+    pub(super) births: Mutex<Births>,
+    /// Places that are not free, but for `_other`.
+    pub(super) count: AtomicU32,
+    /// Where this family's handles are counted: what came, and what went in the next cell.
+    handles: Slot,
+    orphaned: AtomicBool,
     pub(crate) losses: Arc<Losses>,
     pub(crate) histogram: Option<Arc<HistogramKind>>,
 }
 
+/// What changes when a series is born or removed, one at a time.
+pub(crate) struct Births {
+    pub(super) uses: Uses,
+    /// Places that a removed series left.
+    pub(super) free: Vec<u32>,
+    next: u32,
+    pub(super) retired: Vec<Retired>,
+    /// Milliseconds of the engine's age when idle series were last looked for.
+    pub(super) looked: u32,
+}
+
+impl Births {
+    /// Nothing is reclaimed while somebody has the births' lock.
+    pub(super) fn looking(&self) -> Looking {
+        Looking::new()
+    }
+
+    fn new() -> Births {
+        Births { uses: Uses::new(), free: Vec::new(), next: 0, retired: Vec::new(), looked: 0 }
+    }
+}
+
+/// Families whose engine is gone, and handles are not.
+static ORPHANS: Orphans<FamilyCore> = Orphans::new();
+
+impl Hold for FamilyCore {
+    fn space(&self) -> &Space {
+        &self.shared.space
+    }
+    fn counts(&self) -> impl Iterator<Item = Slot> {
+        // The family's own pair, and one for each place where series have their own.
+        let places = if self.is_removable() { self.places.len() as u32 } else { 0 };
+        let slots = (0..places).map(|place| self.places.slot(place));
+        let own = slots.filter(|slot| *slot != Slot::NONE).map(|slot| self.handles(slot));
+        own.chain([self.handles])
+    }
+    fn orphaned(&self) -> &AtomicBool {
+        &self.orphaned
+    }
+    fn release_orphans() {
+        ORPHANS.release();
+    }
+}
+
+/// The place of the series whose labels are all `_other`; of a family without labels, its only one.
+const OTHER_PLACE: u32 = 0;
+
 impl FamilyCore {
     /// Nothing where the budget has no room for the family's first series.
     pub(crate) fn new(
-        id: u32,
+        id: u64,
         spec: Spec,
         histogram: Option<Arc<HistogramKind>>,
         limits: Limits,
@@ -125,13 +170,15 @@ impl FamilyCore {
         losses: Arc<Losses>,
     ) -> Option<FamilyCore> {
         let label_names: Box<[Box<str>]> = spec.labels.iter().map(|l| l.as_str().into()).collect();
-        let labels = Labels {
-            names: &label_names,
-            values: &[OTHER; MOST_LABELS],
-            constant: &shared.constant,
+        let labels = label_names.len();
+        let shape = Shape {
+            histogram: histogram.is_some(),
+            removable: limits.removable && labels > 0,
+            labelled: labels > 0,
         };
-        let other =
-            Series::new(&shared.space, id, &spec.name, labels, spec.kind, histogram.as_ref())?;
+        let handles = shared.space.allocate(2)?;
+        // Now, because no handle may be left uncounted: not even where there is no memory.
+        common_chunk(handles.chunk())?;
         let family = FamilyCore {
             id,
             head: head(&spec),
@@ -139,15 +186,23 @@ impl FamilyCore {
             label_names,
             shared,
             limits,
+            index: Index::new(limits.series),
+            places: Places::new(labels, shape),
+            values: values::Values::new(labels),
+            births: Mutex::new(Births::new()),
             count: AtomicU32::new(0),
-            series: List::new(),
-            other,
-            other_listed: AtomicBool::new(false),
+            handles,
+            orphaned: AtomicBool::new(false),
             losses,
             histogram,
         };
-        if family.label_names.is_empty() {
-            family.list_other();
+        let other = family.new_place(&mut lock(&family.births));
+        if other.is_none() {
+            family.shared.space.give_back(handles, 2);
+            return None;
+        }
+        if labels == 0 {
+            family.places.list(OTHER_PLACE);
         }
         Some(family)
     }
@@ -167,6 +222,7 @@ impl FamilyCore {
         let samples = sample_names(spec).map(|sample| 2 * (sample.len() + 48)).sum::<usize>();
         let places = 2 * (size_of::<(Box<str>, usize)>() + size_of::<Arc<FamilyCore>>());
         (size_of::<FamilyCore>() + texts + histogram + samples + places) as u64
+            + spec.labels.len() as u64 * values::Values::LABEL_COST
     }
 
     pub(crate) fn head(&self) -> &str {
@@ -177,93 +233,351 @@ impl FamilyCore {
         &self.label_names
     }
 
-    /// The series born so far, in the order of their birth.
-    pub(crate) fn series(&self) -> &List<Listed> {
-        &self.series
+    pub(crate) fn constants(&self) -> &[(String, String)] {
+        &self.shared.constants
+    }
+
+    pub(crate) fn constants_text(&self) -> &str {
+        &self.shared.constants_text
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The value of one label of a series.
+    pub(crate) fn value<'a>(&'a self, place: u32, label: usize, keeps: &'a impl Keeps) -> &'a str {
+        self.places.value(&self.values.texts, place, label, keeps)
     }
 
     pub(crate) fn series_count(&self) -> u32 {
-        let other = self.other_listed.load(Ordering::Relaxed);
-        self.count.load(Ordering::Relaxed) + u32::from(other)
+        let other = self.places.block(0).map_or(0, |block| block.shown().1 & 1);
+        self.count.load(Ordering::Relaxed) + other as u32
+    }
+
+    /// Most series, and most values of a label.
+    pub(crate) fn limits(&self) -> (u32, u32) {
+        (self.limits.series, self.limits.label_values)
+    }
+
+    /// Distinct values of a label.
+    pub(crate) fn distinct(&self, label: usize) -> u32 {
+        self.values.distinct(label)
+    }
+
+    /// The values of a label that went past a limit the most.
+    pub(crate) fn offenders(&self, label: usize) -> Vec<Offender> {
+        self.shared.offenders.heaviest(self.id, label)
+    }
+
+    /// Gives the family to whoever still counts on it: its engine is gone.
+    pub(crate) fn leave(self: Arc<Self>) {
+        ORPHANS.leave(self);
     }
 
     /// The series of `values`, one for each label name in their order. Never fails: past a limit
-    /// it is the `_other` series, and that is counted.
-    pub(crate) fn with(&self, values: &[&str]) -> Arc<Series> {
-        if values.is_empty() {
-            return self.other.clone();
+    /// it is one with `_other` among its labels, and that is counted.
+    #[inline]
+    pub(crate) fn with<const N: usize>(&self, values: &[&str; N]) -> Handle {
+        if N == 0 {
+            return self.only();
         }
+        self.found(cache::find(self.id, values), Values::Text(values))
+    }
+
+    /// [`with`](Self::with), for text that never moves: known again by where it stands.
+    #[inline]
+    pub(crate) fn with_static<const N: usize>(&self, values: &[&'static str; N]) -> Handle {
+        if N == 0 {
+            return self.only();
+        }
+        self.found(cache::find_static(self.id, values), Values::Static(values))
+    }
+
+    /// [`with`](Self::with), for values whose number is not known beforehand.
+    pub(crate) fn with_any(&self, values: &[&str]) -> Handle {
+        if values.is_empty() {
+            return self.only();
+        }
+        self.found(cache::find_any(self.id, values), Values::Text(values))
+    }
+
+    #[inline]
+    fn only(&self) -> Handle {
+        self.handle(OTHER_PLACE, self.places.slot(OTHER_PLACE), 0)
+    }
+
+    #[inline(always)]
+    fn found(&self, found: Option<Found>, values: Values<'_>) -> Handle {
+        let Some(found) = found else { return self.look_up(false, values) };
+        match self.still(found) {
+            Some(handle) => handle,
+            None => self.look_up(true, values),
+        }
+    }
+
+    /// Asks the index, which the threads share.
+    #[inline(never)]
+    fn look_up(&self, is_old: bool, values: Values<'_>) -> Handle {
+        if is_old {
+            cache::forget(self.id, values);
+        }
+        let given = values;
+        let values = given.text();
+        let limit = self.limits.value_length as usize;
+        if values.iter().any(|value| value.len() > limit) {
+            return self.look_up_cut(values);
+        }
+        let hash = self.index.hash(values);
+        let handle = match self.find(hash, values) {
+            Ok(handle) => handle,
+            Err(seen) => match self.birth(hash, values, seen) {
+                Ok(handle) => handle,
+                // Not kept: each time is counted, and there may be room the next time.
+                Err(other) => return other,
+            },
+        };
+        cache::keep(self.id, given, handle.found());
+        handle
+    }
+
+    /// [`look_up`](Self::look_up) for values that are too long. Not kept: it is counted each time.
+    #[cold]
+    fn look_up_cut(&self, values: &[&str]) -> Handle {
         let mut within = [""; MOST_LABELS];
         let limit = self.limits.value_length as usize;
-        let mut cut = 0;
         for (place, value) in within.iter_mut().zip(values) {
             *place = name::cut(value, limit);
-            cut += u64::from(place.len() < value.len());
-        }
-        if cut > 0 {
-            self.losses.cut.add(cut);
+            self.losses.cut.add(u64::from(place.len() < value.len()));
         }
         let values = &within[..values.len()];
-        let hash = self.shared.map.hash(self.id, values);
-        let is = |series: &Series| series.is(self.id, &self.label_names, values);
-        self.shared.map.find(hash, is).unwrap_or_else(|| self.birth(hash, values))
+        let hash = self.index.hash(values);
+        match self.find(hash, values) {
+            Ok(handle) => handle,
+            Err(seen) => self.birth(hash, values, seen).unwrap_or_else(|other| other),
+        }
     }
 
+    /// The series of `values`, without a lock; or whether it is certain that there is none.
+    #[inline]
+    fn find(&self, hash: u64, values: &[&str]) -> Result<Handle, Seen> {
+        let look = |looking: &Looking| self.find_while(hash, values, looking);
+        self.looking(look).unwrap_or(Err(Seen::Unsure))
+    }
+
+    #[inline]
+    fn find_while(&self, hash: u64, values: &[&str], looking: &Looking) -> Result<Handle, Seen> {
+        match self.index.find(hash, |place| self.is(place, values, looking)) {
+            Seen::Place(place) => self.revived(place, looking).ok_or(Seen::Unsure),
+            none => Err(none),
+        }
+    }
+
+    pub(super) fn place_of(&self, hash: u64, values: &[&str], looking: &Looking) -> Option<u32> {
+        match self.index.find(hash, |place| self.is(place, values, looking)) {
+            Seen::Place(place) => Some(place),
+            Seen::None | Seen::Unsure => None,
+        }
+    }
+
+    #[inline]
+    fn is(&self, place: u32, values: &[&str], looking: &Looking) -> bool {
+        let mut own = self.places.ids(place).iter();
+        values.iter().all(|&value| own.next().is_some_and(|id| self.values.is(id, value, looking)))
+    }
+
+    /// A series of its own for `values`, or the one that they share with others, as an error.
+    /// `seen`: what a look without the lock saw.
     #[cold]
-    fn birth(&self, hash: u64, values: &[&str]) -> Arc<Series> {
+    fn birth(&self, hash: u64, values: &[&str], seen: Seen) -> Result<Handle, Handle> {
         if values.iter().all(|&value| value == OTHER) {
-            self.list_other();
-            return self.other.clone();
+            // Asked for by name: nothing went past a limit.
+            self.places.list(OTHER_PLACE);
+            return Ok(self.only());
         }
-        let is = |series: &Series| series.is(self.id, &self.label_names, values);
-        if self.count.load(Ordering::Relaxed) >= self.limits.series {
-            // The last place may have gone to this very set since it was looked for.
-            return self.shared.map.find(hash, is).unwrap_or_else(|| self.overflow());
+        let mut within = [""; MOST_LABELS];
+        let within = &mut within[..values.len()];
+        within.copy_from_slice(values);
+        // A flood of values or sets past a limit does not come as far as the lock.
+        if seen == Seen::None {
+            if self.fold(within) {
+                if let Ok(handle) = self.find_folded(within) {
+                    return Err(handle);
+                }
+            } else if self.is_full() && !self.is_removable() {
+                return Err(self.overflow(values));
+            }
         }
-        // Rendered and allocated before the map's lock is taken: whoever is suspended inside the
-        // lock holds up the others for one insertion and no more.
-        let labels = Labels { names: &self.label_names, values, constant: &self.shared.constant };
-        let histogram = self.histogram.as_ref();
-        let (name, kind) = (&self.spec.name, self.spec.kind);
-        let Some(series) = Series::new(&self.shared.space, self.id, name, labels, kind, histogram)
-        else {
-            return self.overflow();
+        let mut births = lock(&self.births);
+        // Somebody else may have been first, with this set or with the last value of a label.
+        if within == values
+            && let Ok(handle) = self.find_while(hash, values, &births.looking())
+        {
+            return Ok(handle);
+        }
+        self.fold(within);
+        if within == values {
+            return self.born(&mut births, hash, values).ok_or_else(|| self.overflow(values));
+        }
+        if within.iter().all(|&value| value == OTHER) {
+            self.places.list(OTHER_PLACE);
+            return Err(self.only());
+        }
+        // The other labels stay true.
+        let hash = self.index.hash(within);
+        Err(self
+            .find_while(hash, within, &births.looking())
+            .ok()
+            .or_else(|| self.born(&mut births, hash, within))
+            .unwrap_or_else(|| self.overflow(values)))
+    }
+
+    /// Makes `_other` of the values that are past their label's limit, and counts them. Whether any
+    /// is.
+    fn fold(&self, values: &mut [&str]) -> bool {
+        let mut over = false;
+        for (label, value) in values.iter_mut().enumerate() {
+            let full = self.values.distinct(label) >= self.limits.label_values;
+            if full && self.values.find(label, value).is_none() {
+                self.losses.label_overflow.get(label).inspect(|counter| counter.inc());
+                self.note_offender(label, value);
+                *value = OTHER;
+                over = true;
+            }
+        }
+        over
+    }
+
+    fn find_folded(&self, values: &[&str]) -> Result<Handle, Seen> {
+        if values.iter().all(|&value| value == OTHER) {
+            self.places.list(OTHER_PLACE);
+            return Ok(self.only());
+        }
+        self.find(self.index.hash(values), values)
+    }
+
+    fn note_offender(&self, label: usize, value: &str) {
+        self.shared.offenders.note(&self.shared.space, self.id, label, value);
+    }
+
+    fn is_full(&self) -> bool {
+        self.count.load(Ordering::Relaxed) >= self.limits.series
+    }
+
+    /// Makes a series that is not there; nothing past a limit.
+    fn born(&self, births: &mut Births, hash: u64, values: &[&str]) -> Option<Handle> {
+        if self.is_full() && self.is_removable() {
+            // Perhaps one that was removed waits for a scrape.
+            self.reclaim_if_free(births);
+        }
+        if self.is_full() {
+            return None;
+        }
+        let cost = self.index.cost_before(hash) + self.series_cost(values);
+        if !self.shared.space.charge(cost) {
+            return None;
+        }
+        let Some(place) = births.free.pop().or_else(|| self.new_place(births)) else {
+            self.shared.space.refund(cost);
+            return None;
         };
-        // Counted under the map's lock, where it is certain that the set is new: a place that is
-        // taken and given back would send another set to `_other` for good.
-        match self.shared.map.insert(hash, &series, is, || self.reserve()) {
-            Ok(()) => {
-                self.series.push(Listed::new(series.clone()));
-                series
-            }
-            Err(there) => {
-                series.unborn();
-                there.unwrap_or_else(|| self.overflow())
-            }
+        let mut ids = [OTHER_ID; MOST_LABELS];
+        for (label, value) in values.iter().enumerate() {
+            ids[label] = self.values.take(&mut births.uses, label, value);
+        }
+        self.places.set_ids(place, &ids[..values.len()]);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.places.life(place).inspect(|life| life.begin());
+        let handle = self.revived(place, &births.looking());
+        self.index.insert(hash, place, |place| self.hash_of(place, &births.looking()));
+        self.places.list(place);
+        handle
+    }
+
+    /// Bytes that a series takes beside its place: its entry in the map, and values that are new.
+    fn series_cost(&self, values: &[&str]) -> u64 {
+        let new = |(label, value): &(usize, &&str)| self.values.find(*label, value).is_none();
+        let values = values.iter().enumerate().filter(new);
+        Index::entry_cost() + values.map(|(_, value)| values::Values::cost(value)).sum::<u64>()
+    }
+
+    pub(super) fn hash_of(&self, place: u32, keeps: &impl Keeps) -> u64 {
+        let mut values = [""; MOST_LABELS];
+        let values = &mut values[..self.label_names.len()];
+        for (label, value) in values.iter_mut().enumerate() {
+            *value = self.value(place, label, keeps);
+        }
+        self.index.hash(values)
+    }
+
+    /// A place that no series ever had, with cells; nothing past the budget.
+    fn new_place(&self, births: &mut Births) -> Option<u32> {
+        let (place, space) = (births.next, &self.shared.space);
+        let block = (place as usize)
+            .is_multiple_of(PAGE)
+            .then(|| Places::block_cost(self.label_names.len(), self.places.shape()));
+        let kind = self.histogram.as_ref();
+        let cost = block.unwrap_or(0) + kind.map_or(0, |_| size_of::<HistogramCells>() as u64);
+        if !space.charge(cost) {
+            return None;
+        }
+        let slot = space.allocate(self.cells() + if self.is_removable() { 2 } else { 0 });
+        // A gauge is one word for all threads, and no handle may be left uncounted.
+        let common = matches!(self.spec.kind, MetricKind::Gauge | MetricKind::Observed)
+            || self.is_removable();
+        let slot = slot.filter(|slot| !common || common_chunk(slot.chunk()).is_some());
+        let Some(slot) = slot else {
+            space.refund(cost);
+            return None;
+        };
+        if block.is_some() {
+            self.places.grow();
+        }
+        let histogram = kind.map(|kind| Box::new(HistogramCells::new(kind, space, slot)));
+        self.places.set_cells(place, slot, histogram);
+        births.next += 1;
+        Some(place)
+    }
+
+    pub(super) fn is_removable(&self) -> bool {
+        self.places.shape().removable
+    }
+
+    /// Where the family's own handles are counted.
+    pub(super) fn own_handles(&self) -> Slot {
+        self.handles
+    }
+
+    /// Where the handles of a series are counted: where it may be removed, by itself.
+    #[inline]
+    pub(super) fn handles(&self, slot: Slot) -> Slot {
+        if self.is_removable() { slot.offset(self.cells()) } else { self.handles }
+    }
+
+    /// Cells of one series, beside those that count its handles.
+    pub(super) fn cells(&self) -> usize {
+        match (&self.histogram, self.spec.kind) {
+            (Some(kind), _) => kind.layout.header(),
+            (None, MetricKind::UpDown) => 2,
+            _ => 1,
         }
     }
 
-    fn reserve(&self) -> bool {
-        // Relaxed: only a number. The update refuses instead of overshooting.
-        self.count
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                (count < self.limits.series).then_some(count + 1)
-            })
-            .is_ok()
+    /// Whether this is the series whose labels are all `_other`, which never goes.
+    pub(super) fn is_the_other(&self, place: u32) -> bool {
+        place == OTHER_PLACE
     }
 
-    fn overflow(&self) -> Arc<Series> {
+    /// The series that all share for which there is no place.
+    fn overflow(&self, values: &[&str]) -> Handle {
         self.losses.overflow.inc();
-        self.list_other();
-        self.other.clone()
-    }
-
-    /// Shows the `_other` series from its first use on.
-    fn list_other(&self) {
-        // AcqRel: one thread lists it, whoever else comes at the same moment goes on.
-        if !self.other_listed.swap(true, Ordering::AcqRel) {
-            self.series.push(Listed::new(self.other.clone()));
+        // Of several labels the one that brought something new.
+        let new = |(label, value): &(usize, &&str)| self.values.find(*label, value).is_none();
+        if let Some((label, value)) = values.iter().enumerate().find(new) {
+            self.note_offender(label, value);
         }
+        self.places.list(OTHER_PLACE);
+        self.only()
     }
 }
 

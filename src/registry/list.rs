@@ -7,7 +7,7 @@ use crate::sync::{AtomicUsize, Ordering};
 /// Entries of the first bucket: most families have one series.
 const FIRST: usize = 1;
 /// A million entries, and the one that is called `_other`.
-const BUCKETS: usize = 20;
+pub(super) const BUCKETS: usize = 20;
 
 type Bucket<T> = Box<[OnceLock<T>]>;
 
@@ -38,29 +38,7 @@ impl<T> List<T> {
         let _ = entries[offset].set(value);
     }
 
-    /// Visits the entries that are there with their places, in order; one that is just being
-    /// appended may be left out.
-    pub(crate) fn for_each<'a>(&'a self, mut visit: impl FnMut(usize, &'a T)) {
-        let mut left = self.len();
-        let mut first = 0;
-        for (index, bucket) in self.buckets.iter().enumerate() {
-            let take = left.min(FIRST << index);
-            if take == 0 {
-                return;
-            }
-            left -= take;
-            // Reserved, and its bucket just being made: nobody has an entry in it yet.
-            let entries = bucket.get().map_or(&[][..], |entries| &entries[..take]);
-            for (offset, entry) in entries.iter().enumerate() {
-                if let Some(entry) = entry.get() {
-                    visit(first + offset, entry);
-                }
-            }
-            first += take;
-        }
-    }
-
-    /// The entry at a place that [`for_each`](Self::for_each) named.
+    /// The entry at a place; nothing where it is just being appended.
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
         let (bucket, offset) = place(index);
         self.buckets[bucket].get()?.get(offset)?.get()
@@ -70,17 +48,19 @@ impl<T> List<T> {
     pub(crate) fn len(&self) -> usize {
         self.reserved.load(Ordering::Relaxed)
     }
-
-    /// Whether nothing was ever appended.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
-fn place(index: usize) -> (usize, usize) {
+/// The bucket of an entry, and where in it the entry is.
+#[inline]
+pub(super) fn place(index: usize) -> (usize, usize) {
     let from = index + FIRST;
     let bucket = (from / FIRST).ilog2() as usize;
     (bucket, from - (FIRST << bucket))
+}
+
+/// Entries of a bucket.
+pub(super) fn bucket_len(bucket: usize) -> usize {
+    FIRST << bucket
 }
 
 #[cfg(test)]
@@ -91,9 +71,6 @@ mod tests {
     fn entries_come_back_in_their_order() {
         let list = List::new();
         (0..1_000).for_each(|n| list.push(n));
-        let mut seen = Vec::new();
-        list.for_each(|place, entry| seen.push((place, *entry)));
-        assert!(seen.into_iter().eq((0..1_000).map(|n| (n, n))));
         assert!((0..1_000).all(|n| list.get(n) == Some(&n)) && list.get(1_000).is_none());
     }
 
@@ -106,17 +83,12 @@ mod tests {
                 scope.spawn(move || (0..2_000).for_each(|n| list.push(thread * 10_000 + n)));
             }
             for _ in 0..100 {
-                let count = || {
-                    let mut count = 0;
-                    list.for_each(|_, _| count += 1);
-                    count
-                };
+                let count = || (0..list.len()).filter_map(|n| list.get(n)).count();
                 let seen = count();
                 assert!(count() >= seen);
             }
         });
-        let mut all = Vec::new();
-        list.for_each(|_, entry| all.push(*entry));
+        let mut all: Vec<i32> = (0..list.len()).map(|n| *list.get(n).unwrap()).collect();
         all.sort_unstable();
         let expected: Vec<i32> =
             (0..4).flat_map(|t| (0..2_000).map(move |n| t * 10_000 + n)).collect();

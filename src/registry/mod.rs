@@ -1,13 +1,25 @@
 //! What exists: families, their series, and the way from labels to a series.
 
+mod cache;
+mod entries;
 pub(crate) mod family;
+#[allow(unsafe_code)]
+mod handle;
+mod histogram;
+mod key;
+mod line;
 mod list;
-mod map;
 mod name;
-pub(crate) mod series;
+mod offenders;
+pub(crate) mod places;
+mod removal;
 pub(crate) mod table;
+#[allow(unsafe_code)]
+mod values;
 
 pub(crate) use family::{FamilyCore, Limits, Losses, MetricKind, Spec};
-pub(crate) use list::List;
-pub(crate) use name::{MOST_LABELS, check_labels, parse_labels};
-pub(crate) use series::{Cells, HistogramCells, Listed, Series};
+pub(crate) use handle::{FamilyRef, Handle};
+pub(crate) use histogram::HistogramCells;
+pub(crate) use line::Line;
+pub(crate) use name::{MOST_LABELS, check_labels};
+pub(crate) use values::Turn;

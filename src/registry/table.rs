@@ -1,24 +1,53 @@
 //! The families of an engine, published as one list.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use super::family::{
-    FamilyCore, HistogramKind, Limits, Losses, MetricKind, Shared, Spec, sample_names,
-};
-use super::map::SeriesMap;
+use super::family::{FamilyCore, Limits, Losses, MetricKind, Spec, sample_names};
+use super::histogram::HistogramKind;
 use super::name;
+use super::offenders::Offenders;
+use super::values::Turn;
 use crate::Error;
 use crate::clock::Clock;
 use crate::encode::number;
+use crate::metrics::sample::Sampler;
 use crate::shard::hdr::{Layout, MOST_UNITS};
+use crate::shard::held::Hold;
 use crate::shard::space::Space;
-use crate::sync::lock;
+use crate::sync::{AtomicU64, Ordering, lock};
 
 /// Most boundaries one histogram family may have.
 const MOST_BUCKETS: usize = 500;
+
+/// The number of the next family of the process.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// What all families of an engine share.
+pub(crate) struct Shared {
+    pub(crate) space: Arc<Space>,
+    /// The engine's constant labels, and the same rendered.
+    pub(crate) constants: Vec<(String, String)>,
+    pub(crate) constants_text: String,
+    pub(crate) offenders: Offenders,
+    pub(crate) began: Instant,
+    /// See [`Turn`].
+    turn: Mutex<()>,
+}
+
+impl Shared {
+    /// The engine's turn, if nobody has it.
+    pub(super) fn try_turn(&self) -> Option<Turn<'_>> {
+        match self.turn.try_lock() {
+            Ok(guard) => Some(Turn::new(guard)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(Turn::new(poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
 
 /// What readers see: replaced as a whole when a family is added, which is rare.
 #[derive(Default)]
@@ -38,7 +67,6 @@ pub(crate) struct Table {
     /// Held while a family is added: the names of all samples that are exposed.
     adding: Mutex<HashSet<String>>,
     shared: Arc<Shared>,
-    constant_names: Vec<String>,
 }
 
 impl Table {
@@ -49,14 +77,32 @@ impl Table {
         Table {
             families: ArcSwap::default(),
             adding: Mutex::default(),
-            shared: Arc::new(Shared { map: SeriesMap::new(), space, constant: text }),
-            constant_names: constant.iter().map(|(name, _)| name.clone()).collect(),
+            shared: Arc::new(Shared {
+                space,
+                constants: constant.to_vec(),
+                constants_text: text,
+                offenders: Offenders::default(),
+                began: Instant::now(),
+                turn: Mutex::new(()),
+            }),
         }
     }
 
     /// The families as they are now; cheap, and no lock.
     pub(crate) fn families(&self) -> arc_swap::Guard<Arc<Families>> {
         self.families.load()
+    }
+
+    /// Waits for the engine's turn.
+    pub(crate) fn turn(&self) -> Turn<'_> {
+        Turn::new(lock(&self.shared.turn))
+    }
+
+    /// Frees what was removed or has been idle, in every family, and the families of engines that are
+    /// gone.
+    pub(crate) fn sweep(&self, turn: &mut Turn<'_>) {
+        FamilyCore::release_orphans();
+        self.families().in_order.iter().for_each(|family| family.sweep(turn));
     }
 
     pub(crate) fn space(&self) -> &Arc<Space> {
@@ -71,7 +117,8 @@ impl Table {
         losses: impl FnOnce() -> Arc<Losses>,
     ) -> Result<Arc<FamilyCore>, Error> {
         name::check_metric(&spec.name)?;
-        let labels = spec.labels.iter().chain(&self.constant_names).map(String::as_str);
+        let labels = spec.labels.iter().chain(self.shared.constants.iter().map(|(name, _)| name));
+        let labels = labels.map(String::as_str);
         let is_histogram = spec.kind == MetricKind::Histogram;
         name::check_labels(&spec.name, labels, is_histogram)?;
 
@@ -97,7 +144,8 @@ impl Table {
         let histogram =
             layout.map(|layout| Arc::new(histogram_kind(&spec, layout, losses.clone())));
         let now = self.families.load();
-        let id = now.in_order.len() as u32;
+        // Relaxed: only hands out numbers.
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let family = FamilyCore::new(id, spec, histogram, limits, self.shared.clone(), losses);
         let Some(family) = family.map(Arc::new) else {
             self.space().refund(cost);
@@ -107,7 +155,7 @@ impl Table {
         let mut in_order = now.in_order.clone();
         in_order.push(family.clone());
         let mut by_name = now.by_name.clone();
-        by_name.insert(name.as_str().into(), id as usize);
+        by_name.insert(name.as_str().into(), now.in_order.len());
         self.families.store(Arc::new(Families { in_order, by_name }));
         Ok(family)
     }
@@ -126,6 +174,18 @@ impl Table {
             _ => return Ok(Some(there.clone())),
         };
         Err(Error::Conflict { name: spec.name.clone(), what })
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        let families = self.families.swap(Arc::default());
+        // Ours alone, but for a scrape that is just ending: then each is freed a little later.
+        let in_order = match Arc::try_unwrap(families) {
+            Ok(families) => families.in_order,
+            Err(families) => families.in_order.clone(),
+        };
+        in_order.into_iter().for_each(FamilyCore::leave);
     }
 }
 
@@ -164,6 +224,7 @@ fn histogram_kind(spec: &Spec, layout: Layout, losses: Arc<Losses>) -> Histogram
     let text = |bound: String| format!("le=\"{bound}\"}} ").into_boxed_str();
     let bounds = spec.buckets.iter().map(|&bound| text(number::boundary(bound)));
     HistogramKind {
+        sampler: Sampler::new(layout.warm()),
         layout,
         decimals: spec.decimals,
         units_per_one: units_per_one(spec),

@@ -6,7 +6,8 @@
 //!
 //! | atomic  | writer          | reader         | write / read                | what the pair publishes       | model                          |
 //! |---------|-----------------|----------------|-----------------------------|-------------------------------|--------------------------------|
-//! | `chunk` | owner, or the registrar for the common cells | owner, scraper | Release / Acquire | the chunk's zeroed cells | `a_chunk_is_seen_whole` |
+//! | `chunk` | owner        | owner, scraper | Release / Acquire           | the chunk's zeroed cells      | `a_chunk_is_seen_whole` |
+//! | `chunk`, common | any  | any            | AcqRel CAS / Acquire        | the chunk's zeroed cells      | `a_common_chunk_is_placed_once` |
 //! | `cell`, owned  | owner    | scraper        | Relaxed / Relaxed           | nothing but the count         | `no_add_is_lost_and_no_scrape_goes_back` |
 //! | `cell`, common | any      | scraper        | Relaxed RMW / Relaxed       | nothing but the count         | `common_adds_are_not_lost`     |
 //! | `cell`, a dec  | owner, any | scraper      | Release / Acquire           | the inc that it balances      | `a_balanced_up_down_is_never_negative` |
@@ -67,14 +68,20 @@ impl SlotOnce {
     /// The slot, or `Slot::NONE`.
     #[inline(always)]
     pub(crate) fn get(&self) -> Slot {
-        // Acquire: the run's common cells were put in place before its number was stored.
+        // Acquire: a run that was another series' was zeroed in every shard before its number was
+        // stored here; the recorder's own cell among them.
         Slot(self.0.load(Ordering::Acquire))
     }
 
-    /// Sets the slot, once its common cells are in place, unless another thread was first: then
-    /// gives that one's.
+    /// Takes the slot out, for its run to be zeroed and given back. Nobody records into it.
+    pub(crate) fn take(&self) -> Slot {
+        // Relaxed: the run is published again by whoever is given it next.
+        Slot(self.0.swap(Slot::NONE.0, Ordering::Relaxed))
+    }
+
+    /// Sets the slot unless another thread was first: then gives that one's.
     pub(crate) fn set(&self, new: Slot) -> Result<(), Slot> {
-        // Release on success: publishes the run. Acquire on failure: the other's run is ours now.
+        // Release on success: publishes the zeroes. Acquire on failure: the other's run is ours now.
         self.0
             .compare_exchange(Slot::NONE.0, new.0, Ordering::AcqRel, Ordering::Acquire)
             .map(|_| ())
@@ -151,11 +158,26 @@ impl Directory {
         unsafe { chunk.as_ref() }
     }
 
-    /// Puts `chunk` under `number`. For one writer a directory (its owner, or the registrar under
-    /// the space's lock); an entry is filled once.
+    /// Puts `chunk` under `number`. For a directory's owner alone; an entry is filled once.
     pub(crate) fn place(&self, number: usize, chunk: Box<Chunk>) {
         // Release: publishes the zeroed cells to the scraper's Acquire.
         self.0[number].store(Box::into_raw(chunk), Ordering::Release);
+    }
+
+    /// Puts `chunk` under `number` unless another thread was first, in a directory that all threads
+    /// write to; an entry is filled once.
+    pub(crate) fn place_common(&self, number: usize, chunk: Box<Chunk>) {
+        let chunk = Box::into_raw(chunk);
+        // Release on success: publishes the zeroed cells. Relaxed on failure: nothing is read of
+        // the other's chunk here.
+        let null = std::ptr::null_mut();
+        if self.0[number]
+            .compare_exchange(null, chunk, Ordering::Release, Ordering::Relaxed)
+            .is_err()
+        {
+            // SAFETY: from `Box::into_raw` just above, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(chunk) });
+        }
     }
 
     /// Takes the chunk out.
@@ -238,7 +260,11 @@ where
     sum(shards(), inc, Ordering::Relaxed).wrapping_sub(decs) as i64
 }
 
-fn sum<'a>(shards: impl Iterator<Item = &'a Directory>, slot: Slot, order: Ordering) -> u64 {
+pub(crate) fn sum<'a>(
+    shards: impl Iterator<Item = &'a Directory>,
+    slot: Slot,
+    order: Ordering,
+) -> u64 {
     shards.map(|cells| cells.read(slot, order)).fold(0, u64::wrapping_add)
 }
 

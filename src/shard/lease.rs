@@ -11,14 +11,19 @@
 //! | `len`    | leaser        | scraper     | Relaxed RMW / Relaxed | a number; an entry below it may be null | `two_threads_never_share_a_shard` |
 
 use super::cells::Directory;
+use super::epoch::Pin;
 use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// Shards the process can ever have; `max_shards` sets how many it may make.
 pub(crate) const MOST_SHARDS: usize = if cfg!(vitals_loom) { 2 } else { 4096 };
 
 /// One writer's cells, and whether a thread has them now.
+///
+/// Two lines of its own (a CPU may fetch them in pairs): the pin is written at each look-up.
+#[repr(align(128))]
 pub(crate) struct Shard {
     leased: AtomicBool,
+    pub(crate) pin: Pin,
     pub(crate) cells: Box<Directory>,
 }
 
@@ -90,7 +95,8 @@ impl Pool {
                 (len < limit).then_some(len + 1)
             })
             .ok()?;
-        let shard = Box::into_raw(Box::new(Shard { leased: AtomicBool::new(true), cells }));
+        let shard = Shard { leased: AtomicBool::new(true), pin: Pin::new(), cells };
+        let shard = Box::into_raw(Box::new(shard));
         // Release: whoever sees the pointer sees the directory behind it.
         self.shards[index].store(shard, Ordering::Release);
         // SAFETY: just made by `Box::into_raw`, and freed with the pool only.

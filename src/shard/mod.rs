@@ -6,7 +6,13 @@
 
 #[allow(unsafe_code)]
 pub(crate) mod cells;
+pub(crate) mod count;
+pub(crate) mod epoch;
 pub(crate) mod hdr;
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
+pub(crate) mod held;
+pub(crate) mod index;
 #[allow(unsafe_code)]
 pub(crate) mod lease;
 #[cfg(all(test, vitals_loom))]
@@ -20,5 +26,8 @@ mod thread;
 
 #[cfg(not(vitals_loom))]
 pub(crate) use thread::{
-    add_slow, all_cells, common_records, own, pool, try_add, try_add_release, writer,
+    add_slow, all_cells, common_cell, common_lost, common_records, own, own_chunk, pool, try_add,
+    try_add_release, writer,
 };
+#[cfg(not(vitals_loom))]
+pub(crate) use thread::{oldest_pin, pinned, retire};

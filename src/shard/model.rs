@@ -16,6 +16,10 @@ use super::cells::{
 use super::lease::Pool;
 use crate::sync::{AtomicU64, Ordering};
 
+mod count;
+mod epoch;
+mod index;
+
 const SLOT: Slot = Slot::NONE.offset(1);
 
 fn cells_with_a_chunk() -> Box<Directory> {
@@ -250,30 +254,54 @@ fn a_count_once_seen_stays() {
     });
 }
 
+/// Two threads need a common chunk at the same moment.
 #[test]
-fn a_run_is_seen_with_its_common_cells() {
+fn a_common_chunk_is_placed_once() {
     loom::model(|| {
         let common = Arc::new(Directory::zeroed().unwrap());
-        let run = Arc::new(SlotOnce::new());
-        // As a histogram does: look, else allocate a run of its own and offer it.
-        let find = |common: &Directory, run: &SlotOnce, own: Slot| {
-            let there = run.get();
-            let found = if there != Slot::NONE {
-                there
-            } else {
-                common.place(own.chunk(), Chunk::zeroed().unwrap());
-                run.set(own).err().unwrap_or(own)
-            };
-            assert!(common.chunk(found.chunk()).is_some(), "a run without its common cells");
+        let record = |common: &Directory| {
+            if common.chunk(0).is_none() {
+                let chunk = Chunk::zeroed().unwrap();
+                // Stands for the zeroes of a real allocation.
+                chunk.cell(SLOT).store(10, Ordering::Relaxed);
+                common.place_common(0, chunk);
+            }
+            add_common(common.chunk(0).unwrap().cell(SLOT), 1)
         };
-        let (others, other_run) = (common.clone(), run.clone());
-        let other = thread::spawn(move || find(&others, &other_run, Slot::new(0, 1)));
-        find(&common, &run, Slot::new(1, 1));
-        other.join().unwrap();
-        for number in 0..2 {
-            // SAFETY: the model's threads have ended.
-            drop(unsafe { common.take(number) });
+        let other = common.clone();
+        let writer = thread::spawn(move || assert!(record(&other) >= 10));
+        assert!(record(&common) >= 10);
+        writer.join().unwrap();
+        assert_eq!(common.read(SLOT, Ordering::Relaxed), 12);
+        free(&common);
+    });
+}
+
+/// A histogram's run that was another series': zeroed in the recorder's own shard by whoever
+/// reclaimed it, before a third thread made it this one's.
+#[test]
+fn a_reused_run_begins_at_zero() {
+    loom::model(|| {
+        let own = Arc::new(cells_with_a_chunk());
+        add(&own, SLOT, 7);
+        let run = Arc::new(SlotOnce::new());
+        let (reclaimed, offered) = (own.clone(), run.clone());
+        let other = thread::spawn(move || {
+            reclaimed.chunk(0).unwrap().cell(SLOT).store(0, Ordering::Relaxed);
+            let _ = offered.set(SLOT);
+        });
+        // Another thread offers a run of its own: whichever is first is both's.
+        let rival = SLOT.offset(1);
+        let found = match run.get() {
+            Slot::NONE => run.set(rival).err().unwrap_or(rival),
+            there => there,
+        };
+        if found == SLOT {
+            add(&own, SLOT, 1);
+            assert_eq!(own.read(SLOT, Ordering::Relaxed), 1);
         }
+        other.join().unwrap();
+        free(&own);
     });
 }
 

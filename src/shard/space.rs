@@ -7,6 +7,10 @@ use super::cells::{CHUNK_CELLS, CHUNK_COST, CHUNKS, Chunk, Directory, Slot};
 use super::{all_cells, pool};
 use crate::sync::{AtomicU64, Ordering, lock};
 
+/// Cells of the longest run that is cut off a longer one: a counter's or a gauge's. A histogram's
+/// runs come back in lengths of their own.
+const MOST_SPLIT: usize = 4;
+
 /// Chunk numbers of the process that no engine has. Number 0 is never given out.
 struct Numbers {
     next: usize,
@@ -61,8 +65,8 @@ impl Space {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// `cells` neighbouring slots of one chunk, zero in every shard, with their common cells in
-    /// place; nothing where the budget or the process's slots are used up. Briefly locks.
+    /// `cells` neighbouring slots of one chunk, zero in every shard; nothing where the budget or the
+    /// process's slots are used up. Briefly locks.
     pub(crate) fn allocate(&self, cells: usize) -> Option<Slot> {
         debug_assert!((1..=CHUNK_CELLS).contains(&cells));
         let mut slots = lock(&self.slots);
@@ -81,8 +85,8 @@ impl Space {
         Some(slot)
     }
 
-    /// Gives back slots that nobody ever recorded into.
-    pub(crate) fn give_back_unused(&self, slot: Slot, cells: usize) {
+    /// Gives back slots that are zero in every shard.
+    pub(crate) fn give_back(&self, slot: Slot, cells: usize) {
         lock(&self.slots).free.entry(cells).or_default().push(slot);
     }
 
@@ -104,28 +108,33 @@ impl Space {
     }
 
     fn new_chunk(&self) -> Option<usize> {
+        // For the common cells, which come only when a record needs them: that is when there is no
+        // budget left, so they are paid for now.
         if !self.charge(CHUNK_COST) {
             return None;
         }
-        let placed = Chunk::zeroed().and_then(|chunk| {
-            let mut numbers = lock(&NUMBERS);
-            let number = match numbers.free.pop() {
-                Some(number) => number,
-                None if numbers.next < CHUNKS => {
-                    numbers.next += 1;
-                    numbers.next - 1
-                }
-                None => return None,
-            };
-            drop(numbers);
-            pool().common.place(number, chunk);
-            Some(number)
-        });
-        if placed.is_none() {
-            self.refund(CHUNK_COST);
+        let mut numbers = lock(&NUMBERS);
+        if let Some(number) = numbers.free.pop() {
+            return Some(number);
         }
-        placed
+        if numbers.next < CHUNKS {
+            numbers.next += 1;
+            return Some(numbers.next - 1);
+        }
+        self.refund(CHUNK_COST);
+        None
     }
+}
+
+/// The common chunk `number`, which its space has paid for; nothing where the allocator has no memory.
+pub(crate) fn common_chunk(number: usize) -> Option<&'static Chunk> {
+    let common = &pool().common;
+    if common.chunk(number).is_none()
+        && let Some(chunk) = Chunk::zeroed()
+    {
+        common.place_common(number, chunk);
+    }
+    common.chunk(number)
 }
 
 impl Slots {
@@ -134,7 +143,7 @@ impl Slots {
         if let Some(slot) = self.free.get_mut(&cells).and_then(Vec::pop) {
             return Some(slot);
         }
-        if cells > 2 {
+        if cells > MOST_SPLIT {
             return None;
         }
         // Counters fill what runs left over at their chunk's end.

@@ -32,7 +32,7 @@ BESIDES = {
     "mcp_panics_total": ("counter", {"tool"}),
     "mcp_cancellations_total": ("counter", {"tool"}),
     "mcp_sessions_active": ("gauge", set()),
-    "mcp_vitals_series_overflow_total": ("counter", {"metric"}),
+    "mcp_vitals_series_overflow_total": ("counter", {"metric", "label"}),
     "mcp_vitals_values_cut_total": ("counter", {"metric"}),
     "mcp_vitals_lost_total": ("counter", {"metric"}),
     "mcp_vitals_refused_total": ("counter", {"metric"}),

@@ -38,8 +38,10 @@ pub enum Kind {
     WithinOfFloor(String),
     /// Another figure of ours, by its name: no more than so many times as slow.
     WithinOfFigure(String),
-    /// No more than so many.
-    Allocations,
+    /// The row's floor, by its name: no more than so many nanoseconds slower.
+    OverFloor(String),
+    /// No more than so many, of `allocations`, `bytes` or `ns`.
+    AtMost(String),
 }
 
 impl TryFrom<String> for Kind {
@@ -51,7 +53,8 @@ impl TryFrom<String> for Kind {
             ("faster_than", Some(peer)) => Ok(Kind::FasterThan(peer.into())),
             ("within_of_floor", Some(floor)) => Ok(Kind::WithinOfFloor(floor.into())),
             ("within_of_figure", Some(figure)) => Ok(Kind::WithinOfFigure(figure.into())),
-            ("allocations", None) => Ok(Kind::Allocations),
+            ("over_floor", Some(floor)) => Ok(Kind::OverFloor(floor.into())),
+            (unit @ ("allocations" | "bytes" | "ns"), None) => Ok(Kind::AtMost(unit.into())),
             _ => Err(format!("no kind of budget: {text}")),
         }
     }
@@ -65,7 +68,8 @@ impl fmt::Display for Budget {
             Kind::FasterThan(peer) => write!(f, ">= {number} x {peer}"),
             Kind::WithinOfFloor(floor) => write!(f, "<= {number} of {floor}"),
             Kind::WithinOfFigure(figure) => write!(f, "<= {number} of {figure}"),
-            Kind::Allocations => write!(f, "<= {number}"),
+            Kind::OverFloor(floor) => write!(f, "<= {floor} + {number}"),
+            Kind::AtMost(unit) => write!(f, "<= {number} {unit}"),
         }
     }
 }
@@ -118,10 +122,8 @@ fn reached(report: &Report, row: &Row, budget: &Budget) -> Option<f64> {
     match &budget.kind {
         Kind::FasterThanFastest => row.ratio,
         Kind::FasterThan(peer) => Some(row.peers.get(peer)? / ours),
-        Kind::WithinOfFloor(floor) => {
-            let of_that_name = row.floor_name.as_ref() == Some(floor);
-            row.floor.filter(|_| of_that_name).map(|floor| ours / floor)
-        }
+        Kind::WithinOfFloor(floor) => Some(ours / floor_of(row, floor)?),
+        Kind::OverFloor(floor) => Some(ours - floor_of(row, floor)?),
         Kind::WithinOfFigure(figure) => {
             let other = report.rows.iter().find(|row| row.figure == *figure)?;
             // By the same statistic, whatever the other row shows.
@@ -129,8 +131,13 @@ fn reached(report: &Report, row: &Row, budget: &Budget) -> Option<f64> {
             let min = row.statistic == Statistic::Min;
             Some(ours / if min { spread.min } else { spread.median })
         }
-        Kind::Allocations => Some(ours),
+        // A percentile's unit says which: `ns p99`.
+        Kind::AtMost(unit) => row.unit.starts_with(&**unit).then_some(ours),
     }
+}
+
+fn floor_of(row: &Row, name: &str) -> Option<f64> {
+    row.floor.filter(|_| row.floor_name.as_deref() == Some(name))
 }
 
 /// The verdicts as a table: figure, ours, floor, fastest peer, what was reached, the budget.
@@ -191,7 +198,8 @@ mod tests {
             ("figure", "faster_than:other", 15.0, 15.1),
             ("figure", "within_of_floor:least", 2.0, 1.9),
             ("two", "within_of_figure:figure", 2.0, 1.9),
-            ("figure", "allocations", 2.0, 1.0),
+            ("figure", "over_floor:least", 1.0, 0.9),
+            ("figure", "ns", 2.0, 1.9),
         ] {
             assert!(kept(figure, kind, at), "{kind}");
             assert!(!kept(figure, kind, past), "{kind}");
@@ -203,6 +211,8 @@ mod tests {
         assert!(!kept("nothing", "faster_than_fastest", 0.0));
         assert!(!kept("figure", "faster_than:nobody", 0.0));
         assert!(!kept("figure", "within_of_floor:other", 1e9));
+        assert!(!kept("figure", "over_floor:other", 1e9));
+        assert!(!kept("figure", "bytes", 1e9));
         assert!(!kept("figure", "within_of_figure:nothing", 1e9));
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, ValueExt};
 
+use crate::figures;
 use crate::harness::Settings;
 
 /// What `--help` prints.
@@ -16,7 +17,8 @@ over many rounds. The table goes to stdout, progress to stderr.
 
 usage: peers [options]
   --filter TEXT    only figures whose name contains TEXT; may be given several times
-  --quick          few short rounds: checks the totals, measures roughly
+  --quick          few short rounds: checks the totals, measures roughly, and leaves out what
+                   has a million series
   --rounds N       rounds of each figure, 1 or more (default 41, with --quick 5)
   --json FILE      write all that was measured to FILE
   --check FILE     compare with the budgets in FILE
@@ -83,7 +85,14 @@ impl Args {
     /// How long to measure.
     pub fn settings(&self) -> Settings {
         let (rounds, burst) = if self.quick { (5, 200) } else { (41, 2_000) };
-        Settings { rounds: self.rounds.unwrap_or(rounds), burst: Duration::from_micros(burst) }
+        let (rounds, burst) = (self.rounds.unwrap_or(rounds), Duration::from_micros(burst));
+        Settings { rounds, burst, quick: self.quick }
+    }
+
+    /// Figures that a quick run leaves out.
+    pub fn left_out(&self) -> Vec<&'static str> {
+        let all = figures::all().into_iter().filter(|figure| self.quick && figure.is_heavy());
+        all.map(|figure| figure.name).collect()
     }
 
     /// Whether a figure is wanted.

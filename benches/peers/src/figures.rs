@@ -1,22 +1,26 @@
 //! The figures: what is set up, compared and measured for each row.
 
-use std::collections::BTreeMap;
-
-use crate::alloc::tally;
-use crate::floors::{self, CopyText};
-use crate::harness::{Pair, Settings, alone, scrapes};
+use crate::counted::{self, Numbers, Share};
+use crate::expected::{
+    CalledTotals, Exposed, Totals, called_counters, called_enums, called_histograms, counted,
+    left_over, observed, timed, unknown,
+};
+use crate::flood;
+use crate::floors;
+use crate::harness::{Pair, Settings, Spread, alone};
+use crate::latency;
 use crate::report::{Row, Statistic};
 use crate::sides::{
-    COUNTER_TEXTS, COUNTERS, HISTOGRAM_TEXTS, HISTOGRAMS, MakeScraped, MakeSubject, Scraped,
-    Subject, TIMERS, UPDOWNS,
+    CALLED_COUNTERS, CALLED_HISTOGRAMS, COUNTER_TEXTS, COUNTERS, ENUM_COUNTERS, HISTOGRAM_TEXTS,
+    HISTOGRAMS, MILLION_TEXTS, MakeCalled, MakeScraped, MakeSubject, NAMED_COUNTERS,
+    SAMPLED_TIMERS, STATIC_COUNTERS, Subject, TIMERS, UPDOWNS,
 };
-use crate::totals::{Holdings, Point, compare, expected_histogram, join_labels, read_text};
-use crate::work;
+use crate::text::Text;
+use crate::totals::{Holdings, compare};
+use crate::work::ENUM_SETS;
 
 /// Calls of each thread before totals are compared: no power of two and no multiple of the values.
 const CHECKED_CALLS: u64 = 10_007;
-/// Series in the figures that are counted, not timed.
-const COUNTED_SERIES: usize = 10_000;
 
 /// One row, or a few that belong together.
 pub struct Figure {
@@ -28,55 +32,27 @@ pub struct Figure {
 enum Work {
     /// Recording by handle.
     Handle { sides: &'static [MakeSubject], threads: usize, totals: Totals, floor: MakeSubject },
+    /// Recording by labels that are looked up at each call.
+    Called { sides: &'static [MakeCalled], load: Load, totals: CalledTotals, floor: MakeCalled },
     /// A warm text scrape.
-    Text { sides: &'static [MakeScraped], series: usize, kind: Exposed },
+    Text(Text),
     /// A floor on its own.
     Floor { floor: MakeSubject, threads: usize },
     /// Allocations of so many warm records of each kind by handle.
     RecordAllocations,
     /// Allocations of one warm scrape of counters and one of histograms.
     ScrapeAllocations,
-    /// What a counter series and the handle to it take.
-    CounterMemory,
+    /// Ours alone, measured its own way.
+    Ours(fn(&str, Settings) -> Result<Row, String>),
+    /// What series take.
+    Memory { sides: &'static [MakeScraped], kind: Exposed, share: Share },
 }
 
-/// What all sides of a figure must hold after the same calls.
-type Totals = fn(calls: u64, threads: usize) -> Holdings;
-
+/// How many label sets are looked up, by how many threads.
 #[derive(Clone, Copy)]
-enum Exposed {
-    Counters,
-    Histograms,
-}
-
-fn counted(calls: u64, threads: usize) -> Holdings {
-    one(Point { value: (calls * threads as u64) as f64, ..Point::default() })
-}
-
-/// One a run is left, because a run of incs and decs ends with one more inc.
-fn left_over(_: u64, threads: usize) -> Holdings {
-    one(Point { value: threads as f64, ..Point::default() })
-}
-
-fn observed(calls: u64, threads: usize) -> Holdings {
-    one_histogram(expected_histogram(0, calls as usize, threads))
-}
-
-/// Nobody knows beforehand how long it will have taken.
-fn timed(calls: u64, threads: usize) -> Holdings {
-    one_histogram(Point { value: (calls * threads as u64) as f64, ..Point::default() })
-}
-
-fn one(point: Point) -> Holdings {
-    Holdings::from([(labels(&work::LABELS, &work::ONE), point)])
-}
-
-fn one_histogram(point: Point) -> Holdings {
-    Holdings::from([(labels(&work::HISTOGRAM_LABELS, &work::ONE_HISTOGRAM), point)])
-}
-
-fn labels(names: &[&str], values: &[&str]) -> String {
-    join_labels(names.iter().copied().zip(values.iter().copied()).collect())
+struct Load {
+    sets: usize,
+    threads: usize,
 }
 
 /// All figures, in the table's order.
@@ -85,16 +61,46 @@ pub fn all() -> Vec<Figure> {
         name,
         work: Work::Handle { sides, threads, totals, floor },
     };
-    let text =
-        |name, sides, series, kind| Figure { name, work: Work::Text { sides, series, kind } };
+    let called = |name, sides, sets, threads| {
+        let (totals, floor) = (called_counters as CalledTotals, floors::hash_three_labels as _);
+        Figure { name, work: Work::Called { sides, load: Load { sets, threads }, totals, floor } }
+    };
+    let enums = Work::Called {
+        sides: ENUM_COUNTERS,
+        load: Load { sets: ENUM_SETS, threads: 1 },
+        totals: called_enums,
+        floor: |_, threads| floors::thread_local_add(threads),
+    };
+    let called_histograms = |name, sides, sets, threads| {
+        let (totals, floor) = (called_histograms as CalledTotals, floors::hash_two_labels as _);
+        Figure { name, work: Work::Called { sides, load: Load { sets, threads }, totals, floor } }
+    };
+    let text = |name, sides, series, kind| Figure {
+        name,
+        work: Work::Text(Text { sides, series, kind, every: 1, sparing: 1 }),
+    };
+    let million = |name, every| Figure {
+        name,
+        work: Work::Text(Text {
+            sides: MILLION_TEXTS,
+            series: 1_000_000,
+            kind: Exposed::Counters,
+            every,
+            sparing: 8,
+        }),
+    };
+    let memory =
+        |name, sides, kind, share| Figure { name, work: Work::Memory { sides, kind, share } };
     let floor = |name, floor, threads| Figure { name, work: Work::Floor { floor, threads } };
     let counters = |name, series| text(name, COUNTER_TEXTS, series, Exposed::Counters);
     let histograms = |name, series| text(name, HISTOGRAM_TEXTS, series, Exposed::Histograms);
     let (add, adds) = (floors::thread_local_add, floors::two_thread_local_adds);
+    let ours = |name, row: fn(&str, Settings) -> _| Figure { name, work: Work::Ours(row) };
     vec![
         floor("floor_thread_local_add", floors::thread_local_add, 1),
         floor("floor_fetch_add", floors::fetch_add, 1),
         floor("floor_shared_word_2t", floors::fetch_add, 2),
+        floor("floor_instant_now", floors::instant_now, 1),
         floor("floor_instant_pair", floors::instant_pair, 1),
         handle("counter_handle_1t", COUNTERS, 1, counted, add),
         handle("counter_handle_2t", COUNTERS, 2, counted, add),
@@ -103,51 +109,63 @@ pub fn all() -> Vec<Figure> {
         handle("histogram_handle_1t", HISTOGRAMS, 1, observed, adds),
         handle("histogram_handle_2t", HISTOGRAMS, 2, observed, adds),
         handle("timed_section_1t", TIMERS, 1, timed, floors::instant_pair),
+        handle("timer_sampled_out", SAMPLED_TIMERS, 1, unknown, floors::instant_now),
+        called("counter_labels_64", CALLED_COUNTERS, 64, 1),
+        called("counter_labels_8000", CALLED_COUNTERS, 8_000, 1),
+        called("counter_labels_64_2t", CALLED_COUNTERS, 64, 2),
+        called("counter_by_name_64", NAMED_COUNTERS, 64, 1),
+        called("counter_static_64", STATIC_COUNTERS, 64, 1),
+        Figure { name: "counter_enum_labels", work: enums },
+        called_histograms("histogram_labels_64", CALLED_HISTOGRAMS, 64, 1),
         counters("scrape_counters_1k", 1_000),
         counters("scrape_counters_10k", 10_000),
         counters("scrape_counters_100k", 100_000),
+        million("scrape_counters_1m", 1),
+        million("scrape_counters_1m_1pct", 100),
         histograms("scrape_histograms_1k", 1_000),
         histograms("scrape_histograms_10k", 10_000),
+        ours("new_series_under_scrapes", latency::births),
+        ours("lookup_under_scrapes", latency::lookups),
+        ours("flood_call", flood::call),
+        ours("flood_memory", flood::memory),
+        ours("flood_beside_handles", flood::slowed_handles),
+        ours("flood_beside_lookups", flood::slowed_lookups),
         Figure { name: "allocations_warm_record", work: Work::RecordAllocations },
         Figure { name: "allocations_warm_scrape", work: Work::ScrapeAllocations },
-        Figure { name: "memory_counter_series", work: Work::CounterMemory },
+        memory("memory_counter_series", COUNTER_TEXTS, Exposed::Counters, Share::First),
+        memory("memory_counter_second_thread", COUNTER_TEXTS, Exposed::Counters, Share::Second),
+        memory("memory_histogram_series", HISTOGRAM_TEXTS, Exposed::Histograms, Share::First),
+        memory(
+            "memory_histogram_second_thread",
+            HISTOGRAM_TEXTS,
+            Exposed::Histograms,
+            Share::Second,
+        ),
     ]
 }
 
 impl Figure {
+    /// Whether it takes a minute or gigabytes even of few rounds: a quick run leaves it out.
+    pub fn is_heavy(&self) -> bool {
+        matches!(self.work, Work::Text(Text { sparing, .. }) if sparing > 1)
+    }
+
     /// Sets the sides up, compares what they hold after the same work, and measures them.
     pub fn measure(&self, pair: &mut Pair, settings: Settings) -> Result<Row, String> {
         let at = |error| format!("{}: {error}", self.name);
         match self.work {
             Work::Handle { sides, threads, totals, floor } => {
-                let statistic = statistic(threads);
-                let mut subjects: Vec<Subject> = sides.iter().map(|make| make(threads)).collect();
-                for subject in &mut subjects {
-                    check_subject(subject, pair, &totals(CHECKED_CALLS, threads)).map_err(at)?;
-                }
-                subjects.push(floor(threads));
-                let spreads = bursts(&mut subjects, threads, pair, settings);
-                let mut row = Row::new(self.name, "ns", statistic);
-                let last = subjects.len() - 1;
-                for (subject, spread) in subjects[..last].iter().zip(&spreads) {
-                    row.add_spread(subject.name, *spread, 1.0, subject.prompt);
-                }
-                row.add_floor(subjects[last].name, spreads[last], 1.0);
-                Ok(row.finish())
+                let subjects = sides.iter().map(|make| make(threads)).collect();
+                let want = totals(CHECKED_CALLS, threads);
+                self.recording(subjects, &want, floor(threads), pair, settings).map_err(at)
             }
-            Work::Text { sides, series, kind } => {
-                let mut sides = checked_texts(sides, series, kind).map_err(at)?;
-                let copy = CopyText::new(sides[0].scrape());
-                sides.push(Box::new(copy));
-                let spreads = scrapes(&mut sides, settings);
-                let mut row = Row::new(self.name, "ns/series", Statistic::Min);
-                let (per, last) = (series as f64, sides.len() - 1);
-                for (side, spread) in sides[..last].iter().zip(&spreads) {
-                    row.add_spread(side.name(), *spread, per, true);
-                }
-                row.add_floor(sides[last].name(), spreads[last], per);
-                Ok(row.finish())
+            Work::Called { sides, load: Load { sets, threads }, totals, floor } => {
+                let make = |make: &MakeCalled| make(sets, threads).in_rounds_of(sets);
+                let subjects = sides.iter().map(make).collect();
+                let want = totals(sets, CHECKED_CALLS, threads);
+                self.recording(subjects, &want, make(&floor), pair, settings).map_err(at)
             }
+            Work::Text(text) => text.row(self.name, settings).map_err(at),
             Work::Floor { floor, threads } => {
                 let mut row = Row::new(self.name, "ns", statistic(threads));
                 let mut floors = [floor(threads)];
@@ -155,15 +173,42 @@ impl Figure {
                 row.add_floor(floors[0].name, spread, 1.0);
                 Ok(row.finish())
             }
-            Work::RecordAllocations => Ok(self.exact("allocations", record_allocations())),
+            Work::Ours(row) => row(self.name, settings).map_err(at),
+            Work::RecordAllocations => Ok(self.exact("allocations", counted::record_allocations())),
             Work::ScrapeAllocations => {
-                Ok(self.exact("allocations", scrape_allocations().map_err(at)?))
+                Ok(self.exact("allocations", counted::scrape_allocations().map_err(at)?))
             }
-            Work::CounterMemory => Ok(self.exact("bytes", counter_memory())),
+            Work::Memory { sides, kind, share } => {
+                Ok(self.exact("bytes", counted::memory(sides, kind, share)))
+            }
         }
     }
 
-    fn exact(&self, unit: &str, numbers: BTreeMap<&'static str, f64>) -> Row {
+    /// Compares what the sides hold and times them, with the floor as the last of them.
+    fn recording(
+        &self,
+        mut subjects: Vec<Subject>,
+        want: &Holdings,
+        floor: Subject,
+        pair: &mut Pair,
+        settings: Settings,
+    ) -> Result<Row, String> {
+        for subject in &mut subjects {
+            check_subject(subject, pair, want)?;
+        }
+        subjects.push(floor);
+        let threads = subjects[0].runs.len();
+        let spreads = bursts(&mut subjects, threads, pair, settings);
+        let mut row = Row::new(self.name, "ns", statistic(threads));
+        let last = subjects.len() - 1;
+        for (subject, spread) in subjects[..last].iter().zip(&spreads) {
+            row.add_spread(subject.name, *spread, 1.0, subject.prompt);
+        }
+        row.add_floor(subjects[last].name, spreads[last], 1.0);
+        Ok(row.finish())
+    }
+
+    fn exact(&self, unit: &str, numbers: Numbers) -> Row {
         let mut row = Row::new(self.name, unit, Statistic::Exact);
         numbers.into_iter().for_each(|(name, number)| row.add(name, number, true));
         row.finish()
@@ -179,7 +224,7 @@ fn bursts(
     threads: usize,
     pair: &mut Pair,
     settings: Settings,
-) -> Vec<crate::harness::Spread> {
+) -> Vec<Spread> {
     match threads {
         1 => alone(subjects, settings),
         _ => pair.together(subjects, settings),
@@ -195,102 +240,6 @@ fn check_subject(subject: &mut Subject, pair: &mut Pair, want: &Holdings) -> Res
     (subject.upkeep)();
     let got = (subject.read)();
     got.and_then(|got| compare(want, &got)).map_err(|error| format!("{}: {error}", subject.name))
-}
-
-/// Sets up every side's text and compares it with what it must say after one touch.
-fn checked_texts(
-    sides: &[MakeScraped],
-    series: usize,
-    kind: Exposed,
-) -> Result<Vec<Box<dyn Scraped>>, String> {
-    let want = expected_text(series, kind);
-    let name = match kind {
-        Exposed::Counters => work::COUNTER,
-        Exposed::Histograms => work::HISTOGRAM,
-    };
-    let mut checked = Vec::new();
-    for make in sides {
-        let mut side = make(series);
-        side.touch(0);
-        let per_second = side.per_second();
-        let text = String::from_utf8_lossy(side.scrape());
-        let got = read_text(&text, name, per_second);
-        let same = got.and_then(|got| compare(&want, &got));
-        same.map_err(|error| format!("{}: {error}", side.name()))?;
-        checked.push(side);
-    }
-    Ok(checked)
-}
-
-fn expected_text(series: usize, kind: Exposed) -> Holdings {
-    match kind {
-        Exposed::Counters => work::counter_labels(series)
-            .iter()
-            .enumerate()
-            .map(|(i, values)| {
-                let value = (work::start_value(i) + 1) as f64;
-                (labels(&work::LABELS, values), Point { value, ..Point::default() })
-            })
-            .collect(),
-        Exposed::Histograms => work::histogram_labels(series)
-            .iter()
-            .enumerate()
-            .map(|(i, values)| {
-                let filled = expected_histogram(work::prefill_start(i), work::PREFILL, 1);
-                let touched = plus(filled, &expected_histogram(0, 1, 1));
-                (labels(&work::HISTOGRAM_LABELS, values), touched)
-            })
-            .collect(),
-    }
-}
-
-fn plus(mut point: Point, other: &Point) -> Point {
-    point.value += other.value;
-    point.sum = point.sum.zip(other.sum).map(|(a, b)| a + b);
-    let both = point.buckets.iter_mut().flatten().zip(other.buckets.iter().flatten());
-    both.for_each(|(count, more)| count.1 += more.1);
-    point
-}
-
-/// What records of every kind allocate, [`CHECKED_CALLS`] each, once the first are made.
-fn record_allocations() -> BTreeMap<&'static str, f64> {
-    let mut numbers = BTreeMap::new();
-    for make in [COUNTERS, UPDOWNS, HISTOGRAMS, TIMERS].into_iter().flatten() {
-        let mut subject = make(1);
-        let run = &mut subject.runs[0];
-        run(CHECKED_CALLS);
-        let ((), tally) = tally(|| run(CHECKED_CALLS));
-        *numbers.entry(subject.name).or_default() += tally.allocations as f64;
-    }
-    numbers
-}
-
-/// What a scrape of counters and one of histograms allocate, once two have been made.
-fn scrape_allocations() -> Result<BTreeMap<&'static str, f64>, String> {
-    let texts = [
-        (COUNTER_TEXTS, Exposed::Counters, COUNTED_SERIES),
-        (HISTOGRAM_TEXTS, Exposed::Histograms, COUNTED_SERIES / 10),
-    ];
-    let mut numbers = BTreeMap::new();
-    for (sides, kind, series) in texts {
-        for side in &mut checked_texts(sides, series, kind)? {
-            side.scrape();
-            side.touch(1);
-            let (_, tally) = tally(|| side.scrape().len());
-            *numbers.entry(side.name()).or_default() += tally.allocations as f64;
-        }
-    }
-    Ok(numbers)
-}
-
-/// What [`COUNTED_SERIES`] counters that one thread has recorded into take, by the series, with the
-/// handle to each and the label texts where a side keeps its own.
-fn counter_memory() -> BTreeMap<&'static str, f64> {
-    let of = |make: &MakeScraped| {
-        let (side, tally) = tally(|| make(COUNTED_SERIES));
-        (side.name(), tally.bytes as f64 / COUNTED_SERIES as f64)
-    };
-    COUNTER_TEXTS.iter().map(of).collect()
 }
 
 #[cfg(test)]
@@ -315,6 +264,7 @@ mod tests {
                 (UPDOWNS, left_over),
                 (HISTOGRAMS, observed),
                 (TIMERS, timed),
+                (SAMPLED_TIMERS, unknown),
             ] {
                 for make in sides {
                     let want = totals(CHECKED_CALLS, threads);
@@ -325,11 +275,35 @@ mod tests {
     }
 
     #[test]
+    fn every_side_finds_what_it_looks_up() {
+        let mut pair = Pair::start();
+        for (sides, totals) in [
+            (CALLED_COUNTERS, called_counters as CalledTotals),
+            (NAMED_COUNTERS, called_counters),
+            (STATIC_COUNTERS, called_counters),
+            (ENUM_COUNTERS, called_enums),
+            (CALLED_HISTOGRAMS, called_histograms),
+        ] {
+            for (sets, threads) in [(64, 1), (64, 2), (4_000, 1)] {
+                if sides == ENUM_COUNTERS && sets != ENUM_SETS {
+                    continue;
+                }
+                let want = totals(sets, CHECKED_CALLS, threads);
+                for make in sides {
+                    let same = check_subject(&mut make(sets, threads), &mut pair, &want);
+                    assert_eq!(same, Ok(()), "{sets} sets, {threads} threads");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_text_says_what_it_should() {
         for (sides, kind, series) in
             [(COUNTER_TEXTS, Exposed::Counters, 80), (HISTOGRAM_TEXTS, Exposed::Histograms, 20)]
         {
-            assert_eq!(checked_texts(sides, series, kind).map(|_| ()), Ok(()));
+            let text = Text { sides, series, kind, every: 7, sparing: 1 };
+            assert_eq!(text.checked().map(|_| ()), Ok(()));
         }
     }
 
@@ -339,6 +313,10 @@ mod tests {
         let want = counted(CHECKED_CALLS + 1, 1);
         for make in COUNTERS {
             assert!(check_subject(&mut make(1), &mut pair, &want).is_err());
+        }
+        let want = called_counters(64, CHECKED_CALLS + 1, 1);
+        for make in CALLED_COUNTERS {
+            assert!(check_subject(&mut make(64, 1), &mut pair, &want).is_err());
         }
     }
 }

@@ -1,13 +1,18 @@
 //! Floors: the least that a figure's work could cost, measured among the sides in the same loop.
 
 use std::cell::Cell;
+use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use foldhash::fast::FixedState;
+
+use crate::sides::called::looked_up;
 use crate::sides::{Run, Scraped, Subject};
 use crate::totals::Holdings;
+use crate::work;
 
 thread_local! {
     static WORD: Cell<u64> = const { Cell::new(0) };
@@ -74,9 +79,41 @@ pub fn instant_pair(threads: usize) -> Subject {
     floor("instant_pair", (0..threads).map(run).collect())
 }
 
+/// One reading of the standard library's clock.
+pub fn instant_now(threads: usize) -> Subject {
+    let run = |_| -> Run {
+        Box::new(|calls| {
+            for _ in 0..calls {
+                black_box(Instant::now());
+            }
+        })
+    };
+    floor("instant_now", (0..threads).map(run).collect())
+}
+
+/// A hash of three labels and a plain add: what a lookup by their text can't be faster than, however
+/// it finds its series.
+pub fn hash_three_labels(sets: usize, threads: usize) -> Subject {
+    floor("hash_three_labels", hashed(work::called_counters(sets), threads))
+}
+
+/// The same of two labels.
+pub fn hash_two_labels(sets: usize, threads: usize) -> Subject {
+    floor("hash_two_labels", hashed(work::called_histograms(sets), threads))
+}
+
+fn hashed<const N: usize>(sets: &'static [[&'static str; N]], threads: usize) -> Vec<Run> {
+    looked_up(threads, sets, FixedState::default, |state, labels| {
+        let mut hasher = state.build_hasher();
+        labels.iter().for_each(|label| hasher.write(label.as_bytes()));
+        black_box(hasher.finish());
+        WORD.with(|word| word.set(word.get().wrapping_add(1)));
+    })
+}
+
 fn floor(name: &'static str, runs: Vec<Run>) -> Subject {
     let read = Box::new(|| Ok(Holdings::new()));
-    Subject { name, runs, upkeep: Box::new(|| {}), read, prompt: true }
+    Subject { name, runs, upkeep: Box::new(|| {}), read, prompt: true, round: 1 }
 }
 
 /// Copying a text that is there already.
@@ -100,7 +137,7 @@ impl Scraped for CopyText {
         CopyText::NAME
     }
 
-    fn touch(&mut self, _: usize) {}
+    fn touch(&mut self, _: usize, _: usize) {}
 
     fn scrape(&mut self) -> &[u8] {
         self.out.clear();
@@ -110,5 +147,9 @@ impl Scraped for CopyText {
 
     fn per_second(&self) -> f64 {
         1.0
+    }
+
+    fn held(&self) -> usize {
+        self.out.capacity()
     }
 }

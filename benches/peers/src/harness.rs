@@ -19,6 +19,15 @@ pub struct Settings {
     pub rounds: usize,
     /// About how long a burst lasts.
     pub burst: Duration,
+    /// Roughly: a tenth of what takes long has to do.
+    pub quick: bool,
+}
+
+impl Settings {
+    /// So much of what takes long.
+    pub fn share(&self, much: usize) -> usize {
+        if self.quick { much / 10 } else { much }
+    }
 }
 
 /// Nanoseconds a call, over all rounds.
@@ -33,7 +42,8 @@ pub struct Spread {
 }
 
 impl Spread {
-    fn of(mut rounds: Vec<f64>) -> Spread {
+    /// Of the figures of all rounds.
+    pub fn of(mut rounds: Vec<f64>) -> Spread {
         rounds.sort_by(f64::total_cmp);
         let median = rounds.get(rounds.len() / 2).copied().unwrap_or(f64::NAN);
         Spread { min: rounds.first().copied().unwrap_or(f64::NAN), median, rounds: rounds.len() }
@@ -45,11 +55,12 @@ pub fn alone(subjects: &mut [Subject], settings: Settings) -> Vec<Spread> {
     let calls: Vec<u64> = subjects
         .iter_mut()
         .map(|subject| {
-            enough(settings.burst, |calls| {
+            let calls = enough(settings.burst, |calls| {
                 let took = burst(&mut subject.runs[0], calls);
                 (subject.upkeep)();
                 took
-            })
+            });
+            calls.max(subject.round)
         })
         .collect();
     take_turns(subjects.len(), settings.rounds, |round, turn| {
@@ -57,7 +68,7 @@ pub fn alone(subjects: &mut [Subject], settings: Settings) -> Vec<Spread> {
         let run = &mut subject.runs[0];
         let took = at_depth(round % DEPTHS, &mut || {
             // Brings code, handle and cells back into the caches after the other sides' bursts.
-            burst(run, calls[turn] / 16 + 1);
+            burst(run, (calls[turn] / 16 + 1).max(subject.round));
             burst(run, calls[turn])
         });
         (subject.upkeep)();
@@ -86,16 +97,17 @@ fn at_depth<T>(depth: usize, work: &mut dyn FnMut() -> T) -> T {
     done
 }
 
-/// Scrapes on the calling thread, in nanoseconds a scrape. Each finds other values than the last.
-pub fn scrapes(sides: &mut [Box<dyn Scraped>], settings: Settings) -> Vec<Spread> {
+/// Scrapes on the calling thread, in nanoseconds a scrape. Each finds other values than the last in
+/// every `every`th series.
+pub fn scrapes(sides: &mut [Box<dyn Scraped>], every: usize, settings: Settings) -> Vec<Spread> {
     let mut round = 0;
     let mut burst = |side: &mut Box<dyn Scraped>, scrapes: u64| {
         let mut took = Duration::ZERO;
         for _ in 0..scrapes {
             round += 1;
-            side.touch(round);
+            side.touch(round, every);
             let start = Instant::now();
-            std::hint::black_box(side.scrape());
+            std::hint::black_box(side.hand_out());
             took += start.elapsed();
         }
         took
@@ -103,7 +115,7 @@ pub fn scrapes(sides: &mut [Box<dyn Scraped>], settings: Settings) -> Vec<Spread
     let scrapes: Vec<u64> =
         sides.iter_mut().map(|side| enough(settings.burst, |n| burst(side, n))).collect();
     take_turns(sides.len(), settings.rounds, |_, turn| {
-        sides[turn].scrape();
+        sides[turn].hand_out();
         let took = burst(&mut sides[turn], scrapes[turn]);
         Some(took.as_nanos() as f64 / scrapes[turn] as f64)
     })
@@ -168,7 +180,7 @@ struct Job {
 
 /// How often a burst is tried again that the scheduler broke into: while one thread is off its core,
 /// the other one has the series for itself.
-const TRIES: usize = 50;
+pub const TRIES: usize = 50;
 
 /// How many calls two threads make between looks at each other: whole rounds of the values.
 const CHUNK: u64 = crate::work::VALUES as u64;
@@ -282,7 +294,7 @@ impl Worker {
 
 /// How often the scheduler has taken this thread off its core against its will; waiting for a lock
 /// doesn't count. Where the system doesn't tell, always the same.
-fn preempted() -> u64 {
+pub fn preempted() -> u64 {
     let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let count = status.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"));
     count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)

@@ -3,7 +3,10 @@
 use std::hint::black_box;
 
 use crate::sides::{Scraped, ours};
-use crate::work::{NANOS, VALUES};
+use crate::work::{HISTOGRAM, NANOS, VALUES};
+
+/// One in so many is kept: nearly all are passed over.
+const PASSED_OVER: u32 = 65_536;
 
 /// Makes so many calls.
 pub type Calls = Box<dyn FnMut(u64)>;
@@ -20,12 +23,19 @@ pub struct HotPath {
 }
 
 /// All of them. `loop` is what the loop around the others costs.
-pub const ALL: [HotPath; 7] = [
+pub const ALL: [HotPath; 9] = [
     HotPath { name: "loop", calls: 10_000, warm_up: 4_096, prepare: nothing },
     HotPath { name: "counter", calls: 10_000, warm_up: 4_096, prepare: counter },
     HotPath { name: "updown", calls: 10_000, warm_up: 4_096, prepare: updown },
     HotPath { name: "histogram", calls: 10_000, warm_up: 4_096, prepare: histogram },
     HotPath { name: "timer", calls: 10_000, warm_up: 4_096, prepare: timer },
+    HotPath { name: "histogram_passed_over", calls: 10_000, warm_up: 4_096, prepare: passed_over },
+    HotPath {
+        name: "timer_passed_over",
+        calls: 10_000,
+        warm_up: 4_096,
+        prepare: timer_passed_over,
+    },
     HotPath { name: "scrape", calls: 20, warm_up: 2, prepare: scrape },
     HotPath { name: "scrape_histograms", calls: 5, warm_up: 2, prepare: scrape_histograms },
 ];
@@ -85,7 +95,17 @@ fn updown() -> Calls {
 }
 
 fn histogram() -> Calls {
+    histogram_1_in(1)
+}
+
+/// A record that sampling passes over.
+fn passed_over() -> Calls {
+    histogram_1_in(PASSED_OVER)
+}
+
+fn histogram_1_in(n: u32) -> Calls {
     let (vitals, histogram) = ours::one_histogram();
+    vitals.set_sampling(HISTOGRAM, n).expect("a histogram, and n in its range");
     let values: &'static [u64; VALUES] = &NANOS;
     Box::new(move |calls| {
         let _engine = &vitals;
@@ -97,7 +117,17 @@ fn histogram() -> Calls {
 
 /// A call is start and stop.
 fn timer() -> Calls {
+    timer_1_in(1)
+}
+
+/// The same of a section that sampling passes over.
+fn timer_passed_over() -> Calls {
+    timer_1_in(PASSED_OVER)
+}
+
+fn timer_1_in(n: u32) -> Calls {
     let (vitals, histogram) = ours::one_histogram();
+    vitals.set_sampling(HISTOGRAM, n).expect("a histogram, and n in its range");
     Box::new(move |calls| {
         let _engine = &vitals;
         for _ in 0..calls {

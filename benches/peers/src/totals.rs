@@ -1,11 +1,11 @@
 //! What a side holds, read back through its own way out, and whether that is what it was given.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::work::{BOUNDS, nanos};
 
 /// Series by their labels, spelled `a=b,c=d` in the labels' alphabetical order.
-pub type Holdings = BTreeMap<String, Point>;
+pub type Holdings = HashMap<String, Point>;
 
 /// What one series holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -90,8 +90,12 @@ pub fn read_text(text: &str, name: &str, per_second: f64) -> Result<Holdings, St
 /// Labels in the one spelling that [`Holdings`] are keyed by.
 pub fn join_labels(mut labels: Vec<(&str, &str)>) -> String {
     labels.sort_unstable();
-    let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    pairs.join(",")
+    let mut joined = String::with_capacity(64);
+    for (key, value) in labels {
+        let comma = if joined.is_empty() { "" } else { "," };
+        [comma, key, "=", value].into_iter().for_each(|part| joined.push_str(part));
+    }
+    joined
 }
 
 /// `a="b",c="d"` in pairs. The values of our work need no escapes, so an escape is an error.

@@ -1,6 +1,7 @@
 //! The work that every side does: the same labels, boundaries, values and counts.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Name of the counter family, as the text must show it.
 pub const COUNTER: &str = "bench_requests_total";
@@ -84,22 +85,83 @@ pub fn start_value(series: usize) -> u64 {
 }
 
 /// The first `n` tool names. They live as long as the process, as do a server's own.
-pub fn tools(n: usize) -> Vec<&'static str> {
-    (0..n).map(|i| &*String::leak(format!("swarm.tool_{i:04}"))).collect()
+fn tools(n: usize) -> impl Iterator<Item = &'static str> {
+    (0..n).map(|i| &*String::leak(format!("swarm.tool_{i:04}")))
 }
 
-/// `series` different label sets of [`COUNTER`]; a multiple of 40.
-pub fn counter_labels(series: usize) -> Vec<[&'static str; 3]> {
-    let tools = tools(series / (OPERATIONS.len() * STATUSES.len()));
-    let of_tool =
-        |tool| OPERATIONS.into_iter().flat_map(move |op| STATUSES.map(|status| [tool, op, status]));
-    tools.into_iter().flat_map(of_tool).collect()
+/// So many label sets, made once: what is measured doesn't make them, and keeps nobody's alive.
+type Sets<const N: usize> = Mutex<BTreeMap<usize, &'static [[&'static str; N]]>>;
+
+fn once<const N: usize>(
+    made: &Sets<N>,
+    sets: usize,
+    make: impl FnOnce() -> Vec<[&'static str; N]>,
+) -> &'static [[&'static str; N]] {
+    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+    made.entry(sets).or_insert_with(|| Vec::leak(make()))
 }
 
-/// `series` different label sets of [`HISTOGRAM`]; a multiple of 10.
-pub fn histogram_labels(series: usize) -> Vec<[&'static str; 2]> {
-    let tools = tools(series / OPERATIONS.len());
-    tools.into_iter().flat_map(|tool| OPERATIONS.map(|op| [tool, op])).collect()
+/// `series` different label sets of [`COUNTER`].
+pub fn counter_labels(series: usize) -> &'static [[&'static str; 3]] {
+    static MADE: Sets<3> = Mutex::new(BTreeMap::new());
+    once(&MADE, series, || {
+        let of_tool = |tool| {
+            OPERATIONS.into_iter().flat_map(move |op| STATUSES.map(|status| [tool, op, status]))
+        };
+        let tools = tools(series.div_ceil(OPERATIONS.len() * STATUSES.len()));
+        tools.flat_map(of_tool).take(series).collect()
+    })
+}
+
+/// `series` different label sets of [`HISTOGRAM`].
+pub fn histogram_labels(series: usize) -> &'static [[&'static str; 2]] {
+    static MADE: Sets<2> = Mutex::new(BTreeMap::new());
+    once(&MADE, series, || {
+        let tools = tools(series.div_ceil(OPERATIONS.len()));
+        tools.flat_map(|tool| OPERATIONS.map(|op| [tool, op])).take(series).collect()
+    })
+}
+
+/// [`counter_labels`] in the order in which they are looked up, over and over.
+pub fn called_counters(sets: usize) -> &'static [[&'static str; 3]] {
+    static MADE: Sets<3> = Mutex::new(BTreeMap::new());
+    once(&MADE, sets, || shuffled(counter_labels(sets)))
+}
+
+/// [`histogram_labels`] in the order in which they are looked up, over and over.
+pub fn called_histograms(sets: usize) -> &'static [[&'static str; 2]] {
+    static MADE: Sets<2> = Mutex::new(BTreeMap::new());
+    once(&MADE, sets, || shuffled(histogram_labels(sets)))
+}
+
+/// Values of the three enums: four each.
+pub const ENUM_VALUES: [[&str; 4]; 3] = [
+    ["Search", "Fetch", "Write", "Plan"],
+    ["Execute", "List", "Call", "Read"],
+    ["Success", "Error", "Cancelled", "Timeout"],
+];
+/// Sets that they make.
+pub const ENUM_SETS: usize = 64;
+
+/// All sets of enums in the order in which they are looked up, as indices of [`ENUM_VALUES`].
+pub fn called_enums() -> Vec<[usize; 3]> {
+    let all: Vec<_> = (0..ENUM_SETS).map(|set| [set / 16, set / 4 % 4, set % 4]).collect();
+    shuffled(&all)
+}
+
+/// Where a thread begins in the sets that it looks up: no two go through them in step.
+pub fn called_start(sets: usize, thread: usize, threads: usize) -> usize {
+    sets * thread / threads
+}
+
+/// The same disorder on every machine.
+fn shuffled<T: Copy>(of: &[T]) -> Vec<T> {
+    let mut random = XorShift(0x2545_F491_4F6C_DD1D);
+    let mut all = of.to_vec();
+    for i in (1..all.len()).rev() {
+        all.swap(i, (random.unit() * (i + 1) as f64) as usize);
+    }
+    all
 }
 
 /// Marsaglia's xorshift: the same numbers on every machine.
@@ -117,17 +179,25 @@ impl XorShift {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn label_sets_are_as_many_as_asked_and_differ() {
-        for series in [1_000, 10_000] {
-            let sets: std::collections::BTreeSet<_> = counter_labels(series).into_iter().collect();
+        for series in [64, 1_000, 8_000] {
+            let sets: BTreeSet<_> = counter_labels(series).iter().collect();
             assert_eq!(sets.len(), series);
-            let sets: std::collections::BTreeSet<_> =
-                histogram_labels(series).into_iter().collect();
+            let sets: BTreeSet<_> = histogram_labels(series).iter().collect();
             assert_eq!(sets.len(), series);
         }
+    }
+
+    #[test]
+    fn calls_go_through_the_same_sets_in_another_order() {
+        let sorted = |sets: &[[&'static str; 3]]| sets.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(sorted(called_counters(640)), sorted(counter_labels(640)));
+        assert_ne!(called_counters(640), counter_labels(640));
     }
 
     #[test]

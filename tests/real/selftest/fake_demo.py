@@ -124,7 +124,9 @@ def render(seconds, load_over):
     page.counter("mcp_cancellations_total", (1, {"tool": "swarm_init"}))
     page.gauge("mcp_sessions_active", (2, {}))
     page.gauge("mcp_vitals_build_info", (1, {"version": "0.0.0"}))
-    for loss in ("series_overflow", "values_cut", "lost", "refused", "clamped"):
+    overflow = {"metric": "mcp_requests_total", "label": "tool"}
+    page.counter("mcp_vitals_series_overflow_total", (0, overflow))
+    for loss in ("values_cut", "lost", "refused", "clamped"):
         page.counter(f"mcp_vitals_{loss}_total", (0, {"metric": "mcp_requests_total"}))
     page.counter("mcp_vitals_mismatched_total", (0, {}))
     page.counter("mcp_vitals_unknown_tool_calls_total", (5, {"reason": "unknown"}))

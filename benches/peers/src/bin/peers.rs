@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use mcp_vitals_peers::alloc::Counting;
 use mcp_vitals_peers::budget::{self, Budgets, Verdict};
 use mcp_vitals_peers::cli::{Args, HELP};
-use mcp_vitals_peers::figures;
+use mcp_vitals_peers::figures::{self, Figure};
 use mcp_vitals_peers::harness::Pair;
 use mcp_vitals_peers::machine::Machine;
 use mcp_vitals_peers::report::Report;
@@ -53,7 +53,9 @@ fn run() -> Result<bool, (u8, String)> {
         write_report(path, &report).map_err(wrong)?;
     }
     let Some(budgets) = budgets else { return Ok(true) };
-    let verdicts = budgets.check(&report, |figure| args.wants(figure));
+    let left_out = args.left_out();
+    let wanted = |figure: &str| args.wants(figure) && !left_out.contains(&figure);
+    let verdicts = budgets.check(&report, wanted);
     print!("\n{}", budget::table(&verdicts));
     Ok(verdicts.iter().all(Verdict::is_kept))
 }
@@ -64,8 +66,9 @@ fn measure(args: &Args) -> Result<Report, String> {
     }
     let settings = args.settings();
     let mut pair = Pair::start();
-    let wanted: Vec<_> =
-        figures::all().into_iter().filter(|figure| args.wants(figure.name)).collect();
+    let left_out = args.left_out();
+    let wanted = |figure: &Figure| args.wants(figure.name) && !left_out.contains(&figure.name);
+    let wanted: Vec<_> = figures::all().into_iter().filter(wanted).collect();
     let mut rows = Vec::new();
     for (i, figure) in wanted.iter().enumerate() {
         eprintln!("[{}/{}] {}", i + 1, wanted.len(), figure.name);

@@ -4,23 +4,24 @@
 
 use std::sync::Arc;
 
-use fast_telemetry::{Distribution, DynamicCounter, DynamicHistogram, PrometheusExport};
+use fast_telemetry::{
+    Distribution, DynamicCounter, DynamicCounterSeries, DynamicHistogram, DynamicHistogramSeries,
+    PrometheusExport, SampledTimer,
+};
 
+use super::called::{looked_up, observed};
 use super::{Scraped, Subject, Texts, prefill, runs};
 use crate::totals::{Holdings, Point, join_labels, read_text};
-use crate::work::{self, BOUNDS_NANOS, nanos, start_value};
+use crate::work::{self, BOUNDS_NANOS, NANOS, nanos, start_value};
 
-const NAME: &str = "fast-telemetry";
+pub(super) const NAME: &str = "fast-telemetry";
 const NANOS_PER_SECOND: f64 = 1e9;
 
-fn shards() -> usize {
+pub(super) fn shards() -> usize {
     std::thread::available_parallelism().map_or(4, usize::from)
 }
 
-fn pairs<const N: usize>(
-    names: [&'static str; N],
-    values: [&'static str; N],
-) -> [(&'static str, &'static str); N] {
+fn pairs<'a, const N: usize>(names: [&'a str; N], values: [&'a str; N]) -> [(&'a str, &'a str); N] {
     std::array::from_fn(|i| (names[i], values[i]))
 }
 
@@ -88,23 +89,48 @@ pub fn timer(threads: usize) -> Subject {
     Subject::new(NAME, runs, reader(family, work::HISTOGRAM))
 }
 
+/// A timer that reads the clock for one section in so many: its stride is 65,536, as ours.
+pub fn sampled_timer(threads: usize) -> Subject {
+    let timer = Arc::new(SampledTimer::new(&BOUNDS_NANOS, shards(), 65_536));
+    let runs = runs!(threads, Arc::clone(&timer), |t| t.start().finish());
+    Subject::new(NAME, runs, || Ok(Holdings::new()))
+}
+
+pub fn called_counter(sets: usize, threads: usize) -> Subject {
+    let family = Arc::new(DynamicCounter::with_max_series(shards(), sets + 1));
+    let handle = || Arc::clone(&family);
+    let call = |f: &Arc<DynamicCounter>, l: [&str; 3]| f.inc(&pairs(work::LABELS, l));
+    let runs = looked_up(threads, work::called_counters(sets), handle, call);
+    Subject::new(NAME, runs, reader(family, work::COUNTER))
+}
+
+pub fn called_histogram(sets: usize, threads: usize) -> Subject {
+    let family = histogram_family(sets);
+    let handle = || Arc::clone(&family);
+    let call = |f: &Arc<DynamicHistogram>, l: [&str; 2], v| {
+        f.record(&pairs(work::HISTOGRAM_LABELS, l), v);
+    };
+    let runs = observed(threads, work::called_histograms(sets), &NANOS, handle, call);
+    Subject::new(NAME, runs, reader(family, work::HISTOGRAM))
+}
+
 pub fn counters(series: usize) -> Box<dyn Scraped> {
     let family = DynamicCounter::with_max_series(shards(), series + 1);
-    let labels = work::counter_labels(series).into_iter();
+    let labels = work::counter_labels(series).iter();
     let handles: Vec<_> =
-        labels.map(|labels| family.series(&pairs(work::LABELS, labels))).collect();
+        labels.map(|&labels| family.series(&pairs(work::LABELS, labels))).collect();
     handles.iter().enumerate().for_each(|(i, handle)| handle.add(start_value(i) as isize));
-    let touch = move |_| handles.iter().for_each(|handle| handle.inc());
-    Texts::boxed(NAME, touch, move |out: &mut String| render(&family, work::COUNTER, out))
+    let touch = |handle: &DynamicCounterSeries, _| handle.inc();
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| render(&family, work::COUNTER, out))
 }
 
 pub fn histograms(series: usize) -> Box<dyn Scraped> {
     let family = histogram_family(series);
-    let labels = work::histogram_labels(series).into_iter();
+    let labels = work::histogram_labels(series).iter();
     let handles: Vec<_> =
-        labels.map(|labels| family.series(&pairs(work::HISTOGRAM_LABELS, labels))).collect();
+        labels.map(|&labels| family.series(&pairs(work::HISTOGRAM_LABELS, labels))).collect();
     prefill(series, |series, i| handles[series].record(nanos(i)));
-    let touch = move |round| handles.iter().for_each(|handle| handle.record(nanos(round)));
+    let touch = |handle: &DynamicHistogramSeries, round| handle.record(nanos(round));
     let render = move |out: &mut String| render(&*family, work::HISTOGRAM, out);
-    Texts::boxed_in(NANOS_PER_SECOND, NAME, touch, render)
+    Texts::boxed_in(NANOS_PER_SECOND, NAME, handles, touch, render)
 }

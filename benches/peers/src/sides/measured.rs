@@ -1,29 +1,31 @@
 //! `measured`. Where every series is known as the family is made, its documentation recommends
 //! fixed label sets and the dense form; for values that turn up later, a dynamic set. The tools of
 //! an MCP server are of the latter kind, so both are shown: `measured` interns tools as they come,
-//! `measured-dense` is told all of them beforehand. A handle is a `LabelId`.
+//! `measured-dense` is told all of them beforehand. A handle is a `LabelId`. Labels that are looked up
+//! go to `inc` and `observe` as they come, a status as the enum that the documentation recommends.
 
 use std::sync::Arc;
 
 use measured::label::StaticLabelSet;
 use measured::lasso::{Rodeo, RodeoReader};
-use measured::metric::MetricFamilyEncoding;
 use measured::metric::group::Encoding;
 use measured::metric::histogram::Thresholds;
 use measured::metric::name::MetricName;
+use measured::metric::{LabelId, MetricFamilyEncoding};
 use measured::text::TextEncoder;
 use measured::{CounterVec, FixedCardinalityLabel, GaugeVec, HistogramVec, LabelGroup};
 use paracord::ParaCord;
 
+use super::called::{looked_up, observed};
 use super::{Scraped, Subject, Texts, prefill, runs};
 use crate::totals::{Holdings, read_text};
-use crate::work::{self, BOUNDS, seconds, start_value};
+use crate::work::{self, BOUNDS, SECONDS, seconds, start_value};
 
-const NAME: &str = "measured";
+pub(super) const NAME: &str = "measured";
 const DENSE: &str = "measured-dense";
 
 type Histograms<L> = HistogramVec<L, { BOUNDS.len() }>;
-type Encoder = TextEncoder<Vec<u8>>;
+pub(super) type Encoder = TextEncoder<Vec<u8>>;
 
 #[derive(Clone, Copy, FixedCardinalityLabel)]
 #[label(rename_all = "snake_case")]
@@ -94,16 +96,45 @@ fn dense_pair_set(tools: impl IntoIterator<Item = &'static str>) -> DensePair {
     DensePair { tool: names(tools), operation: names(work::OPERATIONS) }
 }
 
-fn one() -> DenseLabels<'static> {
-    let [tool, operation, name] = work::ONE;
+fn dynamic_counters() -> CounterVec<Dynamic> {
+    let (tool, operation) = (ParaCord::default(), names(work::OPERATIONS));
+    CounterVec::with_label_set(Dynamic { tool, operation, status: StaticLabelSet::new() })
+}
+
+fn dense_counters_of(labels: &[[&'static str; 3]]) -> CounterVec<Dense> {
+    CounterVec::dense_with_label_set(dense_set(labels.iter().map(|labels| labels[0])))
+}
+
+fn dynamic_histograms() -> Histograms<DynamicPair> {
+    let (tool, operation) = (ParaCord::default(), names(work::OPERATIONS));
+    let thresholds = Thresholds::with_buckets(BOUNDS);
+    Histograms::with_label_set_and_metadata(DynamicPair { tool, operation }, thresholds)
+}
+
+fn dense_histograms_of(labels: &[[&'static str; 2]]) -> Histograms<DensePair> {
+    let set = dense_pair_set(labels.iter().map(|labels| labels[0]));
+    Histograms::dense_with_label_set_and_metadata(set, Thresholds::with_buckets(BOUNDS))
+}
+
+fn dynamic([tool, operation, name]: [&str; 3]) -> DynamicLabels<'_> {
+    DynamicLabels { tool, operation, status: status(name) }
+}
+
+fn dense([tool, operation, name]: [&str; 3]) -> DenseLabels<'_> {
     DenseLabels { tool, operation, status: status(name) }
 }
 
+fn dynamic_pair([tool, operation]: [&str; 2]) -> DynamicPairLabels<'_> {
+    DynamicPairLabels { tool, operation }
+}
+
+fn dense_pair([tool, operation]: [&str; 2]) -> DensePairLabels<'_> {
+    DensePairLabels { tool, operation }
+}
+
 fn one_histogram() -> (Arc<Histograms<DensePair>>, DensePairLabels<'static>) {
-    let [tool, operation] = work::ONE_HISTOGRAM;
-    let thresholds = Thresholds::with_buckets(BOUNDS);
-    let family = Histograms::dense_with_label_set_and_metadata(dense_pair_set([tool]), thresholds);
-    (Arc::new(family), DensePairLabels { tool, operation })
+    let family = dense_histograms_of(&[work::ONE_HISTOGRAM]);
+    (Arc::new(family), dense_pair(work::ONE_HISTOGRAM))
 }
 
 fn render(family: &impl MetricFamilyEncoding<Encoder>, name: &'static str, out: &mut Vec<u8>) {
@@ -115,7 +146,7 @@ fn render(family: &impl MetricFamilyEncoding<Encoder>, name: &'static str, out: 
     *out = encoder.writer;
 }
 
-fn reader<F: MetricFamilyEncoding<Encoder>>(
+pub(super) fn reader<F: MetricFamilyEncoding<Encoder>>(
     family: Arc<F>,
     name: &'static str,
 ) -> impl Fn() -> Result<Holdings, String> {
@@ -127,15 +158,15 @@ fn reader<F: MetricFamilyEncoding<Encoder>>(
 }
 
 pub fn counter(threads: usize) -> Subject {
-    let family = Arc::new(CounterVec::dense_with_label_set(dense_set([work::ONE[0]])));
-    let handle = (Arc::clone(&family), family.with_labels(one()));
+    let family = Arc::new(dense_counters_of(&[work::ONE]));
+    let handle = (Arc::clone(&family), family.with_labels(dense(work::ONE)));
     let runs = runs!(threads, handle.clone(), |h| h.0.get_metric(h.1).inc());
     Subject::new(NAME, runs, reader(family, work::COUNTER))
 }
 
 pub fn gauge(threads: usize) -> Subject {
     let family = Arc::new(GaugeVec::dense_with_label_set(dense_set([work::ONE[0]])));
-    let handle = (Arc::clone(&family), family.with_labels(one()));
+    let handle = (Arc::clone(&family), family.with_labels(dense(work::ONE)));
     let runs = runs!(threads, handle.clone(), |h| {
         h.0.get_metric(h.1).inc();
         h.0.get_metric(h.1).dec()
@@ -157,85 +188,64 @@ pub fn timer(threads: usize) -> Subject {
     Subject::new(NAME, runs, reader(family, work::HISTOGRAM))
 }
 
-/// The four texts differ by types alone.
-macro_rules! texts {
-    ($make:ident, $name:expr, $family:expr, $of:expr, counters) => {
-        pub fn $make(series: usize) -> Box<dyn Scraped> {
-            let labels = work::counter_labels(series);
-            let family = Arc::new($family(&labels));
-            let of = $of;
-            let ids: Vec<_> = labels.iter().map(|&labels| family.with_labels(of(labels))).collect();
-            for (i, &id) in ids.iter().enumerate() {
-                family.get_metric(id).inc_by(start_value(i));
-            }
-            let touched = Arc::clone(&family);
-            let touch = move |_| ids.iter().for_each(|&id| touched.get_metric(id).inc());
-            let render = move |out: &mut Vec<u8>| render(&*family, work::COUNTER, out);
-            Texts::boxed($name, touch, render)
+/// Types alone differ between what is told beforehand and what isn't.
+macro_rules! called {
+    ($make:ident, $name:expr, $family:expr, $of:path, counter) => {
+        pub fn $make(sets: usize, threads: usize) -> Subject {
+            let sets = work::called_counters(sets);
+            let family = Arc::new($family(sets));
+            let handle = || Arc::clone(&family);
+            let runs = looked_up(threads, sets, handle, |f, l| f.inc($of(l)));
+            Subject::new($name, runs, reader(family, work::COUNTER))
         }
     };
-    ($make:ident, $name:expr, $family:expr, $of:expr, histograms) => {
-        pub fn $make(series: usize) -> Box<dyn Scraped> {
-            let labels = work::histogram_labels(series);
-            let family = Arc::new($family(&labels));
-            let of = $of;
-            let ids: Vec<_> = labels.iter().map(|&labels| family.with_labels(of(labels))).collect();
-            prefill(series, |series, i| family.get_metric(ids[series]).observe(seconds(i)));
-            let touched = Arc::clone(&family);
-            let touch = move |round| {
-                ids.iter().for_each(|&id| touched.get_metric(id).observe(seconds(round)));
-            };
-            let render = move |out: &mut Vec<u8>| render(&*family, work::HISTOGRAM, out);
-            Texts::boxed($name, touch, render)
+    ($make:ident, $name:expr, $family:expr, $of:path, histogram) => {
+        pub fn $make(sets: usize, threads: usize) -> Subject {
+            let sets = work::called_histograms(sets);
+            let family = Arc::new($family(sets));
+            let handle = || Arc::clone(&family);
+            let runs = observed(threads, sets, &SECONDS, handle, |f, l, v| f.observe($of(l), v));
+            Subject::new($name, runs, reader(family, work::HISTOGRAM))
         }
     };
 }
 
-texts!(
-    counters,
-    NAME,
-    |_: &[_]| {
-        let (tool, operation) = (ParaCord::default(), names(work::OPERATIONS));
-        CounterVec::with_label_set(Dynamic { tool, operation, status: StaticLabelSet::new() })
-    },
-    |[tool, operation, name]: [&'static str; 3]| DynamicLabels {
-        tool,
-        operation,
-        status: status(name)
-    },
-    counters
-);
-texts!(
-    dense_counters,
-    DENSE,
-    |labels: &[[&'static str; 3]]| CounterVec::dense_with_label_set(dense_set(
-        labels.iter().map(|labels| labels[0])
-    )),
-    |[tool, operation, name]: [&'static str; 3]| DenseLabels {
-        tool,
-        operation,
-        status: status(name)
-    },
-    counters
-);
-texts!(
-    histograms,
-    NAME,
-    |_: &[_]| {
-        let (tool, operation) = (ParaCord::default(), names(work::OPERATIONS));
-        let thresholds = Thresholds::with_buckets(BOUNDS);
-        Histograms::with_label_set_and_metadata(DynamicPair { tool, operation }, thresholds)
-    },
-    |[tool, operation]: [&'static str; 2]| DynamicPairLabels { tool, operation },
-    histograms
-);
-texts!(
-    dense_histograms,
-    DENSE,
-    |labels: &[[&'static str; 2]]| Histograms::dense_with_label_set_and_metadata(
-        dense_pair_set(labels.iter().map(|labels| labels[0])),
-        Thresholds::with_buckets(BOUNDS)
-    ),
-    |[tool, operation]: [&'static str; 2]| DensePairLabels { tool, operation },
-    histograms
-);
+called!(called_counter, NAME, |_| dynamic_counters(), dynamic, counter);
+called!(called_dense_counter, DENSE, dense_counters_of, dense, counter);
+called!(called_histogram, NAME, |_| dynamic_histograms(), dynamic_pair, histogram);
+called!(called_dense_histogram, DENSE, dense_histograms_of, dense_pair, histogram);
+
+/// So do the four texts.
+macro_rules! texts {
+    ($make:ident, $name:expr, $family:expr, $of:path, counters) => {
+        pub fn $make(series: usize) -> Box<dyn Scraped> {
+            let labels = work::counter_labels(series);
+            let family = Arc::new($family(labels));
+            let ids: Vec<_> = labels.iter().map(|&l| family.with_labels($of(l))).collect();
+            for (i, &id) in ids.iter().enumerate() {
+                family.get_metric(id).inc_by(start_value(i));
+            }
+            let touched = Arc::clone(&family);
+            let touch = move |&id: &LabelId<_>, _| touched.get_metric(id).inc();
+            let render = move |out: &mut Vec<u8>| render(&*family, work::COUNTER, out);
+            Texts::boxed($name, ids, touch, render)
+        }
+    };
+    ($make:ident, $name:expr, $family:expr, $of:path, histograms) => {
+        pub fn $make(series: usize) -> Box<dyn Scraped> {
+            let labels = work::histogram_labels(series);
+            let family = Arc::new($family(labels));
+            let ids: Vec<_> = labels.iter().map(|&l| family.with_labels($of(l))).collect();
+            prefill(series, |series, i| family.get_metric(ids[series]).observe(seconds(i)));
+            let touched = Arc::clone(&family);
+            let touch = move |&id: &LabelId<_>, i| touched.get_metric(id).observe(seconds(i));
+            let render = move |out: &mut Vec<u8>| render(&*family, work::HISTOGRAM, out);
+            Texts::boxed($name, ids, touch, render)
+        }
+    };
+}
+
+texts!(counters, NAME, |_| dynamic_counters(), dynamic, counters);
+texts!(dense_counters, DENSE, dense_counters_of, dense, counters);
+texts!(histograms, NAME, |_| dynamic_histograms(), dynamic_pair, histograms);
+texts!(dense_histograms, DENSE, dense_histograms_of, dense_pair, histograms);

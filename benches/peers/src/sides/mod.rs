@@ -3,13 +3,19 @@
 //! A side's functions hand out a [`Subject`] for recording by handle and a [`Scraped`] for its text
 //! exposition. What a side has no way for, it lacks, and the table shows a dash.
 
+pub(crate) mod called;
 mod client;
+mod enums;
 mod exporter;
 mod fast;
+mod fastmetrics;
 mod measured;
 mod otel;
 pub mod ours;
 mod prometheus;
+mod texts;
+
+pub use texts::{MakeScraped, Scraped, touched};
 
 use crate::totals::Holdings;
 use crate::work;
@@ -30,6 +36,8 @@ pub struct Subject {
     /// Whether what was recorded is to be seen in the very next scrape. A side that keeps it back
     /// until it is flushed is shown, and isn't counted as the fastest.
     pub prompt: bool,
+    /// Calls that go through all of the work once: a burst is no shorter, nor what warms it up.
+    pub round: u64,
 }
 
 impl Subject {
@@ -38,67 +46,17 @@ impl Subject {
         runs: Vec<Run>,
         read: impl FnMut() -> Result<Holdings, String> + 'static,
     ) -> Subject {
-        Subject { name, runs, upkeep: Box::new(|| {}), read: Box::new(read), prompt: true }
+        let upkeep = Box::new(|| {});
+        Subject { name, runs, upkeep, read: Box::new(read), prompt: true, round: 1 }
+    }
+
+    /// Says how many calls go through all of the work once.
+    pub fn in_rounds_of(self, calls: usize) -> Subject {
+        Subject { round: calls as u64, ..self }
     }
 
     fn upkeep(self, upkeep: impl FnMut() + 'static) -> Subject {
         Subject { upkeep: Box::new(upkeep), ..self }
-    }
-}
-
-/// Many series of one side, and their text.
-pub trait Scraped {
-    /// The side's name, as the table shows it.
-    fn name(&self) -> &'static str;
-    /// Records once into every series, so that no scrape finds what the one before it found. For
-    /// a histogram, `round` is the index of the value.
-    fn touch(&mut self, round: usize);
-    /// Scrapes into the side's own reused buffer, where it takes one.
-    fn scrape(&mut self) -> &[u8];
-    /// How many of the unit of boundaries and sums make a second.
-    fn per_second(&self) -> f64;
-}
-
-/// A [`Scraped`] of closures; `O` is the buffer that the side writes into.
-struct Texts<O, T, R> {
-    name: &'static str,
-    touch: T,
-    render: R,
-    out: O,
-    per_second: f64,
-}
-
-impl<O, T, R> Texts<O, T, R>
-where
-    O: AsRef<[u8]> + Default + 'static,
-    T: FnMut(usize) + 'static,
-    R: FnMut(&mut O) + 'static,
-{
-    fn boxed(name: &'static str, touch: T, render: R) -> Box<dyn Scraped> {
-        Texts::boxed_in(1.0, name, touch, render)
-    }
-
-    fn boxed_in(per_second: f64, name: &'static str, touch: T, render: R) -> Box<dyn Scraped> {
-        Box::new(Texts { name, touch, render, out: O::default(), per_second })
-    }
-}
-
-impl<O: AsRef<[u8]>, T: FnMut(usize), R: FnMut(&mut O)> Scraped for Texts<O, T, R> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn touch(&mut self, round: usize) {
-        (self.touch)(round);
-    }
-
-    fn scrape(&mut self) -> &[u8] {
-        (self.render)(&mut self.out);
-        self.out.as_ref()
-    }
-
-    fn per_second(&self) -> f64 {
-        self.per_second
     }
 }
 
@@ -112,9 +70,8 @@ fn prefill(series: usize, mut record: impl FnMut(usize, usize)) {
 
 /// Sets up a [`Subject`] for so many threads.
 pub type MakeSubject = fn(usize) -> Subject;
-/// Sets up a [`Scraped`] of so many series, counters at [`crate::work::start_value`] and histograms
-/// prefilled.
-pub type MakeScraped = fn(usize) -> Box<dyn Scraped>;
+/// Sets up a [`Subject`] that looks up so many label sets, for so many threads.
+pub type MakeCalled = fn(usize, usize) -> Subject;
 
 /// Counter by handle; ours first.
 pub const COUNTERS: &[MakeSubject] = &[
@@ -125,6 +82,7 @@ pub const COUNTERS: &[MakeSubject] = &[
     measured::counter,
     otel::counter,
     fast::counter,
+    fastmetrics::counter,
     prometheus::local_counter,
 ];
 /// Up-down gauge by handle; a call is one inc and one dec. A run ends with one more inc, so that
@@ -137,6 +95,7 @@ pub const UPDOWNS: &[MakeSubject] = &[
     measured::gauge,
     otel::updown,
     fast::updown,
+    fastmetrics::gauge,
 ];
 /// Histogram by handle, the sum kept.
 pub const HISTOGRAMS: &[MakeSubject] = &[
@@ -148,6 +107,7 @@ pub const HISTOGRAMS: &[MakeSubject] = &[
     otel::histogram,
     fast::histogram,
     fast::distribution,
+    fastmetrics::histogram,
 ];
 /// Start, stop and record; only the count is known beforehand.
 pub const TIMERS: &[MakeSubject] = &[
@@ -158,6 +118,60 @@ pub const TIMERS: &[MakeSubject] = &[
     measured::timer,
     otel::timer,
     fast::timer,
+    fastmetrics::timer,
+];
+/// Timed sections that sampling passes over; what is held is left to chance.
+pub const SAMPLED_TIMERS: &[MakeSubject] = &[ours::sampled_timer, fast::sampled_timer];
+/// Counter with three labels looked up at each call.
+pub const CALLED_COUNTERS: &[MakeCalled] = &[
+    ours::called_counter,
+    prometheus::called_counter,
+    client::called_counter,
+    exporter::called_counter,
+    measured::called_counter,
+    measured::called_dense_counter,
+    otel::called_counter,
+    fast::called_counter,
+    fastmetrics::called_counter,
+];
+/// The same by name, where a peer goes on by position.
+pub const NAMED_COUNTERS: &[MakeCalled] = &[
+    ours::named_counter,
+    prometheus::called_counter,
+    client::called_counter,
+    exporter::called_counter,
+    measured::called_counter,
+    measured::called_dense_counter,
+    otel::called_counter,
+    fast::called_counter,
+    fastmetrics::called_counter,
+];
+/// The same with labels that live as long as the process, for sides that make use of it.
+pub const STATIC_COUNTERS: &[MakeCalled] = &[
+    ours::static_counter,
+    prometheus::called_counter,
+    client::static_counter,
+    exporter::static_counter,
+    measured::called_counter,
+    measured::called_dense_counter,
+    otel::static_counter,
+    fast::called_counter,
+    fastmetrics::static_counter,
+];
+/// Counter with three enums for labels.
+pub const ENUM_COUNTERS: &[MakeCalled] =
+    &[enums::ours, enums::client, enums::measured, enums::fast, enums::fastmetrics];
+/// Histogram with two labels looked up at each call.
+pub const CALLED_HISTOGRAMS: &[MakeCalled] = &[
+    ours::called_histogram,
+    prometheus::called_histogram,
+    client::called_histogram,
+    exporter::called_histogram,
+    measured::called_histogram,
+    measured::called_dense_histogram,
+    otel::called_histogram,
+    fast::called_histogram,
+    fastmetrics::called_histogram,
 ];
 /// Text of counters with three labels.
 pub const COUNTER_TEXTS: &[MakeScraped] = &[
@@ -168,6 +182,18 @@ pub const COUNTER_TEXTS: &[MakeScraped] = &[
     measured::counters,
     measured::dense_counters,
     fast::counters,
+    fastmetrics::counters,
+];
+/// The same of a million. `prometheus` and `metrics` are left out: a scrape takes either of them
+/// three to four seconds there and half a gigabyte beside its text, a hundred times what the fastest
+/// peer takes.
+pub const MILLION_TEXTS: &[MakeScraped] = &[
+    ours::streamed_counters,
+    client::counters,
+    measured::counters,
+    measured::dense_counters,
+    fast::counters,
+    fastmetrics::counters,
 ];
 /// Text of histograms with two labels.
 pub const HISTOGRAM_TEXTS: &[MakeScraped] = &[
@@ -178,6 +204,7 @@ pub const HISTOGRAM_TEXTS: &[MakeScraped] = &[
     measured::histograms,
     measured::dense_histograms,
     fast::histograms,
+    fastmetrics::histograms,
 ];
 
 /// A [`Run`] for each thread, each with a handle of its own. The handle goes through `black_box` in
@@ -219,3 +246,4 @@ macro_rules! runs {
     };
 }
 use runs;
+use texts::Texts;

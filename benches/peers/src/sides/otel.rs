@@ -1,18 +1,20 @@
 //! `opentelemetry_sdk` with bound instruments. It has no text exposition of its own, so it takes no
-//! part in the scrapes; totals are read through its manual reader.
+//! part in the scrapes; totals are read through its manual reader. Labels that are looked up are a
+//! slice of `KeyValue`s, `String`s where they are not `'static`.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{BoundHistogram, Meter, MeterProvider};
+use opentelemetry::metrics::{BoundHistogram, Counter, Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{
-    InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality,
+    Instrument, InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Stream, Temporality,
 };
 
+use super::called::{looked_up, looked_up_static, observed};
 use super::{Subject, runs};
 use crate::totals::{Holdings, Point, join_labels};
 use crate::work;
@@ -54,6 +56,15 @@ impl Sdk {
     fn new() -> Sdk {
         let reader = Shared(Arc::new(ManualReader::default()));
         Sdk { provider: SdkMeterProvider::builder().with_reader(reader.clone()).build(), reader }
+    }
+
+    /// For more label sets than the 2,000 that are kept apart unless a view says so.
+    fn with_room_for(sets: usize) -> Sdk {
+        let reader = Shared(Arc::new(ManualReader::default()));
+        let view =
+            move |_: &Instrument| Stream::builder().with_cardinality_limit(sets + 1).build().ok();
+        let builder = SdkMeterProvider::builder().with_reader(reader.clone());
+        Sdk { provider: builder.with_view(view).build(), reader }
     }
 
     fn meter(&self) -> Meter {
@@ -149,5 +160,39 @@ pub fn timer(threads: usize) -> Subject {
         let start = Instant::now();
         h.record(start.elapsed().as_secs_f64())
     });
+    Subject::new(NAME, runs, move || sdk.holdings())
+}
+
+fn owned<const N: usize>(names: [&'static str; N], values: [&str; N]) -> [KeyValue; N] {
+    std::array::from_fn(|i| KeyValue::new(names[i], values[i].to_owned()))
+}
+
+pub fn called_counter(sets: usize, threads: usize) -> Subject {
+    let sdk = Sdk::with_room_for(sets);
+    let counter = sdk.meter().u64_counter(work::COUNTER).build();
+    let call = |c: &Counter<u64>, l: [&str; 3]| c.add(1, &owned(work::LABELS, l));
+    let runs = looked_up(threads, work::called_counters(sets), || counter.clone(), call);
+    Subject::new(NAME, runs, move || sdk.holdings())
+}
+
+pub fn static_counter(sets: usize, threads: usize) -> Subject {
+    let sdk = Sdk::with_room_for(sets);
+    let counter = sdk.meter().u64_counter(work::COUNTER).build();
+    let call = |c: &Counter<u64>, l: [&'static str; 3]| {
+        let attributes: [_; 3] = std::array::from_fn(|i| KeyValue::new(work::LABELS[i], l[i]));
+        c.add(1, &attributes);
+    };
+    let runs = looked_up_static(threads, work::called_counters(sets), || counter.clone(), call);
+    Subject::new(NAME, runs, move || sdk.holdings())
+}
+
+pub fn called_histogram(sets: usize, threads: usize) -> Subject {
+    let sdk = Sdk::with_room_for(sets);
+    let meter = sdk.meter();
+    let builder = meter.f64_histogram(work::HISTOGRAM);
+    let histogram = builder.with_boundaries(work::BOUNDS.to_vec()).build();
+    let call = |h: &Histogram<f64>, l: [&str; 2], v| h.record(v, &owned(work::HISTOGRAM_LABELS, l));
+    let handle = || histogram.clone();
+    let runs = observed(threads, work::called_histograms(sets), &work::SECONDS, handle, call);
     Subject::new(NAME, runs, move || sdk.holdings())
 }

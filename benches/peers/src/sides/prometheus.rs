@@ -3,12 +3,14 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
+use super::called::{looked_up, observed};
 use super::{Scraped, Subject, Texts, prefill, runs};
 use crate::totals::{Holdings, read_text};
-use crate::work::{self, seconds, start_value};
+use crate::work::{self, SECONDS, seconds, start_value};
 
 const NAME: &str = "prometheus";
 
@@ -82,13 +84,28 @@ pub fn timer(threads: usize) -> Subject {
     Subject::new(NAME, runs, reader(registry, work::HISTOGRAM))
 }
 
+pub fn called_counter(sets: usize, threads: usize) -> Subject {
+    let (registry, family) = counter_vec();
+    let sets = work::called_counters(sets);
+    let runs = looked_up(threads, sets, || family.clone(), |f, l| f.with_label_values(&l).inc());
+    Subject::new(NAME, runs, reader(registry, work::COUNTER))
+}
+
+pub fn called_histogram(sets: usize, threads: usize) -> Subject {
+    let (registry, family) = histogram_vec();
+    let sets = work::called_histograms(sets);
+    let call = |f: &HistogramVec, l: [&str; 2], v| f.with_label_values(&l).observe(v);
+    let runs = observed(threads, sets, &SECONDS, || family.clone(), call);
+    Subject::new(NAME, runs, reader(registry, work::HISTOGRAM))
+}
+
 pub fn counters(series: usize) -> Box<dyn Scraped> {
     let (registry, family) = counter_vec();
     let labels = work::counter_labels(series);
     let handles: Vec<_> = labels.iter().map(|labels| family.with_label_values(labels)).collect();
     handles.iter().enumerate().for_each(|(i, handle)| handle.inc_by(start_value(i)));
-    let touch = move |_| handles.iter().for_each(|handle| handle.inc());
-    Texts::boxed(NAME, touch, move |out: &mut String| render(&registry, out))
+    let touch = |handle: &IntCounter, _| handle.inc();
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| render(&registry, out))
 }
 
 pub fn histograms(series: usize) -> Box<dyn Scraped> {
@@ -96,6 +113,6 @@ pub fn histograms(series: usize) -> Box<dyn Scraped> {
     let labels = work::histogram_labels(series);
     let handles: Vec<_> = labels.iter().map(|labels| family.with_label_values(labels)).collect();
     prefill(series, |series, i| handles[series].observe(seconds(i)));
-    let touch = move |round| handles.iter().for_each(|handle| handle.observe(seconds(round)));
-    Texts::boxed(NAME, touch, move |out: &mut String| render(&registry, out))
+    let touch = |handle: &Histogram, round| handle.observe(seconds(round));
+    Texts::boxed(NAME, handles, touch, move |out: &mut String| render(&registry, out))
 }

@@ -1,0 +1,266 @@
+//! The calling thread's own way from label values to a series, in front of the shared map.
+//!
+//! No lock, and no line that another thread writes: whoever is suspended inside the map stalls no
+//! hit. `family` is a number that no other family has had in this process, below 2^34.
+
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+
+pub(crate) use super::entries::Found;
+use super::entries::{Entries, Worth};
+use super::key::{Key, Seeds};
+
+/// Misses of a thread before it gets a cache: one that looks up a few times does without.
+const FIRST_MISSES: u32 = 32;
+/// Misses that a cache sleeps for when too few look-ups hit; to see that takes it a sixteenth.
+const SLEEP: u32 = 32_768;
+
+thread_local! {
+    // Without destructors, which the guard has for them: a hit asks for nothing but whether the
+    // cache is there, and so does a look-up in another thread-local's destructor. Taken out and put
+    // back, which is two stores where a cell of borrows has two more and a test.
+    static AWAKE: Cell<Own> = const { Cell::new(None) };
+    static ASLEEP: Cell<Own> = const { Cell::new(None) };
+    /// Misses until the cache is made or woken.
+    static WAIT: Cell<u32> = const { Cell::new(FIRST_MISSES) };
+    static GUARD: Guard = const { Guard };
+}
+
+type Own = Option<ManuallyDrop<Entries>>;
+
+/// Frees the cache when its thread ends.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        for place in [&AWAKE, &ASLEEP] {
+            drop(place.take().map(ManuallyDrop::into_inner));
+        }
+    }
+}
+
+/// Label values of a look-up that missed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Values<'a> {
+    Text(&'a [&'a str]),
+    /// By where they are; found by [`find_static`] alone.
+    Static(&'a [&'static str]),
+}
+
+impl<'a> Values<'a> {
+    pub(crate) fn text(self) -> &'a [&'a str] {
+        match self {
+            Values::Text(values) | Values::Static(values) => values,
+        }
+    }
+
+    fn key(self, seeds: &Seeds, family: u64) -> Option<Key> {
+        match self {
+            Values::Text(values) => Key::of_text(seeds, family, values),
+            Values::Static(values) => Key::of_static(seeds, family, values),
+        }
+    }
+}
+
+/// What the calling thread kept for these values; nothing once its thread-locals are destroyed.
+/// Wait-free, allocates nothing. Fastest where there are six values at most and none is longer than
+/// 15 bytes. Past eight, or about 80 bytes in all, nothing is ever kept.
+#[inline(always)]
+pub(crate) fn find<const N: usize>(family: u64, values: &[&str; N]) -> Option<Found> {
+    let mut entries = AWAKE.take()?;
+    let found = entries.find(family, values);
+    AWAKE.set(Some(entries));
+    found
+}
+
+/// [`find`] for values whose number is not known where the call is compiled.
+pub(crate) fn find_any(family: u64, values: &[&str]) -> Option<Found> {
+    let mut entries = AWAKE.take()?;
+    let found = entries.find_any(family, values);
+    AWAKE.set(Some(entries));
+    found
+}
+
+/// [`find`] by where the values are, whatever their length; past six, nothing is ever kept.
+#[inline(always)]
+pub(crate) fn find_static<const N: usize>(
+    family: u64,
+    values: &[&'static str; N],
+) -> Option<Found> {
+    let mut entries = AWAKE.take()?;
+    let found = entries.find_static(family, values);
+    AWAKE.set(Some(entries));
+    found
+}
+
+/// Keeps `found` for the calling thread's next look-up of these values, or not, as room and recent
+/// misses have it. To be called at each miss, because it counts them. Wait-free but for a thread's
+/// 33rd miss, which allocates 34 KiB, and keeps nothing where there is no memory.
+///
+/// What was found before and is old has to be [forgotten](forget), or may be found again.
+#[cold]
+#[inline(never)]
+pub(crate) fn keep(family: u64, values: Values<'_>, found: Found) {
+    let Some(mut entries) = AWAKE.take().or_else(waken) else { return };
+    match entries.keep(|seeds| values.key(seeds, family), found) {
+        Worth::Yes => AWAKE.set(Some(entries)),
+        Worth::No => {
+            WAIT.set(SLEEP);
+            ASLEEP.set(Some(entries));
+        }
+    }
+}
+
+/// The cache that slept long enough, or a new one.
+fn waken() -> Own {
+    if let wait @ 1.. = WAIT.get() {
+        WAIT.set(wait - 1);
+        return None;
+    }
+    if let Some(entries) = ASLEEP.take() {
+        return Some(entries);
+    }
+    // Before anything is allocated: an allocator that counts itself comes back here.
+    WAIT.set(SLEEP);
+    // Without a guard, which is gone where the thread ends, nobody would free the cache.
+    GUARD.try_with(|_| ()).ok()?;
+    Entries::new(Seeds::draw()).map(ManuallyDrop::new)
+}
+
+/// Forgets what was kept for these values: it was found to be old.
+#[cold]
+#[inline(never)]
+pub(crate) fn forget(family: u64, values: Values<'_>) {
+    let Some(mut entries) = AWAKE.take() else { return };
+    entries.forget(|seeds| values.key(seeds, family));
+    AWAKE.set(Some(entries));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::thread;
+
+    use super::*;
+
+    const ONE: [&str; 3] = ["swarm.init", "execute", "success"];
+
+    fn found(place: u32) -> Found {
+        Found { place, slot: 7, generation: 9 }
+    }
+
+    /// Misses until the thread has a cache, and keeps.
+    fn warm_up() {
+        for _ in 0..=FIRST_MISSES {
+            keep(0, Values::Text(&["warm"]), found(0));
+        }
+        assert_eq!(find(0, &["warm"]), Some(found(0)));
+    }
+
+    #[test]
+    fn a_thread_finds_what_it_kept_and_no_other_does() {
+        for _ in 0..FIRST_MISSES {
+            keep(1, Values::Text(&ONE), found(1));
+            assert_eq!(find(1, &ONE), None);
+        }
+        keep(1, Values::Text(&ONE), found(1));
+        assert_eq!(find(1, &ONE), Some(found(1)));
+        assert_eq!(find_any(1, &ONE), Some(found(1)));
+        assert_eq!(find(2, &ONE), None);
+        assert_eq!(find(1, &["swarm.init", "execute", "succesS"]), None);
+        let other = thread::spawn(|| {
+            warm_up();
+            find(1, &ONE)
+        });
+        assert_eq!(other.join().unwrap(), None);
+        forget(1, Values::Text(&ONE));
+        assert_eq!(find(1, &ONE), None);
+        keep(1, Values::Text(&ONE), found(2));
+        assert_eq!(find(1, &ONE), Some(found(2)));
+    }
+
+    #[test]
+    fn addresses_and_text_are_kept_apart() {
+        warm_up();
+        keep(1, Values::Static(&ONE), found(1));
+        assert_eq!(find(1, &ONE), None);
+        assert_eq!(find_static(1, &ONE), Some(found(1)));
+        keep(1, Values::Text(&ONE), found(2));
+        let elsewhere: &'static str = "swarm.init".to_owned().leak();
+        assert_eq!(find_static(1, &[elsewhere, ONE[1], ONE[2]]), None);
+        assert_eq!(find(1, &[elsewhere, ONE[1], ONE[2]]), Some(found(2)));
+        forget(1, Values::Static(&ONE));
+        assert_eq!(find_static(1, &ONE), None);
+        assert_eq!(find(1, &ONE), Some(found(2)));
+    }
+
+    #[test]
+    fn what_never_hits_sends_the_cache_to_sleep_and_it_wakes() {
+        warm_up();
+        let miss = |n: u32| keep(1, Values::Text(&[&format!("user_{n}")]), found(n));
+        let asleep = || {
+            let entries = AWAKE.take();
+            let asleep = entries.is_none();
+            AWAKE.set(entries);
+            asleep
+        };
+        for _ in 0..2 {
+            let seen = (0..10_000).find(|&n| {
+                miss(n);
+                asleep()
+            });
+            assert!(seen.is_some());
+            keep(1, Values::Text(&ONE), found(1));
+            assert_eq!(find(1, &ONE), None);
+            (1..SLEEP).for_each(miss);
+            assert!(asleep());
+            miss(0);
+            assert!(!asleep());
+        }
+        // Awake, it takes in what comes often.
+        let misses = (0..20).find(|_| {
+            keep(1, Values::Text(&ONE), found(1));
+            find(1, &ONE).is_some()
+        });
+        assert!(misses.is_some());
+    }
+
+    /// Looks up when its thread ends.
+    struct AtExit;
+
+    static SEEN: Mutex<Vec<Option<Found>>> = Mutex::new(Vec::new());
+
+    impl Drop for AtExit {
+        fn drop(&mut self) {
+            for _ in 0..2 * SLEEP {
+                keep(5, Values::Text(&["at exit"]), found(9));
+            }
+            SEEN.lock().unwrap().push(find(5, &["at exit"]));
+            forget(5, Values::Text(&["at exit"]));
+            assert_eq!(find(5, &["at exit"]), None);
+        }
+    }
+
+    thread_local! {
+        static AT_EXIT: AtExit = const { AtExit };
+    }
+
+    #[test]
+    fn a_thread_that_ends_looks_up_without_harm() {
+        // Destroyed before the cache and after it, whichever order the platform has.
+        for first in [true, false] {
+            let ends = thread::spawn(move || {
+                if first {
+                    AT_EXIT.with(|_| ());
+                }
+                warm_up();
+                AT_EXIT.with(|_| ());
+            });
+            ends.join().unwrap();
+        }
+        let seen = SEEN.lock().unwrap();
+        assert_eq!(seen.len(), 2);
+        // With the guard gone, no cache is made that nobody would free.
+        assert!(seen.contains(&None) && seen.contains(&Some(found(9))), "{seen:?}");
+    }
+}

@@ -1,0 +1,77 @@
+//! Where a histogram's numbers are.
+
+use std::sync::Arc;
+
+use super::family::Losses;
+use crate::clock::Clock;
+use crate::metrics::sample::Sampler;
+use crate::shard::cells::{Slot, SlotOnce};
+use crate::shard::hdr::{Layout, MOST_OCTAVES};
+use crate::shard::space::Space;
+
+/// What a family's histograms share.
+pub(crate) struct HistogramKind {
+    pub(crate) layout: Layout,
+    /// Decimals between the integer that is kept and the unit that is exposed: 9 for seconds.
+    pub(crate) decimals: u8,
+    /// 10^decimals.
+    pub(crate) units_per_one: f64,
+    /// `le="0.005"} ` for each boundary, `+Inf` last.
+    pub(crate) bounds_text: Box<[Box<str>]>,
+    pub(crate) losses: Arc<Losses>,
+    pub(crate) clock: Clock,
+    pub(crate) sampler: Sampler,
+}
+
+/// A header, and a run of cells for each octave that was touched.
+pub(crate) struct HistogramCells {
+    pub(crate) kind: Arc<HistogramKind>,
+    pub(crate) space: Arc<Space>,
+    /// The sum, the marks and the bucket counts.
+    pub(crate) header: Slot,
+    /// First slot of each octave's run; none where no thread has recorded.
+    octaves: [SlotOnce; MOST_OCTAVES],
+}
+
+impl HistogramCells {
+    pub(crate) fn new(kind: &Arc<HistogramKind>, space: &Arc<Space>, header: Slot) -> Self {
+        let octaves = std::array::from_fn(|_| SlotOnce::new());
+        HistogramCells { kind: kind.clone(), space: space.clone(), header, octaves }
+    }
+
+    /// The first slot of an octave's run, or `Slot::NONE`.
+    #[inline(always)]
+    pub(crate) fn octave(&self, octave: usize) -> Slot {
+        self.octaves[octave].get()
+    }
+
+    /// The first slot of an octave's run, allocated now if nobody has; briefly locks.
+    pub(crate) fn octave_or_allocate(&self, octave: usize) -> Option<Slot> {
+        let there = self.octave(octave);
+        if there != Slot::NONE {
+            return Some(there);
+        }
+        let cells = self.kind.layout.run(octave);
+        let new = self.space.allocate(cells)?;
+        match self.octaves[octave].set(new) {
+            Ok(()) => Some(new),
+            Err(other) => {
+                self.space.give_back(new, cells);
+                Some(other)
+            }
+        }
+    }
+
+    /// Takes every octave's run out, with its length. For a series that nobody can record into.
+    pub(crate) fn take_octaves(&self) -> impl Iterator<Item = (Slot, usize)> {
+        self.octaves.iter().enumerate().filter_map(|(octave, run)| {
+            let slot = run.take();
+            (slot != Slot::NONE).then(|| (slot, self.kind.layout.run(octave)))
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.kind.layout
+    }
+}

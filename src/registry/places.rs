@@ -1,0 +1,274 @@
+//! The places that a family's series stand in: their cells, and the numbers of their label values.
+//!
+//! Places come in blocks of 64. A place keeps its cells for ever: a series that is removed leaves
+//! them zeroed to the next one that is born there.
+//!
+//! | atomic       | writer          | reader           | write / read      | what the pair publishes                | model |
+//! |--------------|-----------------|------------------|-------------------|----------------------------------------|-------|
+//! | `present`    | births, removal | scraper          | Release / Acquire | the slot and the ids of a listed place | –     |
+//! | `version`    | removal         | scraper          | Release / Acquire | that `present` lost a bit              | –     |
+//! | `generation` | removal, look-up | look-up         | Relaxed, see `removal` | whether what a thread found still holds | `a_removed_series_takes_no_more_adds` |
+
+use std::sync::OnceLock;
+
+use super::histogram::HistogramCells;
+use super::list::List;
+use super::values::{Keeps, Texts};
+use crate::shard::cells::Slot;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Places a block: as many as a word has bits.
+pub(crate) const PAGE: usize = 64;
+
+pub(crate) struct Places {
+    blocks: List<Box<Block>>,
+    labels: usize,
+    shape: Shape,
+}
+
+/// What each place of a family has.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) histogram: bool,
+    pub(crate) removable: bool,
+    /// Whether the family has more places than one.
+    pub(crate) labelled: bool,
+}
+
+pub(crate) struct Block {
+    /// A bit for each place that a scrape shows.
+    present: AtomicU64,
+    /// How often a place left `present`: what an encoder kept of the block is then stale.
+    version: AtomicU32,
+    slots: Box<[AtomicU32]>,
+    ids: Box<[AtomicU32]>,
+    histograms: Box<[OnceLock<Box<HistogramCells>>]>,
+    lives: Box<[Life]>,
+}
+
+/// What is known of a series that may be removed.
+#[derive(Default)]
+pub(crate) struct Life {
+    /// How many series there were, times four, and whether this one is retired or has ended. What a
+    /// thread's cache holds of the series is true while it is the same.
+    pub(crate) generation: AtomicU32,
+    /// Milliseconds of the engine's age at which it last changed, and what it was then. Read and
+    /// written by whoever has the engine's turn.
+    pub(crate) since: AtomicU32,
+    pub(crate) seen: AtomicU64,
+}
+
+impl Places {
+    pub(crate) fn new(labels: usize, shape: Shape) -> Places {
+        Places { blocks: List::new(), labels, shape }
+    }
+
+    /// Bytes that a block takes.
+    pub(crate) fn block_cost(labels: usize, shape: Shape) -> u64 {
+        let one = (1 + labels) * size_of::<AtomicU32>()
+            + usize::from(shape.histogram) * size_of::<OnceLock<Box<HistogramCells>>>()
+            + usize::from(shape.removable) * size_of::<Life>();
+        let fixed = size_of::<Block>() as u64 + List::<Box<Block>>::entry_cost();
+        fixed + (one * Places::block_len(shape)) as u64
+    }
+
+    fn block_len(shape: Shape) -> usize {
+        if shape.labelled { PAGE } else { 1 }
+    }
+
+    /// Adds the next block; under the births' lock.
+    pub(crate) fn grow(&self) {
+        let len = Places::block_len(self.shape);
+        let words = |len: usize| (0..len).map(|_| AtomicU32::new(0)).collect();
+        let when = |wanted: bool| if wanted { len } else { 0 };
+        self.blocks.push(Box::new(Block {
+            present: AtomicU64::new(0),
+            version: AtomicU32::new(0),
+            slots: words(len),
+            ids: words(len * self.labels),
+            histograms: (0..when(self.shape.histogram)).map(|_| OnceLock::new()).collect(),
+            lives: (0..when(self.shape.removable)).map(|_| Life::default()).collect(),
+        }));
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// How many places there are.
+    pub(crate) fn len(&self) -> usize {
+        self.blocks.len() * Places::block_len(self.shape)
+    }
+
+    pub(crate) fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    #[inline]
+    pub(crate) fn block(&self, number: usize) -> Option<&Block> {
+        self.blocks.get(number).map(|block| &**block)
+    }
+
+    /// The first cell of a place; none where the place was never used.
+    #[inline]
+    pub(crate) fn slot(&self, place: u32) -> Slot {
+        self.block(number(place)).map_or(Slot::NONE, |block| block.slot(index(place)))
+    }
+
+    #[inline]
+    pub(crate) fn histogram(&self, place: u32) -> Option<&HistogramCells> {
+        self.block(number(place))?.histogram(index(place))
+    }
+
+    #[inline]
+    pub(crate) fn life(&self, place: u32) -> Option<&Life> {
+        self.block(number(place))?.lives.get(index(place))
+    }
+
+    /// The value of one label of a place that has a series.
+    pub(crate) fn value<'a>(
+        &self,
+        texts: &'a Texts,
+        place: u32,
+        label: usize,
+        keeps: &'a impl Keeps,
+    ) -> &'a str {
+        texts.get(self.id(place, label), keeps)
+    }
+
+    /// The numbers of the labels' values.
+    #[inline]
+    pub(crate) fn ids(&self, place: u32) -> &[AtomicU32] {
+        let from = index(place) * self.labels;
+        let ids = self.block(number(place)).and_then(|block| block.ids.get(from..));
+        ids.and_then(|ids| ids.get(..self.labels)).unwrap_or_default()
+    }
+
+    /// The number of one label's value.
+    pub(crate) fn id(&self, place: u32, label: usize) -> u32 {
+        // Relaxed: who knows of the place got it from the index or from `present`, which publish it.
+        self.ids(place).get(label).map_or(0, |id| id.load(Ordering::Relaxed))
+    }
+
+    /// Gives a place its cells, which it keeps. Under the births' lock.
+    pub(crate) fn set_cells(&self, place: u32, slot: Slot, histogram: Option<Box<HistogramCells>>) {
+        let Some(block) = self.block(number(place)) else { return };
+        // Relaxed: as `id`.
+        block.slots[index(place)].store(slot.0, Ordering::Relaxed);
+        if let Some(cells) = histogram {
+            let _ = block.histograms[index(place)].set(cells);
+        }
+    }
+
+    /// Says whose place it is now. Under the births' lock, while nobody can find it.
+    pub(crate) fn set_ids(&self, place: u32, ids: &[u32]) {
+        let Some(block) = self.block(number(place)) else { return };
+        let own = &block.ids[index(place) * self.labels..];
+        // Relaxed: as `id`.
+        own.iter().zip(ids).for_each(|(own, &id)| own.store(id, Ordering::Relaxed));
+    }
+
+    /// Shows a place from now on. Whether it was hidden.
+    pub(crate) fn list(&self, place: u32) -> bool {
+        let Some(block) = self.block(number(place)) else { return false };
+        let bit = 1 << index(place);
+        // Release: publishes the cells and the ids. Relaxed peek: a shared line is not written for
+        // nothing.
+        block.present.load(Ordering::Relaxed) & bit == 0
+            && block.present.fetch_or(bit, Ordering::Release) & bit == 0
+    }
+
+    /// Hides a place from now on.
+    pub(crate) fn unlist(&self, place: u32) {
+        let Some(block) = self.block(number(place)) else { return };
+        block.present.fetch_and(!(1 << index(place)), Ordering::Relaxed);
+        // Release, and after the bit: who sees this version sees that the place is gone.
+        block.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Life {
+    /// Bits below the count: retired, and dead.
+    const RETIRED: u32 = 1;
+    const DEAD: u32 = 3;
+
+    /// Makes what the threads' caches hold untrue. In the engine's turn, before an epoch is retired.
+    pub(super) fn retire(&self) {
+        // Relaxed, here and below: numbers, that are seen in time by the pins' and the births' doing.
+        self.generation.fetch_or(Self::RETIRED, Ordering::Relaxed);
+    }
+
+    /// Ends a series that is retired, so that it can't be brought back; false where it has been.
+    pub(super) fn end_retired(&self) -> bool {
+        let retired = self.generation.load(Ordering::Relaxed);
+        retired & Self::DEAD == Self::RETIRED && self.set(retired, retired | Self::DEAD).is_ok()
+    }
+
+    /// Ends a series whatever it is.
+    pub(super) fn end(&self) {
+        self.generation.fetch_or(Self::DEAD, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.generation.load(Ordering::Relaxed) & Self::DEAD == 0
+    }
+
+    /// Makes what is being retired stay after all; gives the generation that holds now, or nothing
+    /// where the series has ended.
+    pub(super) fn revive(&self) -> Option<u32> {
+        let now = self.generation.load(Ordering::Relaxed);
+        match now & Self::DEAD {
+            0 => Some(now),
+            Self::RETIRED => match self.set(now, (now | Self::DEAD).wrapping_add(1)) {
+                Ok(_) => Some((now | Self::DEAD).wrapping_add(1)),
+                Err(other) => (other & Self::DEAD == 0).then_some(other),
+            },
+            _ => None,
+        }
+    }
+
+    /// Begins the life of another series. Under the births' lock, while nobody can find it.
+    pub(super) fn begin(&self) {
+        let last = self.generation.load(Ordering::Relaxed) | Self::DEAD;
+        self.generation.store(last.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    fn set(&self, from: u32, to: u32) -> Result<u32, u32> {
+        self.generation.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+    }
+}
+
+impl Block {
+    /// The version, and then the places to show.
+    pub(crate) fn shown(&self) -> (u32, u64) {
+        // Acquire, both: see `unlist` and `list`.
+        let version = self.version.load(Ordering::Acquire);
+        (version, self.present.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    pub(crate) fn slots(&self) -> &[AtomicU32] {
+        &self.slots
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, index: usize) -> Slot {
+        // Relaxed: as `Places::id`.
+        Slot(self.slots[index].load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn histogram(&self, index: usize) -> Option<&HistogramCells> {
+        self.histograms.get(index)?.get().map(|cells| &**cells)
+    }
+}
+
+#[inline]
+fn number(place: u32) -> usize {
+    place as usize / PAGE
+}
+
+#[inline]
+fn index(place: u32) -> usize {
+    place as usize % PAGE
+}
