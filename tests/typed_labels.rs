@@ -309,6 +309,28 @@ fn what_the_host_said_of_the_limit_stands() {
 }
 
 #[test]
+fn a_finite_sets_series_stay_and_an_open_sets_may_go() {
+    let vitals = engine();
+    let desc = || Desc::counter("finite_total", "F.").removable();
+    let finite: Typed<Counter, Status> = vitals.register_typed(desc()).unwrap();
+    let family = vitals.register(desc().labels(["status"])).unwrap();
+    finite.with(Status::Error).inc();
+    assert!(!family.remove(["error"]));
+    finite.with(Status::Error).inc();
+    assert_eq!(exposed(&vitals, "finite_total")["{status=\"error\"}"], "2");
+
+    let desc = || Desc::counter("open_total", "O.").removable();
+    let open: Typed<Counter, Call> = vitals.register_typed(desc()).unwrap();
+    let family = vitals.register(desc().labels(["tool", "operation", "status"])).unwrap();
+    let call = || Call { tool: "x", operation: Operation::ReadFile, st: Status::Error };
+    open.with(call()).inc();
+    assert!(family.remove(["x", "read-file", "error"]));
+    assert!(exposed(&vitals, "open_total").is_empty());
+    open.with(call()).add(7);
+    assert_eq!(vitals.snapshot().sum("open_total", &[]), 7.0);
+}
+
+#[test]
 fn the_same_metric_may_be_had_both_ways() {
     let vitals = engine();
     let desc = || Desc::counter("calls_total", "Calls.");

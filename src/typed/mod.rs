@@ -10,6 +10,7 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 pub use labels::{Extent, Finite, LabelValue, Labels, Open, Values, bounded};
 
@@ -153,8 +154,11 @@ impl Vitals {
     /// Where all labels are finite and make at most 256 combinations, all these series are there at
     /// once, at 0: a counter that is born at 1 is invisible to `rate`. Not so for a [`Gauge`]: no
     /// reading is not the reading 0. Unless `desc` says otherwise, the series limit of a finite set
-    /// is its number of combinations. The same metric may be registered by
-    /// [`register`](Self::register) too, with the same label names in the same order.
+    /// is its number of combinations. Its series are held for as long as the metric: `removable` and
+    /// `idle_expiry` have no part in them.
+    ///
+    /// The same metric may be registered by [`register`](Self::register) too, with the same label
+    /// names in the same order: to declare or to remove series of an open set.
     ///
     /// # Errors
     /// As [`register`](Self::register).
@@ -166,6 +170,9 @@ impl Vitals {
         if L::Extent::FINITE {
             // Within `series_limit`'s range, which ends beyond the most combinations.
             desc.series_limit.get_or_insert(L::COUNT as u32);
+            // The table would go on recording into a series that is no longer shown.
+            desc.removable = false;
+            desc.idle = Duration::ZERO;
         }
         let count = |is: bool| if is { L::COUNT } else { 0 };
         let declared = count(Typed::<K, L>::is_declared());
