@@ -299,9 +299,11 @@ mod tests {
 
     #[test]
     fn every_text_says_what_it_should() {
-        for (sides, kind, series) in
-            [(COUNTER_TEXTS, Exposed::Counters, 80), (HISTOGRAM_TEXTS, Exposed::Histograms, 20)]
-        {
+        for (sides, kind, series) in [
+            (COUNTER_TEXTS, Exposed::Counters, 80),
+            (MILLION_TEXTS, Exposed::Counters, 80),
+            (HISTOGRAM_TEXTS, Exposed::Histograms, 20),
+        ] {
             let text = Text { sides, series, kind, every: 7, sparing: 1 };
             assert_eq!(text.checked().map(|_| ()), Ok(()));
         }

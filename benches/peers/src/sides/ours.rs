@@ -164,12 +164,13 @@ pub fn counters(series: usize) -> Box<dyn Scraped> {
 /// The same, their text handed out in slices as it stands.
 pub fn streamed_counters(series: usize) -> Box<dyn Scraped> {
     let vitals = engine(series);
-    Box::new(Streamed { texts: counters_of(&vitals, series), vitals })
+    Box::new(Streamed { texts: counters_of(&vitals, series), vitals, text: Vec::new() })
 }
 
 struct Streamed {
     vitals: Vitals,
     texts: Box<dyn Scraped>,
+    text: Vec<u8>,
 }
 
 impl Scraped for Streamed {
@@ -182,7 +183,9 @@ impl Scraped for Streamed {
     }
 
     fn scrape(&mut self) -> &[u8] {
-        self.texts.scrape()
+        self.text.clear();
+        self.vitals.scrape_with(|text| self.text.extend_from_slice(text));
+        &self.text
     }
 
     fn hand_out(&mut self) -> usize {
@@ -196,7 +199,7 @@ impl Scraped for Streamed {
     }
 
     fn held(&self) -> usize {
-        self.texts.held()
+        self.texts.held() + self.text.capacity()
     }
 }
 
