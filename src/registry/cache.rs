@@ -8,12 +8,15 @@ use std::mem::ManuallyDrop;
 
 pub(crate) use super::entries::Found;
 use super::entries::{Entries, Worth};
+use super::form::{Large, Small, Turn};
 use super::key::{Key, Seeds};
 
 /// Misses of a thread before it gets a cache: one that looks up a few times does without.
 const FIRST_MISSES: u32 = 32;
 /// Misses that a cache sleeps for when too few look-ups hit; to see that takes it a sixteenth.
 const SLEEP: u32 = 32_768;
+/// The same for a large one, which sees it after 74,000 misses.
+const LONG_SLEEP: u32 = 1 << 20;
 
 thread_local! {
     // Without destructors, which the guard has for them: a hit asks for nothing but whether the
@@ -21,12 +24,22 @@ thread_local! {
     // back, which is two stores where a cell of borrows has two more and a test.
     static AWAKE: Cell<Own> = const { Cell::new(None) };
     static ASLEEP: Cell<Own> = const { Cell::new(None) };
+    /// In the place of both. Asked when there is none awake, by a call of its own: so it costs the
+    /// small one's hits nothing.
+    static GROWN: Cell<Option<ManuallyDrop<Grown>>> = const { Cell::new(None) };
     /// Misses until the cache is made or woken.
     static WAIT: Cell<u32> = const { Cell::new(FIRST_MISSES) };
     static GUARD: Guard = const { Guard };
 }
 
-type Own = Option<ManuallyDrop<Entries>>;
+type Own = Option<ManuallyDrop<Entries<Small>>>;
+
+/// The cache of a thread that looks up more label sets than a small one keeps.
+struct Grown {
+    // Freed before the turn is given back: the process never has more than there are turns.
+    entries: Entries<Large>,
+    _turn: Turn,
+}
 
 /// Frees the cache when its thread ends.
 struct Guard;
@@ -36,6 +49,7 @@ impl Drop for Guard {
         for place in [&AWAKE, &ASLEEP] {
             drop(place.take().map(ManuallyDrop::into_inner));
         }
+        drop(GROWN.take().map(ManuallyDrop::into_inner));
     }
 }
 
@@ -67,15 +81,22 @@ impl<'a> Values<'a> {
 /// 15 bytes. Past eight, or about 80 bytes in all, nothing is ever kept.
 #[inline(always)]
 pub(crate) fn find<const N: usize>(family: u64, values: &[&str; N]) -> Option<Found> {
-    let mut entries = AWAKE.take()?;
+    let Some(mut entries) = AWAKE.take() else { return find_in_large(family, values) };
     let found = entries.find(family, values);
     AWAKE.set(Some(entries));
     found
 }
 
+#[inline(never)]
+fn find_in_large<const N: usize>(family: u64, values: &[&str; N]) -> Option<Found> {
+    in_large(|entries| entries.find(family, values))
+}
+
 /// [`find`] for values whose number is not known where the call is compiled.
 pub(crate) fn find_any(family: u64, values: &[&str]) -> Option<Found> {
-    let mut entries = AWAKE.take()?;
+    let Some(mut entries) = AWAKE.take() else {
+        return in_large(|entries| entries.find_any(family, values));
+    };
     let found = entries.find_any(family, values);
     AWAKE.set(Some(entries));
     found
@@ -87,28 +108,69 @@ pub(crate) fn find_static<const N: usize>(
     family: u64,
     values: &[&'static str; N],
 ) -> Option<Found> {
-    let mut entries = AWAKE.take()?;
+    let Some(mut entries) = AWAKE.take() else { return find_static_in_large(family, values) };
     let found = entries.find_static(family, values);
     AWAKE.set(Some(entries));
     found
 }
 
+#[inline(never)]
+fn find_static_in_large<const N: usize>(family: u64, values: &[&'static str; N]) -> Option<Found> {
+    in_large(|entries| entries.find_static(family, values))
+}
+
+#[inline(always)]
+fn in_large(find: impl FnOnce(&mut Entries<Large>) -> Option<Found>) -> Option<Found> {
+    let mut grown = GROWN.take()?;
+    let found = find(&mut grown.entries);
+    GROWN.set(Some(grown));
+    found
+}
+
 /// Keeps `found` for the calling thread's next look-up of these values, or not, as room and recent
 /// misses have it. To be called at each miss, because it counts them. Wait-free but for a thread's
-/// 33rd miss, which allocates 34 KiB, and keeps nothing where there is no memory.
+/// 33rd miss, which allocates 34 KiB, and for one after two thousand more in which more than one
+/// look-up in sixteen missed: that frees them, and allocates 1.1 MB if fewer than eight threads of
+/// the process have so much. Keeps nothing, or no more, where there is no memory.
 ///
 /// What was found before and is old has to be [forgotten](forget), or may be found again.
 #[cold]
 #[inline(never)]
 pub(crate) fn keep(family: u64, values: Values<'_>, found: Found) {
-    let Some(mut entries) = AWAKE.take().or_else(waken) else { return };
-    match entries.keep(|seeds| values.key(seeds, family), found) {
-        Worth::Yes => AWAKE.set(Some(entries)),
-        Worth::No => {
-            WAIT.set(SLEEP);
-            ASLEEP.set(Some(entries));
+    if let Some(mut grown) = GROWN.take() {
+        match grown.entries.keep(|seeds| values.key(seeds, family), found) {
+            Worth::Yes | Worth::Narrow => GROWN.set(Some(grown)),
+            Worth::No => {
+                // Before anything is freed, because an allocator that counts itself comes back here.
+                WAIT.set(LONG_SLEEP);
+                drop(ManuallyDrop::into_inner(grown));
+            }
         }
+        return;
     }
+    let Some(mut entries) = AWAKE.take().or_else(waken) else { return };
+    let worth = entries.keep(|seeds| values.key(seeds, family), found);
+    if worth == Worth::Yes {
+        AWAKE.set(Some(entries));
+        return;
+    }
+    WAIT.set(SLEEP);
+    // Label sets that come round in thousands never hit a small one: it cannot tell them from those
+    // that never come again, and a large one can.
+    if let Some(grown) = grow() {
+        GROWN.set(Some(grown));
+        drop(ManuallyDrop::into_inner(entries));
+    } else if worth == Worth::No {
+        ASLEEP.set(Some(entries));
+    } else {
+        AWAKE.set(Some(entries));
+    }
+}
+
+fn grow() -> Option<ManuallyDrop<Grown>> {
+    let turn = Turn::take()?;
+    let entries = Entries::new(Seeds::draw())?;
+    Some(ManuallyDrop::new(Grown { entries, _turn: turn }))
 }
 
 /// The cache that slept long enough, or a new one.
@@ -131,6 +193,10 @@ fn waken() -> Own {
 #[cold]
 #[inline(never)]
 pub(crate) fn forget(family: u64, values: Values<'_>) {
+    if let Some(mut grown) = GROWN.take() {
+        grown.entries.forget(|seeds| values.key(seeds, family));
+        GROWN.set(Some(grown));
+    }
     let Some(mut entries) = AWAKE.take() else { return };
     entries.forget(|seeds| values.key(seeds, family));
     AWAKE.set(Some(entries));
