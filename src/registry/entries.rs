@@ -344,9 +344,10 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use super::super::form::{Large, Small};
     use super::*;
 
-    fn entries() -> Entries {
+    fn entries<F: Form>() -> Entries<F> {
         Entries::new(Seeds::from(|index| mix(index as u64))).unwrap()
     }
 
@@ -375,7 +376,7 @@ mod tests {
     }
 
     /// One look-up as a caller makes it.
-    fn look_up(entries: &mut Entries, n: usize) -> (bool, Worth) {
+    fn look_up<F: Form>(entries: &mut Entries<F>, n: usize) -> (bool, Worth) {
         let values = labels(n);
         match entries.find(1, &strs(&values)) {
             Some(there) => {
@@ -407,8 +408,65 @@ mod tests {
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ];
 
+    /// What is done, to which family and values, and what is found.
+    type Op = (u8, u64, [&'static str; 3], u32);
+
+    /// The oracle knows what was kept last. The cache may know less, never anything else.
+    fn check<F: Form>(ops: &[Op], mask: u64) -> Result<(), TestCaseError> {
+        let mut entries = entries::<F>();
+        let mut oracle = HashMap::new();
+        for &(op, family, values, place) in ops {
+            let key = |seeds: &Seeds| {
+                let mut key = Key::of_text(seeds, family, &values)?;
+                key.hash &= mask;
+                Some(key)
+            };
+            let Some(looked_for) = key(&entries.0[0].seeds) else { continue };
+            let there = entries.0[0].find(&looked_for);
+            if let Some(there) = &there {
+                prop_assert_eq!(Some(there), oracle.get(&(family, values)));
+            }
+            match op {
+                0 if there.is_none() => {
+                    entries.keep(key, found(place));
+                    oracle.insert((family, values), found(place));
+                }
+                1 => {
+                    entries.forget(key);
+                    prop_assert_eq!(entries.0[0].find(&looked_for), None);
+                    oracle.remove(&(family, values));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The doors for a fixed number of values and for any number.
+    fn check_doors<F: Form>(values: &[&str]) -> Result<(), TestCaseError> {
+        let mut entries = entries::<F>();
+        entries.keep(|seeds| Key::of_text(seeds, 1, values), found(1));
+        let kept = Key::of_text(&Seeds::NONE, 1, values).map(|_| found(1));
+        prop_assert_eq!(entries.find_any(1, values), kept);
+        fn by<F: Form, const N: usize>(entries: &mut Entries<F>, values: &[&str]) -> Option<Found> {
+            entries.find::<N>(1, values.try_into().unwrap())
+        }
+        let fixed = match values.len() {
+            1 => by::<F, 1>(&mut entries, values),
+            2 => by::<F, 2>(&mut entries, values),
+            3 => by::<F, 3>(&mut entries, values),
+            4 => by::<F, 4>(&mut entries, values),
+            5 => by::<F, 5>(&mut entries, values),
+            6 => by::<F, 6>(&mut entries, values),
+            7 => by::<F, 7>(&mut entries, values),
+            _ => by::<F, 8>(&mut entries, values),
+        };
+        prop_assert_eq!(fixed, kept);
+        prop_assert_eq!(entries.find_any(2, values), None);
+        Ok(())
+    }
+
     proptest! {
-        /// The oracle knows what was kept last. The cache may know less, never anything else.
         #[test]
         fn nothing_but_what_was_kept_is_found(
             ops in vec(
@@ -418,79 +476,42 @@ mod tests {
             // All hashes alike, all of a second cell, a few cells, and as they are.
             mask in prop::sample::select(vec![0, 1 << 63, 7 << 60, u64::MAX]),
         ) {
-            let mut entries = entries();
-            let mut oracle = HashMap::new();
-            for (op, family, values, place) in ops {
-                let key = |seeds: &Seeds| {
-                    let mut key = Key::of_text(seeds, family, &values)?;
-                    key.hash &= mask;
-                    Some(key)
-                };
-                let Some(looked_for) = key(&entries.0[0].seeds) else { continue };
-                let there = entries.0[0].find(&looked_for);
-                if let Some(there) = &there {
-                    prop_assert_eq!(Some(there), oracle.get(&(family, values)));
-                }
-                match op {
-                    0 if there.is_none() => {
-                        entries.keep(key, found(place));
-                        oracle.insert((family, values), found(place));
-                    }
-                    1 => {
-                        entries.forget(key);
-                        prop_assert_eq!(entries.0[0].find(&looked_for), None);
-                        oracle.remove(&(family, values));
-                    }
-                    _ => {}
-                }
-            }
+            check::<Small>(&ops, mask)?;
+            check::<Large>(&ops, mask)?;
         }
 
-        /// The doors for a fixed number of values, for any and for addresses agree.
         #[test]
         fn what_is_kept_is_found_by_every_door(values in vec("[aé]{0,18}", 1..9)) {
-            let mut entries = entries();
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            entries.keep(|seeds| Key::of_text(seeds, 1, &values), found(1));
-            let kept = Key::of_text(&Seeds::NONE, 1, &values).map(|_| found(1));
-            prop_assert_eq!(entries.find_any(1, &values), kept);
-            fn by<const N: usize>(entries: &mut Entries, values: &[&str]) -> Option<Found> {
-                entries.find::<N>(1, values.try_into().unwrap())
+            check_doors::<Small>(&values)?;
+            check_doors::<Large>(&values)?;
+        }
+    }
+
+    fn all_are_found<F: Form>(seed: u64, all: [usize; 2]) {
+        let seeds = Seeds::from(|index| mix(index as u64 ^ seed << 8));
+        let mut entries = Entries::<F>::new(seeds).unwrap();
+        for sets in all {
+            for n in 0..sets {
+                look_up(&mut entries, n);
             }
-            let fixed = match values.len() {
-                1 => by::<1>(&mut entries, &values),
-                2 => by::<2>(&mut entries, &values),
-                3 => by::<3>(&mut entries, &values),
-                4 => by::<4>(&mut entries, &values),
-                5 => by::<5>(&mut entries, &values),
-                6 => by::<6>(&mut entries, &values),
-                7 => by::<7>(&mut entries, &values),
-                _ => by::<8>(&mut entries, &values),
-            };
-            prop_assert_eq!(fixed, kept);
-            prop_assert_eq!(entries.find_any(2, &values), None);
+            let hits = (0..sets).filter(|&n| look_up(&mut entries, n).0).count();
+            // One step to the side is not always enough.
+            assert!(hits >= sets - sets / 100, "{hits} of {sets}");
         }
     }
 
     #[test]
     fn sets_that_fit_are_all_found() {
         for seed in 0..20 {
-            let mut entries =
-                Entries::new(Seeds::from(|index| mix(index as u64 ^ seed << 8))).unwrap();
-            for sets in [64, 250] {
-                for n in 0..sets {
-                    look_up(&mut entries, n);
-                }
-                let hits = (0..sets).filter(|&n| look_up(&mut entries, n).0).count();
-                // One step to the side is not always enough.
-                assert!(hits >= sets - sets / 100, "{hits} of {sets}");
-            }
+            all_are_found::<Small>(seed, [64, 250]);
         }
+        all_are_found::<Large>(20, [500, 8_000]);
     }
 
     #[test]
     fn who_comes_late_sends_another_to_its_other_cell() {
-        let mut entries = entries();
+        let mut entries = entries::<Small>();
         // All have one first cell; a second one is shared by the last two.
         let key = |n: usize, _: &Seeds| {
             let key = Key::of_text(&Seeds::NONE, 1, &[&n.to_string()]);
@@ -527,7 +548,7 @@ mod tests {
         let key = |values: &[&str; 3], seeds: &Seeds| Key::of_text(seeds, 1, values);
         let alike = |values, seeds: &Seeds| key(values, seeds).map(|key| Key { hash: 0, ..key });
         for kept in 0..sets.len() {
-            let mut entries = entries();
+            let mut entries = entries::<Small>();
             entries.keep(|seeds| alike(&sets[kept], seeds), found(1));
             for other in 0..sets.len() {
                 let there = entries.0[0].find(&alike(&sets[other], &Seeds::NONE).unwrap());
@@ -538,7 +559,7 @@ mod tests {
 
     #[test]
     fn a_key_whose_cells_are_taken_waits_for_one_that_nobody_hits() {
-        let mut entries = entries();
+        let mut entries = entries::<Small>();
         // One first cell, two second ones.
         let key = |n: usize, _: &Seeds| {
             let key = Key::of_text(&Seeds::NONE, 1, &[&n.to_string()]);
@@ -560,27 +581,32 @@ mod tests {
         assert!(misses.is_some());
     }
 
-    /// Every entry is driven out many times, and none is found for another's labels.
+    /// Of so many sets, the lower the oftener; until all entries have been driven out.
+    fn full<F: Form>(sets: u64, steps: u64) {
+        let mut entries = entries::<F>();
+        let mut hits = 0;
+        for step in 0..steps {
+            let n = (mix(step) % sets * (mix(step ^ 1 << 40) % sets) / sets) as usize;
+            hits += u64::from(look_up(&mut entries, n).0);
+        }
+        assert!(hits > steps / 10, "{hits}");
+        let table = &entries.0[0];
+        let last = F::LAST as usize;
+        for at in 1..=last {
+            assert_eq!(table.named(table.entries.as_ref()[at].cell.into()), at);
+        }
+        assert_eq!((0..1 << F::CELL_BITS).filter(|&cell| table.named(cell) != 0).count(), last);
+    }
+
     #[test]
     fn a_full_cache_finds_nothing_wrong() {
-        let mut entries = entries();
-        let mut hits = 0;
-        for step in 0..200_000 {
-            // The lower, the oftener.
-            let n = (mix(step) % 2_000 * (mix(step ^ 1 << 40) % 2_000) / 2_000) as usize;
-            hits += usize::from(look_up(&mut entries, n).0);
-        }
-        assert!(hits > 20_000, "{hits}");
-        let table = &entries.0[0];
-        for at in 1..ENTRIES {
-            assert_eq!(usize::from(table.cells[usize::from(table.entries[at].cell)]), at);
-        }
-        assert_eq!(table.cells.iter().filter(|&&at| at != 0).count(), ENTRIES - 1);
+        full::<Small>(2_000, 200_000);
+        full::<Large>(40_000, 400_000);
     }
 
     #[test]
     fn sets_that_are_hit_stay_while_thousands_pass() {
-        let mut entries = entries();
+        let mut entries = entries::<Small>();
         let hot = |step: usize| step % 64;
         for step in 0..1_000 {
             look_up(&mut entries, hot(step));
@@ -596,7 +622,7 @@ mod tests {
 
     #[test]
     fn sets_that_are_hit_no_more_make_room() {
-        let mut entries = entries();
+        let mut entries = entries::<Small>();
         for step in 0..100_000 {
             look_up(&mut entries, step % 250);
         }
@@ -608,11 +634,33 @@ mod tests {
         assert!(hits > 95, "{hits}");
     }
 
+    /// One round, after the entries were filled.
+    fn given_up<F: Form>() {
+        let mut entries = entries::<F>();
+        let most = (F::LAST + 1 + (F::LAST + 2) * STEP) as usize;
+        let given_up = (0..2 * most).find(|&n| look_up(&mut entries, n).1 == Worth::No);
+        assert!(given_up.is_some_and(|n| n < most), "{given_up:?}");
+    }
+
     #[test]
     fn what_never_hits_is_not_worth_it() {
-        let mut entries = entries();
-        let given_up = (0..10_000).find(|&n| look_up(&mut entries, n % 8_000).1 == Worth::No);
-        // One round, after the entries were filled.
-        assert!(given_up.is_some_and(|n| n < ENTRIES + (ENTRIES + 1) * STEP as usize));
+        given_up::<Small>();
+        given_up::<Large>();
+    }
+
+    #[test]
+    fn many_misses_among_many_hits_ask_for_more_entries() {
+        // As many hits to a miss, of 64 sets that are hit and others that are not.
+        for (hits, narrow) in [(4, true), (15, true), (18, false), (100, false)] {
+            let mut entries = entries::<Small>();
+            let worths: Vec<Worth> = (0..6_000 * (hits + 1))
+                .map(|step| match step % (hits + 1) {
+                    0 => look_up(&mut entries, 64 + step).1,
+                    _ => look_up(&mut entries, step % 64).1,
+                })
+                .collect();
+            assert_eq!(worths.contains(&Worth::Narrow), narrow, "{hits} hits to a miss");
+            assert!(!worths.contains(&Worth::No), "{hits} hits to a miss");
+        }
     }
 }

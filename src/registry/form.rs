@@ -111,7 +111,7 @@ fn reserved<T>(length: usize) -> Option<Vec<T>> {
 }
 
 /// Most large tables of a process at a time: 9 MB, which no engine's memory limit counts.
-const MOST_LARGE: u32 = 8;
+pub(super) const MOST_LARGE: u32 = 8;
 
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
