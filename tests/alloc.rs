@@ -203,12 +203,32 @@ fn typed_labels() {
     assert_eq!(vitals.snapshot().sum("open_total", &[]), 2_002.0);
 }
 
+/// A thread that looks up thousands of label sets keeps them all, and allocates for that once.
+fn many_label_sets() {
+    let vitals = Vitals::builder().system_metrics(false).build().unwrap();
+    let desc = Desc::counter("many_total", "").labels(["tool", "status"]).series_limit(4_000);
+    let family = vitals.register(desc.label_values_limit(4_000)).unwrap();
+    let tools: Vec<String> = (0..1_500).map(|n| format!("tool_{n}")).collect();
+    let round = || {
+        for tool in &tools {
+            family.with([tool, "ok"]).inc();
+            family.with([tool, "error"]).inc();
+        }
+    };
+    (0..10).for_each(|_| round());
+    let found = window(|| (0..10).for_each(|_| round()));
+    assert_eq!(found, (0, 0), "allocations and frees of warm look-ups of many label sets");
+    assert_eq!(vitals.snapshot().sum("many_total", &[]), 60_000.0);
+}
+
 fn main() {
     // A window that sees nothing would prove nothing.
     assert_eq!(window(|| drop(black_box(Box::new(1)))), (1, 1));
     past_the_memory_limit();
     #[cfg(feature = "macros")]
     typed_labels();
+    // By a thread whose cache has seen nothing else.
+    std::thread::spawn(many_label_sets).join().unwrap();
 
     let engine = Engine::new();
     // The engine times each scrape, and how long one takes is not ours to choose: every doubling

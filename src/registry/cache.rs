@@ -8,12 +8,15 @@ use std::mem::ManuallyDrop;
 
 pub(crate) use super::entries::Found;
 use super::entries::{Entries, Worth};
+use super::form::{Large, Small, Turn};
 use super::key::{Key, Seeds};
 
 /// Misses of a thread before it gets a cache: one that looks up a few times does without.
 const FIRST_MISSES: u32 = 32;
 /// Misses that a cache sleeps for when too few look-ups hit; to see that takes it a sixteenth.
 const SLEEP: u32 = 32_768;
+/// The same for a large one, which sees it after 74,000 misses.
+const LONG_SLEEP: u32 = 1 << 20;
 
 thread_local! {
     // Without destructors, which the guard has for them: a hit asks for nothing but whether the
@@ -21,12 +24,22 @@ thread_local! {
     // back, which is two stores where a cell of borrows has two more and a test.
     static AWAKE: Cell<Own> = const { Cell::new(None) };
     static ASLEEP: Cell<Own> = const { Cell::new(None) };
+    /// In the place of both. Asked when there is none awake, by a call of its own: so it costs the
+    /// small one's hits nothing.
+    static GROWN: Cell<Option<ManuallyDrop<Grown>>> = const { Cell::new(None) };
     /// Misses until the cache is made or woken.
     static WAIT: Cell<u32> = const { Cell::new(FIRST_MISSES) };
     static GUARD: Guard = const { Guard };
 }
 
-type Own = Option<ManuallyDrop<Entries>>;
+type Own = Option<ManuallyDrop<Entries<Small>>>;
+
+/// The cache of a thread that looks up more label sets than a small one keeps.
+struct Grown {
+    // Freed before the turn is given back: the process never has more than there are turns.
+    entries: Entries<Large>,
+    _turn: Turn,
+}
 
 /// Frees the cache when its thread ends.
 struct Guard;
@@ -36,6 +49,7 @@ impl Drop for Guard {
         for place in [&AWAKE, &ASLEEP] {
             drop(place.take().map(ManuallyDrop::into_inner));
         }
+        drop(GROWN.take().map(ManuallyDrop::into_inner));
     }
 }
 
@@ -67,15 +81,22 @@ impl<'a> Values<'a> {
 /// 15 bytes. Past eight, or about 80 bytes in all, nothing is ever kept.
 #[inline(always)]
 pub(crate) fn find<const N: usize>(family: u64, values: &[&str; N]) -> Option<Found> {
-    let mut entries = AWAKE.take()?;
+    let Some(mut entries) = AWAKE.take() else { return find_in_large(family, values) };
     let found = entries.find(family, values);
     AWAKE.set(Some(entries));
     found
 }
 
+#[inline(always)]
+fn find_in_large<const N: usize>(family: u64, values: &[&str; N]) -> Option<Found> {
+    in_large(|entries| entries.find(family, values))
+}
+
 /// [`find`] for values whose number is not known where the call is compiled.
 pub(crate) fn find_any(family: u64, values: &[&str]) -> Option<Found> {
-    let mut entries = AWAKE.take()?;
+    let Some(mut entries) = AWAKE.take() else {
+        return in_large(|entries| entries.find_any(family, values));
+    };
     let found = entries.find_any(family, values);
     AWAKE.set(Some(entries));
     found
@@ -87,28 +108,69 @@ pub(crate) fn find_static<const N: usize>(
     family: u64,
     values: &[&'static str; N],
 ) -> Option<Found> {
-    let mut entries = AWAKE.take()?;
+    let Some(mut entries) = AWAKE.take() else { return find_static_in_large(family, values) };
     let found = entries.find_static(family, values);
     AWAKE.set(Some(entries));
     found
 }
 
+#[inline(never)]
+fn find_static_in_large<const N: usize>(family: u64, values: &[&'static str; N]) -> Option<Found> {
+    in_large(|entries| entries.find_static(family, values))
+}
+
+#[inline(always)]
+fn in_large(find: impl FnOnce(&mut Entries<Large>) -> Option<Found>) -> Option<Found> {
+    let mut grown = GROWN.take()?;
+    let found = find(&mut grown.entries);
+    GROWN.set(Some(grown));
+    found
+}
+
 /// Keeps `found` for the calling thread's next look-up of these values, or not, as room and recent
 /// misses have it. To be called at each miss, because it counts them. Wait-free but for a thread's
-/// 33rd miss, which allocates 34 KiB, and keeps nothing where there is no memory.
+/// 33rd miss, which allocates 34 KiB, and for one after two thousand more in which more than one
+/// look-up in sixteen missed: that frees them, and allocates 1.1 MB if fewer than eight threads of
+/// the process have so much. Keeps nothing, or no more, where there is no memory.
 ///
 /// What was found before and is old has to be [forgotten](forget), or may be found again.
 #[cold]
 #[inline(never)]
 pub(crate) fn keep(family: u64, values: Values<'_>, found: Found) {
-    let Some(mut entries) = AWAKE.take().or_else(waken) else { return };
-    match entries.keep(|seeds| values.key(seeds, family), found) {
-        Worth::Yes => AWAKE.set(Some(entries)),
-        Worth::No => {
-            WAIT.set(SLEEP);
-            ASLEEP.set(Some(entries));
+    if let Some(mut grown) = GROWN.take() {
+        match grown.entries.keep(|seeds| values.key(seeds, family), found) {
+            Worth::Yes | Worth::Narrow => GROWN.set(Some(grown)),
+            Worth::No => {
+                // Before anything is freed, because an allocator that counts itself comes back here.
+                WAIT.set(LONG_SLEEP);
+                drop(ManuallyDrop::into_inner(grown));
+            }
         }
+        return;
     }
+    let Some(mut entries) = AWAKE.take().or_else(waken) else { return };
+    let worth = entries.keep(|seeds| values.key(seeds, family), found);
+    if worth == Worth::Yes {
+        AWAKE.set(Some(entries));
+        return;
+    }
+    WAIT.set(SLEEP);
+    // Label sets that come round in thousands never hit a small one: it cannot tell them from those
+    // that never come again, and a large one can.
+    if let Some(grown) = grow() {
+        GROWN.set(Some(grown));
+        drop(ManuallyDrop::into_inner(entries));
+    } else if worth == Worth::No {
+        ASLEEP.set(Some(entries));
+    } else {
+        AWAKE.set(Some(entries));
+    }
+}
+
+fn grow() -> Option<ManuallyDrop<Grown>> {
+    let turn = Turn::take()?;
+    let entries = Entries::new(Seeds::draw())?;
+    Some(ManuallyDrop::new(Grown { entries, _turn: turn }))
 }
 
 /// The cache that slept long enough, or a new one.
@@ -131,6 +193,10 @@ fn waken() -> Own {
 #[cold]
 #[inline(never)]
 pub(crate) fn forget(family: u64, values: Values<'_>) {
+    if let Some(mut grown) = GROWN.take() {
+        grown.entries.forget(|seeds| values.key(seeds, family));
+        GROWN.set(Some(grown));
+    }
     let Some(mut entries) = AWAKE.take() else { return };
     entries.forget(|seeds| values.key(seeds, family));
     AWAKE.set(Some(entries));
@@ -138,9 +204,11 @@ pub(crate) fn forget(family: u64, values: Values<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Mutex, MutexGuard};
     use std::thread;
+    use std::time::{Duration, Instant};
 
+    use super::super::form::MOST_LARGE;
     use super::*;
 
     const ONE: [&str; 3] = ["swarm.init", "execute", "success"];
@@ -194,16 +262,127 @@ mod tests {
         assert_eq!(find(1, &ONE), Some(found(2)));
     }
 
+    /// Which caches the thread has: awake, asleep, large.
+    fn there() -> [bool; 3] {
+        fn is_some<T>(place: &'static std::thread::LocalKey<Cell<Option<T>>>) -> bool {
+            let there = place.take();
+            let is_some = there.is_some();
+            place.set(there);
+            is_some
+        }
+        [is_some(&AWAKE), is_some(&ASLEEP), is_some(&GROWN)]
+    }
+
+    const SMALL: [bool; 3] = [true, false, false];
+    const LARGE: [bool; 3] = [false, false, true];
+
+    /// One that takes all turns keeps the others from growing.
+    fn growing() -> MutexGuard<'static, ()> {
+        static GROWING: Mutex<()> = Mutex::new(());
+        crate::sync::lock(&GROWING)
+    }
+
+    /// Once the tests beside this one, and threads that ended, have given theirs back.
+    fn all_turns() -> Vec<Turn> {
+        let start = Instant::now();
+        let mut turns = Vec::new();
+        while turns.len() < MOST_LARGE as usize {
+            assert!(start.elapsed() < Duration::from_secs(60), "{} turns", turns.len());
+            turns.extend(Turn::take());
+            thread::yield_now();
+        }
+        turns
+    }
+
+    fn look_up(n: usize) -> bool {
+        let text = n.to_string();
+        let there = find(3, &[&text]);
+        match there {
+            Some(there) => assert_eq!(there, found(n as u32)),
+            None => keep(3, Values::Text(&[&text]), found(n as u32)),
+        }
+        there.is_some()
+    }
+
+    /// Goes round in `sets` until the thread's caches are `these`.
+    fn until(these: [bool; 3], sets: usize) {
+        let start = Instant::now();
+        (0..).map(|n| look_up(n % sets)).find(|_| {
+            assert!(start.elapsed() < Duration::from_secs(60), "{:?}", there());
+            there() == these
+        });
+    }
+
+    #[test]
+    fn who_looks_up_many_sets_gets_a_large_cache() {
+        let _growing = growing();
+        for sets in [500, 8_000] {
+            let grows = thread::spawn(move || {
+                until(SMALL, sets);
+                until(LARGE, sets);
+                (0..sets).for_each(|n| _ = look_up(n));
+                let hits = (0..sets).filter(|&n| look_up(n)).count();
+                assert!(hits > sets - sets / 100, "{hits} of {sets}");
+                assert_eq!(there(), LARGE);
+                forget(3, Values::Text(&["7"]));
+                assert_eq!(find_any(3, &["7"]), None);
+                keep(1, Values::Static(&ONE), found(1));
+                assert_eq!(find_static(1, &ONE), Some(found(1)));
+                assert_eq!(find(1, &ONE), None);
+            });
+            grows.join().unwrap();
+            // It ended, and gave back what it had.
+            drop(all_turns());
+        }
+    }
+
+    #[test]
+    fn who_finds_nearly_all_keeps_the_small_one() {
+        let _growing = growing();
+        warm_up();
+        let misses = (0..200_000).filter(|&n| !look_up(if n % 20 == 0 { n } else { n % 64 }));
+        assert!(misses.count() > 9_000);
+        assert_eq!(there(), SMALL);
+    }
+
+    #[test]
+    fn a_large_cache_that_never_hits_is_freed_and_begins_anew() {
+        let _growing = growing();
+        until(LARGE, 1_000);
+        until([false; 3], usize::MAX);
+        drop(all_turns());
+        for _ in 0..LONG_SLEEP {
+            keep(1, Values::Text(&ONE), found(1));
+        }
+        assert_eq!(there(), [false; 3]);
+        keep(1, Values::Text(&ONE), found(1));
+        assert_eq!(there(), SMALL);
+        assert_eq!(find(1, &ONE), Some(found(1)));
+        until(LARGE, 1_000);
+    }
+
+    #[test]
+    fn past_the_eighth_large_one_the_small_ones_stay() {
+        let _growing = growing();
+        let turns = all_turns();
+        assert!(Turn::take().is_none());
+        let mut hits = 0;
+        for n in 0..100_000 {
+            hits += usize::from(look_up(n % 400));
+            assert_eq!(there()[2], false);
+        }
+        assert!(hits > 30_000, "{hits}");
+        drop(turns);
+        until(LARGE, 400);
+    }
+
     #[test]
     fn what_never_hits_sends_the_cache_to_sleep_and_it_wakes() {
+        let _growing = growing();
+        let _turns = all_turns();
         warm_up();
         let miss = |n: u32| keep(1, Values::Text(&[&format!("user_{n}")]), found(n));
-        let asleep = || {
-            let entries = AWAKE.take();
-            let asleep = entries.is_none();
-            AWAKE.set(entries);
-            asleep
-        };
+        let asleep = || there() == [false, true, false];
         for _ in 0..2 {
             let seen = (0..10_000).find(|&n| {
                 miss(n);
@@ -247,20 +426,27 @@ mod tests {
 
     #[test]
     fn a_thread_that_ends_looks_up_without_harm() {
+        let _growing = growing();
         // Destroyed before the cache and after it, whichever order the platform has.
-        for first in [true, false] {
+        for (first, large) in [(true, false), (false, false), (true, true), (false, true)] {
             let ends = thread::spawn(move || {
                 if first {
                     AT_EXIT.with(|_| ());
                 }
                 warm_up();
+                if large {
+                    until(LARGE, 1_000);
+                }
                 AT_EXIT.with(|_| ());
             });
             ends.join().unwrap();
         }
+        drop(all_turns());
         let seen = SEEN.lock().unwrap();
-        assert_eq!(seen.len(), 2);
+        assert_eq!(seen.len(), 4);
         // With the guard gone, no cache is made that nobody would free.
-        assert!(seen.contains(&None) && seen.contains(&Some(found(9))), "{seen:?}");
+        for seen in seen.chunks(2) {
+            assert!(seen.contains(&None) && seen.contains(&Some(found(9))), "{seen:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod cache;
 mod entries;
 pub(crate) mod family;
+mod form;
 #[allow(unsafe_code)]
 mod handle;
 mod histogram;
