@@ -29,6 +29,7 @@ pub struct VitalsBuilder {
     pub(crate) series_limit: u32,
     pub(crate) value_length_limit: u32,
     pub(crate) system_metrics: bool,
+    pub(crate) collect_deadline: Duration,
     pub(crate) textfile: Option<(PathBuf, Duration)>,
     #[cfg(feature = "http")]
     pub(crate) listen: Option<crate::ListenAddr>,
@@ -47,6 +48,7 @@ impl Default for VitalsBuilder {
             series_limit: 2_000,
             value_length_limit: 128,
             system_metrics: true,
+            collect_deadline: Duration::from_millis(500),
             textfile: None,
             #[cfg(feature = "http")]
             listen: None,
@@ -104,6 +106,16 @@ impl VitalsBuilder {
     /// default yes. Linux only, but for the heap of a [`HeapAlloc`](crate::HeapAlloc).
     pub fn system_metrics(mut self, on: bool) -> Self {
         self.system_metrics = on;
+        self
+    }
+
+    /// How long a scrape waits for callbacks and collectors, for all of them together, 1 ms to a
+    /// minute; default 500 ms. What has not come back by then is left out of that scrape and counted.
+    ///
+    /// Less than the scraper's own time-out, which is ten seconds for Prometheus unless it says
+    /// otherwise. See [`Vitals::collector`].
+    pub fn collect_deadline(mut self, deadline: Duration) -> Self {
+        self.collect_deadline = deadline;
         self
     }
 
@@ -186,6 +198,8 @@ impl VitalsBuilder {
         if let Some(shards) = self.max_shards {
             check("", "max_shards", shards.into(), 1..=shard::lease::MOST_SHARDS as u64)?;
         }
+        let millis = u64::try_from(self.collect_deadline.as_millis()).unwrap_or(u64::MAX);
+        check("", "collect_deadline (milliseconds)", millis, 1..=60_000)?;
         if let Some((_, interval)) = &self.textfile {
             textfile::check_interval(*interval)?;
         }

@@ -63,6 +63,13 @@ pub enum Error {
         /// The most allowed.
         max: u64,
     },
+    /// A collector that cannot be registered.
+    Collector {
+        /// Its name; of a callback its metric's.
+        name: String,
+        /// What is in the way.
+        rule: &'static str,
+    },
     /// `memory_limit` is used up: the family has no room for its first series.
     MemoryLimit {
         /// The metric name.
@@ -109,6 +116,7 @@ impl fmt::Display for Error {
             Error::UnknownMetric { name } => {
                 write!(f, "no metric {name:?} is registered; register it before it is looked up")
             }
+            Error::Collector { name, rule } => write!(f, "collector {name:?}: {rule}"),
             Error::InvalidBuckets { name, rule } => write!(f, "buckets of metric {name:?}: {rule}"),
             Error::OutOfRange { metric, field, value, min, max } => {
                 if !metric.is_empty() {

@@ -18,7 +18,8 @@
 //!   the server's own code knows ([`Vitals::mcp`]).
 //! * Numbers of your own: [`Vitals::register`] a [`Desc`], hold the [`Counter`], [`Gauge`],
 //!   [`UpDown`] or [`Histogram`] that its [`Family`] gives, or record by name with
-//!   [`Vitals::metric`].
+//!   [`Vitals::metric`]. Numbers that stand elsewhere are asked for at each scrape:
+//!   [`Vitals::callback_gauge`], [`Vitals::collector`].
 //! * Ways out: [`VitalsBuilder::textfile`] for servers on stdio, `listen` (feature `http`) and
 //!   `metrics_service` (feature `tower`) for the others, [`Vitals::scrape_into`] by hand,
 //!   [`Vitals::snapshot`] for tests.
@@ -51,6 +52,8 @@ mod clock;
 #[cfg(not(vitals_loom))]
 mod collect;
 #[cfg(not(vitals_loom))]
+mod collectors;
+#[cfg(not(vitals_loom))]
 mod encode;
 #[cfg(not(vitals_loom))]
 mod error;
@@ -80,6 +83,8 @@ pub use builder::VitalsBuilder;
 #[cfg(not(vitals_loom))]
 pub use catalog::{Outcome, Status};
 #[cfg(not(vitals_loom))]
+pub use collectors::{Collected, Describe, Samples};
+#[cfg(not(vitals_loom))]
 pub use error::Error;
 #[cfg(not(vitals_loom))]
 pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
@@ -96,7 +101,7 @@ pub use snapshot::{HistogramSnapshot, Snapshot};
 #[cfg(not(vitals_loom))]
 pub use system::HeapAlloc;
 #[cfg(not(vitals_loom))]
-pub use vitals::Vitals;
+pub use vitals::{Collector, Vitals};
 
 /// README's examples, which compile as they stand.
 #[cfg(all(doctest, feature = "http"))]

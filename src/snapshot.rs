@@ -23,6 +23,9 @@ pub(crate) trait Visit {
     /// A gauge: the series at `place`, likewise.
     fn number(&mut self, place: usize, number: Number, line: Line<'_>);
 
+    /// A number without a place: it was asked for at this scrape and may be gone in the next.
+    fn sample(&mut self, number: Number, line: Line<'_>);
+
     /// A part of the next histogram: `count` observations from `low` to `high` units, which one
     /// thread made.
     fn cell(&mut self, low: u64, high: u64, count: u64);
@@ -263,6 +266,10 @@ impl Visit for SnapshotBuilder {
     }
 
     fn number(&mut self, _place: usize, number: Number, line: Line<'_>) {
+        self.push(line.labels, Value::Number(number.as_f64()));
+    }
+
+    fn sample(&mut self, number: Number, line: Line<'_>) {
         self.push(line.labels, Value::Number(number.as_f64()));
     }
 

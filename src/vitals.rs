@@ -1,14 +1,19 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
+mod collectors;
+
+pub use collectors::Collector;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::builder::VitalsBuilder;
 use crate::clock::Clock;
 use crate::collect::Scrape;
+use crate::collectors::{Collectors, Round, show};
 use crate::encode::pages::Pages;
 use crate::encode::text::Text;
 use crate::export::Source;
@@ -35,6 +40,7 @@ struct Core {
     table: Table,
     own: Own,
     limits: Limits,
+    collectors: Collectors,
     /// Scrapes take turns; recording never waits for one.
     turn: Mutex<Turn>,
     /// The ways out, until they are stopped.
@@ -82,6 +88,7 @@ impl Vitals {
             table,
             own,
             limits,
+            collectors: Collectors::new(builder.collect_deadline),
             turn: Mutex::default(),
             mcp: OnceLock::new(),
             outlets: Mutex::default(),
@@ -103,11 +110,16 @@ impl Vitals {
         &self,
         desc: Desc<K, N>,
     ) -> Result<Family<K, N>, Error> {
-        let name = &desc.spec.name;
-        if self.core.is_some() && (name.starts_with("mcp_vitals_") || name == "target_info") {
-            return Err(Error::Reserved { name: name.clone() });
-        }
+        self.check_reserved(&desc.spec.name)?;
         self.register_own(desc)
+    }
+
+    /// Refuses a host the names that are the engine's own.
+    fn check_reserved(&self, name: &str) -> Result<(), Error> {
+        if self.core.is_some() && (name.starts_with("mcp_vitals_") || name == "target_info") {
+            return Err(Error::Reserved { name: name.to_owned() });
+        }
+        Ok(())
     }
 
     /// [`register`](Self::register) for the engine itself, whose names are not reserved.
@@ -183,12 +195,13 @@ impl Vitals {
 
     /// Appends all metrics in the Prometheus text format 0.0.4.
     ///
-    /// Once `out` has its capacity and every thread has been seen, a scrape allocates nothing.
+    /// Once `out` has its capacity and every thread has been seen, a scrape allocates nothing,
+    /// unless there are callbacks or collectors: these it waits for, up to `collect_deadline`.
     /// Scrapes take turns with each other; recording threads are never stopped, and an idle one
     /// is read like any other. Appends nothing when disabled.
     pub fn scrape_into(&self, out: &mut Vec<u8>) {
         let Some(core) = &self.core else { return };
-        core.scrape_into(out);
+        core.scrape_into(out, Duration::MAX);
     }
 
     /// Where `/metrics` listens; nothing without [`VitalsBuilder::listen`], when the port was taken
@@ -213,14 +226,13 @@ impl Vitals {
         Ok(crate::MetricsService::new(self.source("tower")?))
     }
 
-    /// Writes the textfile once more, lets answers that are under way end, and stops the threads,
-    /// all within `deadline`. Recording and scraping by hand go on working. The second call is
-    /// harmless; the last handle that is dropped does the same with a deadline of two seconds.
+    /// Writes the textfile once more, lets answers that are under way end, lets go of callbacks and
+    /// collectors, and stops the threads, all within `deadline`. Recording and scraping by hand go
+    /// on working. The second call is harmless; the last handle that is dropped does the same with
+    /// a deadline of two seconds.
     pub fn shutdown(&self, deadline: Duration) {
         if let Some(core) = &self.core {
-            // Taken out first: the endpoint's thread may be about to ask for the lock.
-            let mut outlets = std::mem::take(&mut *lock(&core.outlets));
-            outlets.stop(|text| core.scrape_into(text), deadline);
+            core.stop(deadline);
         }
     }
 
@@ -242,7 +254,8 @@ impl Vitals {
     pub fn snapshot(&self) -> Snapshot {
         let mut builder = SnapshotBuilder::default();
         if let Some(core) = &self.core {
-            core.walk(&mut lock(&core.turn).scrape, &mut builder);
+            let collected = core.collectors.collect(Duration::MAX);
+            core.walk(&mut lock(&core.turn).scrape, collected.as_deref(), &mut builder);
         }
         builder.finish()
     }
@@ -263,7 +276,7 @@ struct Reader {
 impl Source for Reader {
     fn scrape_into(&self, out: &mut Vec<u8>) -> bool {
         let Some(core) = self.core.upgrade() else { return false };
-        core.scrape_into(out);
+        core.scrape_into(out, Duration::MAX);
         true
     }
 
@@ -279,8 +292,7 @@ impl Source for Reader {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        let mut outlets = std::mem::take(&mut *lock(&self.outlets));
-        outlets.stop(|text| self.scrape_into(text), crate::background::DROP_DEADLINE);
+        self.stop(crate::background::DROP_DEADLINE);
     }
 }
 
@@ -302,19 +314,35 @@ impl Core {
         Ok(())
     }
 
-    fn scrape_into(&self, out: &mut Vec<u8>) {
+    fn stop(&self, deadline: Duration) {
+        let started = Instant::now();
+        // Taken out first: the endpoint's thread may be about to ask for the lock.
+        let mut outlets = std::mem::take(&mut *lock(&self.outlets));
+        // A collector that hangs leaves half of the time for writing what the others say.
+        outlets.stop(|text| self.scrape_into(text, deadline / 2), deadline);
+        self.collectors.stop(deadline.saturating_sub(started.elapsed()));
+    }
+
+    /// Appends all metrics; waits for collectors up to `most`, or the engine's deadline if that is
+    /// less.
+    fn scrape_into(&self, out: &mut Vec<u8>, most: Duration) {
+        // Before the turn: what they run may scrape this engine, or remove a collector.
+        let collected = self.collectors.collect(most);
         let mut turn = lock(&self.turn);
         // After the lock: waiting for another scrape is not what a scrape costs.
         let started = Clock::get().start();
         let Turn { scrape, text } = &mut *turn;
         let charge = |bytes| self.table.space().charge(bytes);
-        self.walk(scrape, &mut Text::new(out, text, &charge));
+        self.walk(scrape, collected.as_deref(), &mut Text::new(out, text, &charge));
         self.own.scrape_duration.record_nanos(started.elapsed_nanos());
     }
 
-    fn walk<V: Visit>(&self, scrape: &mut Scrape, visit: &mut V) {
-        self.own.refresh(&self.table);
+    fn walk<V: Visit>(&self, scrape: &mut Scrape, collected: Option<&Round>, visit: &mut V) {
+        self.own.refresh(&self.table, collected.map_or(0, Round::samples));
         scrape.walk(&self.table.families(), visit);
+        if let Some(round) = collected {
+            show(round, self.table.constant(), visit);
+        }
     }
 }
 

@@ -25,6 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Read.
     ("collect", &["registry", "shard", "sync", "snapshot"]),
     ("snapshot", &["registry"]),
+    // Asks the host at each scrape, on threads of its own.
+    ("collectors", &["registry", "metrics", "shard", "sync", "background", "snapshot", "error"]),
     // Data to bytes.
     ("encode", &["snapshot"]),
     // The edges: through the public API alone.

@@ -37,9 +37,7 @@ impl<'a> Text<'a> {
     #[cold]
     fn add(&mut self, page: &mut Page, index: usize, value: Number, line: Line<'_>) {
         if !page.add(index, value, line.text, self.charge) {
-            self.out.extend_from_slice(line.text.as_bytes());
-            self.out.extend_from_slice(number::Buffer::default().format(value));
-            self.out.push(b'\n');
+            self.sample(value, line);
         }
     }
 
@@ -101,6 +99,12 @@ impl Visit for Text<'_> {
             self.add(&mut page, index, value, line);
         }
         self.open = Some((number, page));
+    }
+
+    fn sample(&mut self, number: Number, line: Line<'_>) {
+        self.out.extend_from_slice(line.text.as_bytes());
+        self.out.extend_from_slice(number::Buffer::default().format(number));
+        self.out.push(b'\n');
     }
 
     fn cell(&mut self, _low: u64, _high: u64, _count: u64) {}

@@ -7,7 +7,7 @@ mod name;
 pub(crate) mod series;
 pub(crate) mod table;
 
-pub(crate) use family::{FamilyCore, Limits, Losses, MetricKind, Spec};
+pub(crate) use family::{FamilyCore, Limits, Losses, MetricKind, Spec, head};
 pub(crate) use list::List;
-pub(crate) use name::{MOST_LABELS, check_labels, parse_labels};
+pub(crate) use name::{MOST_LABELS, check_labels, cut, parse_labels, push_labels};
 pub(crate) use series::{Cells, HistogramCells, Listed, Series};
