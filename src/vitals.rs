@@ -250,7 +250,8 @@ impl Vitals {
         String::from_utf8(out).unwrap_or_default()
     }
 
-    /// All metrics at this moment, as plain data.
+    /// All metrics at this moment, as plain data. Waits for callbacks and collectors as
+    /// [`scrape_into`](Self::scrape_into) does.
     pub fn snapshot(&self) -> Snapshot {
         let mut builder = SnapshotBuilder::default();
         if let Some(core) = &self.core {

@@ -494,6 +494,43 @@ fn a_callback_may_use_the_engine() {
     });
 }
 
+/// Neither of these is a good idea; both come back.
+#[test]
+fn a_callback_may_shut_the_engine_down_or_scrape_on_another_thread() {
+    ends(|| {
+        let vitals = impatient();
+        let inside = vitals.clone();
+        let scrape = move || {
+            let vitals = inside.clone();
+            // It does not know for whom it scrapes, and waits: until its own scrape gives up.
+            thread::spawn(move || vitals.snapshot()).join().map_or(0.0, |_| 1.0)
+        };
+        vitals.callback_gauge(gauge("elsewhere"), [], scrape).unwrap();
+        let snapshot = vitals.snapshot();
+        assert_eq!(snapshot.value("elsewhere", &[]), None);
+        assert!(failures(&snapshot, "elsewhere", "deadline") > 0.0);
+
+        let inside = vitals.clone();
+        let shutdown = move || {
+            inside.shutdown(Duration::from_millis(1));
+            1.0
+        };
+        vitals.callback_gauge(gauge("shutdown"), [], shutdown).unwrap();
+        // Until it has been asked: then no more are taken, and what is refused is let go.
+        until(&vitals, |_| {
+            let refused = vitals.callback_gauge(gauge("refused"), [], || 1.0);
+            matches!(refused.map(Collector::remove), Err(Error::Collector { .. }))
+        });
+        let (kept, let_go) = dropped();
+        let refused = move || {
+            let _kept = &kept;
+            1.0
+        };
+        vitals.callback_gauge(gauge("refused"), [], refused).unwrap_err();
+        let_go.recv().unwrap();
+    });
+}
+
 /// One that holds a handle keeps its engine: until the shutdown.
 #[test]
 fn shutdown_lets_go_of_what_holds_the_engine() {

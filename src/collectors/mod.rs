@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::metrics::Counter;
+use crate::registry::MOST_LABELS;
 use crate::shard::space::Space;
 use crate::sync::{AtomicBool, Ordering, lock};
 use pool::Pool;
@@ -139,9 +140,10 @@ impl Answer {
     fn of(&self, about: &About, place: usize, mut visit: impl FnMut(&[&str], f64)) {
         match self {
             Answer::One(value) => {
-                let values = about.values.iter().flat_map(|values| values.iter());
-                let values: Vec<&str> = values.map(|value| &**value).collect();
-                visit(&values, *value);
+                let mut values = [""; MOST_LABELS];
+                let own = about.values.as_deref().unwrap_or_default();
+                values.iter_mut().zip(own).for_each(|(place, value)| *place = value);
+                visit(&values[..own.len()], *value);
             }
             Answer::Many(samples) => samples.of(place, visit),
             Answer::Nothing => {}

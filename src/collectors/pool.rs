@@ -227,11 +227,7 @@ impl Pool {
         let mut state = lock(&self.state);
         let mut asked: Option<Arc<Item>> = None;
         while !state.stopped {
-            let task = state.take();
-            if state.open && state.unanswered == 0 {
-                self.answered.notify_one();
-            }
-            if let Some(task) = task {
+            if let Some(task) = state.take() {
                 state.busy += 1;
                 drop(state);
                 release(asked.take());
@@ -243,16 +239,26 @@ impl Pool {
                 state.answered(&task, answer, took);
                 asked = Some(task.item);
             } else if asked.is_some() {
-                // It may have been removed meanwhile, and this be what held it last.
+                let all = state.is_answered();
                 state.busy += 1;
                 drop(state);
+                if all {
+                    // Without the lock, which the scrape wants at once.
+                    self.answered.notify_one();
+                }
+                // It may have been removed meanwhile, and this be what held it last.
                 release(asked.take());
                 state = lock(&self.state);
                 state.busy -= 1;
-            } else if state.idle > 0 {
-                // One that waits is enough.
-                break;
             } else {
+                if state.is_answered() {
+                    // By what this thread asked, or because the rest has been removed.
+                    self.answered.notify_one();
+                }
+                if state.idle > 0 {
+                    // One that waits is enough.
+                    break;
+                }
                 state.idle += 1;
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
                 state.idle -= 1;
@@ -284,6 +290,11 @@ impl Pool {
 }
 
 impl State {
+    /// Whether the round under way has nothing left to wait for.
+    fn is_answered(&self) -> bool {
+        self.open && self.unanswered == 0
+    }
+
     fn find(&self, id: u64) -> Option<usize> {
         self.entries.binary_search_by_key(&id, |entry| entry.id).ok()
     }
@@ -380,5 +391,138 @@ fn wait<'a>(
 pub(super) fn release(item: Option<Arc<Item>>) {
     if let Some(item) = item {
         contained(|| drop(item));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::{Failures, Work};
+    use super::*;
+    use crate::metrics::Counter;
+    use crate::shard::space::Space;
+    use crate::sync::AtomicBool;
+
+    /// Without families: what is said is not looked at here.
+    fn item(collect: impl FnMut() + Send + 'static) -> Item {
+        let mut collect = collect;
+        let work = Work::Many(Box::new(move |_| collect()));
+        let about = About {
+            name: "test".into(),
+            families: Box::default(),
+            values: None,
+            failures: Failures { panic: Counter::DISABLED, deadline: Counter::DISABLED },
+            space: Arc::new(Space::new(1 << 20)),
+            charged: 0,
+            removed: AtomicBool::new(false),
+        };
+        Item { about: Arc::new(about), work: Arc::new(Mutex::new(work)) }
+    }
+
+    fn answers(pool: &Arc<Pool>, deadline: Duration) -> usize {
+        pool.collect(deadline).map_or(0, |round| round.answers.len())
+    }
+
+    const SOON: Duration = Duration::from_millis(50);
+    const NEVER_LATE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn nobody_registered_takes_no_lock() {
+        let pool = Arc::new(Pool::default());
+        let held = lock(&pool.state);
+        assert!(pool.collect(NEVER_LATE).is_none());
+        drop(held);
+    }
+
+    #[test]
+    fn one_thread_asks_all_that_come_back() {
+        let pool = Arc::new(Pool::default());
+        let (said, asked) = mpsc::channel();
+        for id in 0..20 {
+            let said = said.clone();
+            let ask = move || said.send((id, std::thread::current().id())).unwrap();
+            pool.add(id, item(ask)).unwrap();
+        }
+        assert_eq!(answers(&pool, NEVER_LATE), 20);
+        let mut asked: Vec<_> = asked.try_iter().collect();
+        asked.sort_by_key(|(id, _)| *id);
+        assert!(asked.iter().map(|(id, _)| *id).eq(0..20));
+        // Usually one; each look that finds none moving, on a machine that is busy, starts another.
+        let threads: std::collections::HashSet<_> =
+            asked.iter().map(|(_, thread)| thread).collect();
+        assert!(threads.len() < 10, "{asked:?}");
+        pool.stop(NEVER_LATE);
+    }
+
+    #[test]
+    fn threads_are_bounded_and_the_surplus_ends() {
+        let pool = Arc::new(Pool::default());
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let hung = 2 * MOST_RUNNERS;
+        for id in 0..hung as u64 {
+            let held = held.clone();
+            pool.add(id, item(move || assert!(lock(&held).recv().is_err()))).unwrap();
+        }
+        // Until no further one is asked: the last thread is kept for those that came back before.
+        let busy = || lock(&pool.state).busy;
+        while busy() < MOST_RUNNERS - 1 {
+            assert_eq!(answers(&pool, SOON), 0);
+        }
+        assert_eq!(answers(&pool, SOON), 0);
+        {
+            let state = lock(&pool.state);
+            assert_eq!(state.busy, MOST_RUNNERS - 1);
+            assert!(state.runners <= MOST_RUNNERS && state.threads.len() <= MOST_RUNNERS);
+        }
+        drop(release);
+        while answers(&pool, SOON) < hung || lock(&pool.state).runners > 1 {}
+        pool.stop(NEVER_LATE);
+        assert_eq!(lock(&pool.state).runners, 0);
+    }
+
+    /// Two scrapes wait for the same round, a third came too late for it.
+    #[test]
+    fn a_round_is_kept_only_while_somebody_waits_for_it() {
+        let pool = Arc::new(Pool::default());
+        let (go, wait) = mpsc::channel::<()>();
+        let (began, begun) = mpsc::channel();
+        let ask = move || {
+            began.send(()).unwrap();
+            let _ = wait.recv();
+        };
+        pool.add(0, item(ask)).unwrap();
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| pool.collect(NEVER_LATE).unwrap());
+            begun.recv().unwrap();
+            let others = [0, 1].map(|_| scope.spawn(|| pool.collect(NEVER_LATE).unwrap()));
+            while lock(&pool.state).waiting < 2 {
+                std::thread::yield_now();
+            }
+            go.send(()).unwrap();
+            let first = first.join().unwrap();
+            begun.recv().unwrap();
+            go.send(()).unwrap();
+            let others = others.map(|other| other.join().unwrap());
+            assert!(!Arc::ptr_eq(&first, &others[0]) && Arc::ptr_eq(&others[0], &others[1]));
+        });
+        let state = lock(&pool.state);
+        assert!(state.latest.is_none() && state.round == 2);
+        drop(state);
+        pool.stop(NEVER_LATE);
+    }
+
+    #[test]
+    fn what_is_removed_while_it_waits_to_be_asked_is_not_waited_for() {
+        let pool = Arc::new(Pool::default());
+        let own = pool.clone();
+        pool.add(0, item(move || release(own.remove(1)))).unwrap();
+        pool.add(1, item(|| ())).unwrap();
+        let (done, came) = mpsc::channel();
+        let scraped = pool.clone();
+        std::thread::spawn(move || done.send(answers(&scraped, 60 * NEVER_LATE)));
+        assert_eq!(came.recv_timeout(NEVER_LATE), Ok(1));
+        pool.stop(NEVER_LATE);
     }
 }

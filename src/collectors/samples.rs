@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::About;
 use crate::metrics::Counter;
-use crate::registry::{Limits, MetricKind, Spec, cut, head};
+use crate::registry::{Limits, MOST_LABELS, MetricKind, Spec, cut, head};
 
 /// A family of a collector, described when it was registered. Its closure is given one for each
 /// description, to say which family a sample belongs to.
@@ -195,11 +195,11 @@ impl Samples {
     /// Visits the samples of the family at `place`, in the order in which they were first given.
     pub(super) fn of(&self, place: usize, mut visit: impl FnMut(&[&str], f64)) {
         let labels = self.about.families[place].label_names.len();
-        let mut values = Vec::with_capacity(labels);
+        let mut values = [""; MOST_LABELS];
         for sample in &self.families[place] {
-            values.clear();
-            values.extend(self.values(sample, labels));
-            visit(&values, sample.value);
+            let own = values.iter_mut().zip(self.values(sample, labels));
+            own.for_each(|(place, value)| *place = value);
+            visit(&values[..labels], sample.value);
         }
     }
 

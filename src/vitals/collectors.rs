@@ -32,9 +32,9 @@ impl Vitals {
     /// ```
     ///
     /// Callbacks run on threads of the engine, under the rules of [`collector`](Self::collector),
-    /// where their failures are counted by the metric's name. They cost a scrape about 0.1 µs each
-    /// beside the two thread switches for all of them. Those of a metric are no more than its series limit. For many
-    /// series of one source, or series that come and go, a collector is what to use.
+    /// where their failures are counted by the metric's name. They cost a scrape 0.2 µs each, beside
+    /// the two thread switches for all of them. A metric has no more of them than its series limit.
+    /// For many series of one source, or series that come and go, a collector is what to use.
     ///
     /// # Errors
     /// As [`register`](Self::register); [`Error::Conflict`] where the metric has a callback for
@@ -94,8 +94,8 @@ impl Vitals {
     ///
     /// # Where and when it runs
     /// On a thread of the engine, never on the scraping one, and never twice at a time. One thread
-    /// asks all collectors and callbacks in turn, those that were quick last time first: a scrape
-    /// costs two thread switches, whatever their number. Where one takes long (25 ms, or less when
+    /// asks all collectors and callbacks in turn, those that were quick last time first: that is two
+    /// thread switches a scrape, 13 µs, whatever their number, and 0.1 µs a sample. Where one takes long (25 ms, or less when
     /// the deadline is short) a further thread goes on with the others.
     ///
     /// A scrape waits [`collect_deadline`](crate::VitalsBuilder::collect_deadline) at most, for all
