@@ -369,7 +369,10 @@ impl State {
             match entry.answer.take() {
                 Some(answer) => answers.push((about.clone(), answer)),
                 None => {
-                    entry.took = NEVER;
+                    // One that nobody came to ask is as quick as it was.
+                    if entry.running {
+                        entry.took = NEVER;
+                    }
                     about.failures.deadline.inc();
                 }
             }
@@ -455,31 +458,105 @@ mod tests {
         pool.stop(NEVER_LATE);
     }
 
+    /// Once for those that never came back, of which the last thread is kept; once for those that
+    /// did, for which there is just no other.
     #[test]
     fn threads_are_bounded_and_the_surplus_ends() {
-        let pool = Arc::new(Pool::default());
-        let (release, held) = mpsc::channel::<()>();
-        let held = Arc::new(Mutex::new(held));
-        let hung = 2 * MOST_RUNNERS;
-        for id in 0..hung as u64 {
-            let held = held.clone();
-            pool.add(id, item(move || assert!(lock(&held).recv().is_err()))).unwrap();
-        }
-        // Until no further one is asked: the last thread is kept for those that came back before.
-        let busy = || lock(&pool.state).busy;
-        while busy() < MOST_RUNNERS - 1 {
+        for (came_back, most_busy) in [(false, MOST_RUNNERS - 1), (true, MOST_RUNNERS)] {
+            let pool = Arc::new(Pool::default());
+            let (release, held) = mpsc::channel::<()>();
+            let held = Arc::new(Mutex::new(held));
+            let hang = Arc::new(AtomicBool::new(!came_back));
+            let count = MOST_RUNNERS + 8;
+            for id in 0..count as u64 {
+                let (held, hang) = (held.clone(), hang.clone());
+                let ask = move || {
+                    if hang.load(Ordering::SeqCst) {
+                        assert!(lock(&held).recv().is_err());
+                    }
+                };
+                pool.add(id, item(ask)).unwrap();
+            }
+            if came_back {
+                assert_eq!(answers(&pool, NEVER_LATE), count);
+                hang.store(true, Ordering::SeqCst);
+            }
+            while lock(&pool.state).busy < most_busy {
+                assert_eq!(answers(&pool, SOON), 0);
+            }
             assert_eq!(answers(&pool, SOON), 0);
+            {
+                let state = lock(&pool.state);
+                assert_eq!(state.busy, most_busy);
+                assert!(state.runners <= MOST_RUNNERS && state.threads.len() <= MOST_RUNNERS);
+            }
+            drop(release);
+            while answers(&pool, SOON) < count || lock(&pool.state).runners > 1 {}
+            pool.stop(NEVER_LATE);
+            assert_eq!(lock(&pool.state).runners, 0);
         }
-        assert_eq!(answers(&pool, SOON), 0);
-        {
-            let state = lock(&pool.state);
-            assert_eq!(state.busy, MOST_RUNNERS - 1);
-            assert!(state.runners <= MOST_RUNNERS && state.threads.len() <= MOST_RUNNERS);
-        }
-        drop(release);
-        while answers(&pool, SOON) < hung || lock(&pool.state).runners > 1 {}
+    }
+
+    /// The first waits for the second, which another thread must ask.
+    #[test]
+    fn one_that_is_slow_does_not_hold_up_the_others() {
+        let pool = Arc::new(Pool::default());
+        let (said, heard) = mpsc::channel();
+        let slow = move || assert_eq!(heard.recv_timeout(NEVER_LATE), Ok(()), "nobody asked it");
+        pool.add(0, item(slow)).unwrap();
+        pool.add(1, item(move || said.send(()).unwrap())).unwrap();
+        let round = pool.collect(10 * NEVER_LATE).unwrap();
+        assert!(round.answers().all(|(_, answer)| matches!(answer, Answer::Many(_))));
+        assert_eq!(round.answers.len(), 2);
         pool.stop(NEVER_LATE);
-        assert_eq!(lock(&pool.state).runners, 0);
+    }
+
+    /// Without threads: what one says after its round is over is not in the next one either.
+    #[test]
+    fn what_is_late_is_dropped_and_not_asked_while_it_runs() {
+        let mut state = State::default();
+        for id in 0..2 {
+            state.entries.push(Entry {
+                id,
+                item: Arc::new(item(|| ())),
+                in_round: false,
+                running: false,
+                took: NEVER,
+                answer: None,
+            });
+        }
+        let answer = |state: &mut State, task: &Task, millis| {
+            state.answered(task, Answer::Nothing, Duration::from_millis(millis));
+        };
+        state.begin();
+        let [late, quick] = [0, 1].map(|_| state.take().unwrap());
+        assert_eq!((late.id, quick.id), (0, 1));
+        answer(&mut state, &quick, 5);
+        assert_eq!(state.end().answers.len(), 1);
+
+        // Still running: only the other is asked, and is all that is waited for.
+        state.begin();
+        let quick = state.take().unwrap();
+        assert!(quick.id == 1 && state.take().is_none() && !state.is_answered());
+        answer(&mut state, &late, 900);
+        assert!(!state.is_answered());
+        answer(&mut state, &quick, 5);
+        assert!(state.is_answered());
+        assert_eq!(state.end().answers.len(), 1);
+
+        // Back between two rounds, and asked again, after what was quicker.
+        state.begin();
+        let [quick, slow] = [0, 1].map(|_| state.take().unwrap());
+        assert_eq!((quick.id, slow.id), (1, 0));
+        answer(&mut state, &quick, 5);
+        assert_eq!(state.end().answers.len(), 1);
+        answer(&mut state, &slow, 900);
+        state.begin();
+        let tasks = [0, 1].map(|_| state.take().unwrap());
+        assert_eq!(tasks.each_ref().map(|task| task.id), [1, 0]);
+        tasks.iter().for_each(|task| answer(&mut state, task, 1));
+        assert!(state.is_answered());
+        assert_eq!(state.end().answers.len(), 2);
     }
 
     /// Two scrapes wait for the same round, a third came too late for it.
