@@ -60,5 +60,39 @@ fn histograms(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, counters, histograms);
+/// What asking adds to a scrape: nobody, callbacks of a nanosecond each, one wide collector.
+fn asked(c: &mut Criterion) {
+    let mut group = c.benchmark_group("asked");
+    let mut scrape = |name: &str, asked: u64, vitals: &Vitals| {
+        let mut out = Vec::new();
+        group.bench_function(BenchmarkId::new(name, asked), |b| {
+            b.iter(|| {
+                out.clear();
+                vitals.scrape_into(&mut out);
+            });
+        });
+    };
+    for callbacks in [0, 1, 10, 100, 1_000] {
+        let vitals = engine();
+        for n in 0..callbacks {
+            let desc = Desc::gauge("bench_depth", "Bench.").labels(["queue"]);
+            let registered = vitals.callback_gauge(desc, [&format!("queue_{n}")], move || n as f64);
+            registered.expect("a free name");
+        }
+        scrape("callbacks", callbacks, &vitals);
+    }
+    for samples in [1, 1_000] {
+        let vitals = engine();
+        let queues: Vec<String> = (0..samples).map(|n| format!("queue_{n}")).collect();
+        let desc = Desc::gauge("bench_depth", "Bench.").labels(["queue"]);
+        let registered = vitals.collector("bench", desc, move |out, depth| {
+            queues.iter().for_each(|queue| out.set(depth, [queue], 1.0));
+        });
+        registered.expect("a free name");
+        scrape("samples", samples, &vitals);
+    }
+    group.finish();
+}
+
+criterion_group!(benches, counters, histograms, asked);
 criterion_main!(benches);

@@ -101,6 +101,11 @@ impl Joined {
         Ok(Joined { thread: Some(thread), done })
     }
 
+    /// Whether the thread has ended, or was joined.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits for the thread up to `deadline`; false when it had not ended by then. Called on the
     /// thread itself (the engine's last handle was dropped there) it returns at once.
     pub(crate) fn join(&mut self, deadline: Duration) -> bool {

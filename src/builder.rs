@@ -32,6 +32,7 @@ pub struct VitalsBuilder {
     pub(crate) label_values_limit: Option<u32>,
     pub(crate) value_length_limit: u32,
     pub(crate) system_metrics: bool,
+    pub(crate) collect_deadline: Duration,
     pub(crate) textfile: Option<(PathBuf, Duration)>,
     #[cfg(feature = "http")]
     pub(crate) listen: Option<crate::ListenAddr>,
@@ -58,6 +59,7 @@ impl Default for VitalsBuilder {
             label_values_limit: None,
             value_length_limit: 128,
             system_metrics: true,
+            collect_deadline: Duration::from_millis(500),
             textfile: None,
             #[cfg(feature = "http")]
             listen: None,
@@ -129,6 +131,16 @@ impl VitalsBuilder {
     /// default yes. Linux only, but for the heap of a [`HeapAlloc`](crate::HeapAlloc).
     pub fn system_metrics(mut self, on: bool) -> Self {
         self.system_metrics = on;
+        self
+    }
+
+    /// How long a scrape waits for callbacks and collectors, for all of them together, 1 ms to a
+    /// minute; default 500 ms. What has not come back by then is left out of that scrape and counted.
+    ///
+    /// Less than the scraper's own time-out, which is ten seconds for Prometheus unless it says
+    /// otherwise. See [`Vitals::collector`].
+    pub fn collect_deadline(mut self, deadline: Duration) -> Self {
+        self.collect_deadline = deadline;
         self
     }
 
@@ -266,6 +278,8 @@ impl VitalsBuilder {
             check_idle(metric, after)?;
             check_free(metric)?;
         }
+        let millis = u64::try_from(self.collect_deadline.as_millis()).unwrap_or(u64::MAX);
+        check("", "collect_deadline (milliseconds)", millis, 1..=60_000)?;
         if let Some((_, interval)) = &self.textfile {
             textfile::check_interval(*interval)?;
         }

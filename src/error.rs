@@ -68,6 +68,13 @@ pub enum Error {
         /// The most allowed.
         max: u64,
     },
+    /// A collector that cannot be registered.
+    Collector {
+        /// Its name; of a callback its metric's.
+        name: String,
+        /// What is in the way.
+        rule: &'static str,
+    },
     /// `memory_limit` is used up: the family has no room for its first series.
     MemoryLimit {
         /// The metric name.
@@ -117,6 +124,7 @@ impl fmt::Display for Error {
             Error::NotSampled { name } => {
                 write!(f, "metric {name:?} can't be sampled: only histograms and their timers are")
             }
+            Error::Collector { name, rule } => write!(f, "collector {name:?}: {rule}"),
             Error::InvalidBuckets { name, rule } => write!(f, "buckets of metric {name:?}: {rule}"),
             Error::OutOfRange { metric, field, value, min, max } => {
                 if !metric.is_empty() {

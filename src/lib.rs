@@ -19,6 +19,8 @@
 //! * Numbers of your own: [`Vitals::register`] a [`Desc`], hold the [`Counter`], [`Gauge`],
 //!   [`UpDown`] or [`Histogram`] that its [`Family`] gives, or record by name with
 //!   [`Vitals::metric`]. With labels of your own types: [`Vitals::register_typed`].
+//!   Numbers that stand elsewhere are asked for at each scrape:
+//!   [`Vitals::callback_gauge`], [`Vitals::collector`].
 //! * Ways out: [`VitalsBuilder::textfile`] for servers on stdio, `listen` (feature `http`) and
 //!   `metrics_service` (feature `tower`) for the others, [`Vitals::scrape_into`] by hand,
 //!   [`Vitals::snapshot`] for tests.
@@ -53,6 +55,8 @@ mod clock;
 #[cfg(not(vitals_loom))]
 mod collect;
 #[cfg(not(vitals_loom))]
+mod collectors;
+#[cfg(not(vitals_loom))]
 mod encode;
 #[cfg(not(vitals_loom))]
 mod error;
@@ -86,6 +90,8 @@ pub use cardinality::{Cardinality, FamilyCardinality, LabelCardinality};
 #[cfg(not(vitals_loom))]
 pub use catalog::{Outcome, Status};
 #[cfg(not(vitals_loom))]
+pub use collectors::{Collected, Describe, Samples};
+#[cfg(not(vitals_loom))]
 pub use error::Error;
 #[cfg(not(vitals_loom))]
 pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
@@ -106,7 +112,7 @@ pub use system::HeapAlloc;
 #[cfg(not(vitals_loom))]
 pub use typed::{LabelValue, Labels, Typed};
 #[cfg(not(vitals_loom))]
-pub use vitals::Vitals;
+pub use vitals::{Collector, Vitals};
 
 /// What the macros' code names; no part of the API.
 #[cfg(not(vitals_loom))]

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use crate::Error;
+use crate::collectors::{Failures, SampleLosses};
 use crate::metrics::sample::Sampler;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram};
 use crate::registry::table::Table;
-use crate::registry::{Limits, Losses};
+use crate::registry::{Limits, Losses, MetricKind, Spec};
 use crate::sync::lock;
 use crate::vitals::add_family;
 use crate::{clock, shard};
@@ -22,6 +23,8 @@ pub(crate) struct Own {
     refused: Family<Counter, 1>,
     lost: Family<Counter, 1>,
     mismatched: Counter,
+    duplicates: Family<Counter, 1>,
+    collector_failures: Family<Counter, 2>,
     series: Gauge,
     memory_used: Gauge,
     shards: Gauge,
@@ -93,6 +96,21 @@ impl Own {
                 Losses::none,
             )?
             .with([]),
+            duplicates: by_metric(
+                "mcp_vitals_duplicate_samples_total",
+                "Samples that a collector gave for a label set which it had given already.",
+            )?,
+            collector_failures: add_family(
+                table,
+                Desc::counter(
+                    "mcp_vitals_collector_failures_total",
+                    "Scrapes that a collector or callback gave nothing to: it panicked, or had not \
+                     come back by the deadline.",
+                )
+                .labels(["collector", "reason"]),
+                limits,
+                Losses::none,
+            )?,
             series: gauge("mcp_vitals_series", "Series of this engine.")?,
             memory_used: gauge(
                 "mcp_vitals_memory_used_bytes",
@@ -177,11 +195,32 @@ impl Own {
         }
     }
 
-    /// Sets the readings that are taken when somebody looks.
-    pub(crate) fn refresh(&self, table: &Table) {
+    /// The same of a family whose samples a collector gives.
+    pub(crate) fn sample_losses(&self, spec: &Spec) -> SampleLosses {
+        let counter = |family: &Family<Counter, 1>, wanted: bool| {
+            if wanted { family.with([&spec.name]) } else { Counter::DISABLED }
+        };
+        let labelled = !spec.labels.is_empty();
+        SampleLosses {
+            overflow: self.overflow.with([&spec.name, ALL_LABELS]),
+            cut: counter(&self.cut, labelled),
+            refused: counter(&self.refused, spec.kind == MetricKind::Counter),
+            duplicates: counter(&self.duplicates, true),
+        }
+    }
+
+    /// The counters of one collector's failures, at 0 from the start.
+    pub(crate) fn failures(&self, collector: &str) -> Failures {
+        let of = |reason| self.collector_failures.with([collector, reason]);
+        Failures { panic: of("panic"), deadline: of("deadline") }
+    }
+
+    /// Sets the readings that are taken when somebody looks; `collected` samples came from
+    /// collectors.
+    pub(crate) fn refresh(&self, table: &Table, collected: usize) {
         let families = table.families();
         let series: u32 = families.in_order.iter().map(|family| family.series_count()).sum();
-        self.series.set(f64::from(series));
+        self.series.set(f64::from(series) + collected as f64);
         self.memory_used.set(table.space().used() as f64);
         let (mut shards, mut leased) = (0, 0);
         for shard in shard::pool().iter() {

@@ -21,6 +21,15 @@ pub(crate) trait Visit {
         line: impl Fn(usize) -> Line<'a>,
     );
 
+    /// A number without a place: it was asked for at this scrape and may be gone in the next. `begin`
+    /// is what its line begins with, up to the number.
+    fn sample<'a>(
+        &mut self,
+        number: Number,
+        begin: &str,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+    );
+
     /// A part of the next histogram: `count` observations from `low` to `high` units, which one
     /// thread made.
     fn cell(&mut self, low: u64, high: u64, count: u64);
@@ -246,9 +255,9 @@ impl SnapshotBuilder {
         self.snapshot
     }
 
-    fn push(&mut self, line: Line<'_>, value: Value) {
+    fn push<'a>(&mut self, labels: impl Iterator<Item = (&'a str, &'a str)>, value: Value) {
         if let Some(family) = self.snapshot.families.last_mut() {
-            let labels = line.labels().map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
             family.series.push((labels.collect(), value));
         }
     }
@@ -275,9 +284,18 @@ impl Visit for SnapshotBuilder {
     ) {
         for (index, &bits) in bits.iter().enumerate() {
             if page.present & 1 << index != 0 {
-                self.push(line(index), Value::Number(kind.of(bits).as_f64()));
+                self.push(line(index).labels(), Value::Number(kind.of(bits).as_f64()));
             }
         }
+    }
+
+    fn sample<'a>(
+        &mut self,
+        number: Number,
+        _begin: &str,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+    ) {
+        self.push(labels, Value::Number(number.as_f64()));
     }
 
     fn cell(&mut self, low: u64, high: u64, count: u64) {
@@ -312,6 +330,6 @@ impl Visit for SnapshotBuilder {
             .collect();
         let (sum, decimals) = (reading.sum, reading.decimals);
         let histogram = HistogramSnapshot { count, sum, decimals, buckets, hdr };
-        self.push(line, Value::Histogram(histogram));
+        self.push(line.labels(), Value::Histogram(histogram));
     }
 }

@@ -1,17 +1,22 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
+mod collectors;
+
+pub use collectors::Collector;
+
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::builder::VitalsBuilder;
 use crate::cardinality::Cardinality;
 use crate::clock::Clock;
 use crate::collect::Scrape;
+use crate::collectors::{Collectors, Round, show};
 use crate::encode::pages::Pages;
 use crate::encode::text::{Sink, Slices, Text};
 use crate::export::Source;
@@ -42,6 +47,7 @@ struct Core {
     mcp: OnceLock<Mcp>,
     own: Own,
     limits: Limits,
+    collectors: Collectors,
     /// By metric, what the builder said of its sampling, and of how long a series may be idle.
     sampling: HashMap<String, u32>,
     idle: HashMap<String, Duration>,
@@ -97,6 +103,7 @@ impl Vitals {
             limits,
             sampling: builder.sampling.clone(),
             idle: builder.idle.clone(),
+            collectors: Collectors::new(builder.collect_deadline),
             kept: Mutex::default(),
             mcp: OnceLock::new(),
             outlets: Mutex::default(),
@@ -118,10 +125,13 @@ impl Vitals {
         &self,
         desc: Desc<K, N>,
     ) -> Result<Family<K, N>, Error> {
-        if self.core.is_some() {
-            check_free(&desc.spec.name)?;
-        }
+        self.check_reserved(&desc.spec.name)?;
         self.register_own(desc)
+    }
+
+    /// Refuses a host the names that are the engine's own.
+    fn check_reserved(&self, name: &str) -> Result<(), Error> {
+        if self.core.is_some() { check_free(name) } else { Ok(()) }
     }
 
     /// [`register`](Self::register) for the engine itself, whose names are not reserved.
@@ -238,12 +248,13 @@ impl Vitals {
 
     /// Appends all metrics in the Prometheus text format 0.0.4.
     ///
-    /// Once `out` has its capacity and every thread has been seen, a scrape allocates nothing.
+    /// Once `out` has its capacity and every thread has been seen, a scrape allocates nothing,
+    /// unless there are callbacks or collectors: these it waits for, up to `collect_deadline`.
     /// Scrapes take turns with each other; recording threads are never stopped, and an idle one
     /// is read like any other. Appends nothing when disabled.
     pub fn scrape_into(&self, out: &mut Vec<u8>) {
         let Some(core) = &self.core else { return };
-        core.scrape_into(out);
+        core.scrape_into(out, Duration::MAX);
     }
 
     /// [`scrape_into`](Self::scrape_into), handed over in slices that stand one after the other:
@@ -287,14 +298,13 @@ impl Vitals {
         Ok(crate::MetricsService::new(self.source("tower")?))
     }
 
-    /// Writes the textfile once more, lets answers that are under way end, and stops the threads,
-    /// all within `deadline`. Recording and scraping by hand go on working. The second call is
-    /// harmless; the last handle that is dropped does the same with a deadline of two seconds.
+    /// Writes the textfile once more, lets answers that are under way end, lets go of callbacks and
+    /// collectors, and stops the threads, all within `deadline`. Recording and scraping by hand go
+    /// on working. The second call is harmless; the last handle that is dropped does the same with
+    /// a deadline of two seconds.
     pub fn shutdown(&self, deadline: Duration) {
         if let Some(core) = &self.core {
-            // Taken out first: the endpoint's thread may be about to ask for the lock.
-            let mut outlets = std::mem::take(&mut *lock(&core.outlets));
-            outlets.stop(|text| core.scrape_into(text), deadline);
+            core.stop(deadline);
         }
     }
 
@@ -312,12 +322,15 @@ impl Vitals {
         String::from_utf8(out).unwrap_or_default()
     }
 
-    /// All metrics at this moment, as plain data.
+    /// All metrics at this moment, as plain data. Waits for callbacks and collectors as
+    /// [`scrape_into`](Self::scrape_into) does.
     pub fn snapshot(&self) -> Snapshot {
         let mut builder = SnapshotBuilder::default();
         if let Some(core) = &self.core {
+            let collected = core.collectors.collect(Duration::MAX);
             let mut turn = core.table.turn();
-            core.walk(&mut turn, &mut lock(&core.kept).scrape, &mut builder);
+            let scrape = &mut lock(&core.kept).scrape;
+            core.walk(&mut turn, scrape, collected.as_deref(), &mut builder);
         }
         builder.finish()
     }
@@ -345,7 +358,7 @@ struct Reader {
 impl Source for Reader {
     fn scrape_into(&self, out: &mut Vec<u8>) -> bool {
         let Some(core) = self.core.upgrade() else { return false };
-        core.scrape_into(out);
+        core.scrape_into(out, Duration::MAX);
         true
     }
 
@@ -361,8 +374,7 @@ impl Source for Reader {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        let mut outlets = std::mem::take(&mut *lock(&self.outlets));
-        outlets.stop(|text| self.scrape_into(text), crate::background::DROP_DEADLINE);
+        self.stop(crate::background::DROP_DEADLINE);
     }
 }
 
@@ -397,17 +409,31 @@ impl Core {
         Ok(())
     }
 
-    fn scrape_into(&self, out: &mut Vec<u8>) {
+    fn stop(&self, deadline: Duration) {
+        let started = Instant::now();
+        // Taken out first: the endpoint's thread may be about to ask for the lock.
+        let mut outlets = std::mem::take(&mut *lock(&self.outlets));
+        // A collector that hangs leaves half of the time for writing what the others say.
+        outlets.stop(|text| self.scrape_into(text, deadline / 2), deadline);
+        self.collectors.stop(deadline.saturating_sub(started.elapsed()));
+    }
+
+    /// Appends all metrics; waits for collectors up to `most`, or the engine's deadline if that is
+    /// less.
+    fn scrape_into(&self, out: &mut Vec<u8>, most: Duration) {
+        // Before the turn: what they run may scrape this engine, or remove a collector.
+        let collected = self.collectors.collect(most);
         let mut turn = self.table.turn();
         let Kept { scrape, text, .. } = &mut *lock(&self.kept);
-        self.scrape(&mut turn, scrape, text, out);
+        self.scrape(&mut turn, scrape, text, collected.as_deref(), out);
     }
 
     fn scrape_with(&self, to: impl FnMut(&[u8])) {
+        let collected = self.collectors.collect(Duration::MAX);
         let mut turn = self.table.turn();
         let Kept { scrape, text, between } = &mut *lock(&self.kept);
         let mut slices = Slices::new(between, to);
-        self.scrape(&mut turn, scrape, text, &mut slices);
+        self.scrape(&mut turn, scrape, text, collected.as_deref(), &mut slices);
         slices.flush();
     }
 
@@ -416,19 +442,29 @@ impl Core {
         turn: &mut Turn<'_>,
         scrape: &mut Scrape,
         text: &mut Pages,
+        collected: Option<&Round>,
         out: &mut impl Sink,
     ) {
         // In our turn: waiting for another scrape is not what a scrape costs.
         let started = Clock::get().start();
         let charge = |bytes| self.table.space().charge(bytes);
-        self.walk(turn, scrape, &mut Text::new(out, text, &charge));
+        self.walk(turn, scrape, collected, &mut Text::new(out, text, &charge));
         self.own.scrape_duration.record_nanos(started.elapsed_nanos());
     }
 
-    fn walk<V: Visit>(&self, turn: &mut Turn<'_>, scrape: &mut Scrape, visit: &mut V) {
+    fn walk<V: Visit>(
+        &self,
+        turn: &mut Turn<'_>,
+        scrape: &mut Scrape,
+        collected: Option<&Round>,
+        visit: &mut V,
+    ) {
         self.table.sweep(turn);
-        self.own.refresh(&self.table);
+        self.own.refresh(&self.table, collected.map_or(0, Round::samples));
         scrape.walk(&self.table.families(), turn, visit);
+        if let Some(round) = collected {
+            show(round, self.table.constants(), visit);
+        }
     }
 }
 

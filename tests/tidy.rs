@@ -26,6 +26,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("collect", &["registry", "shard", "sync", "snapshot"]),
     ("snapshot", &["registry"]),
     ("cardinality", &["registry"]),
+    // Asks the host at each scrape, on threads of its own.
+    ("collectors", &["registry", "metrics", "shard", "sync", "background", "snapshot", "error"]),
     // Data to bytes.
     ("encode", &["snapshot"]),
     // The edges: through the public API alone.

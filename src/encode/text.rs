@@ -2,7 +2,7 @@
 
 use super::number;
 use super::pages::Pages;
-use crate::snapshot::{Head, HistogramReading, Line, NumberKind, PageHead, Visit};
+use crate::snapshot::{Head, HistogramReading, Line, Number, NumberKind, PageHead, Visit};
 
 /// Where text goes.
 pub(crate) trait Sink {
@@ -101,14 +101,18 @@ impl<S: Sink> Visit for Text<'_, S> {
         line: impl Fn(usize) -> Line<'b>,
     ) {
         let Text { out, pages, charge } = self;
-        let past = |begin: &str, number| {
-            let out = out.text();
-            out.extend_from_slice(begin.as_bytes());
-            out.extend_from_slice(number::Buffer::default().format(number));
-            out.push(b'\n');
-        };
+        let past = |begin: &str, number| write_number(out.text(), begin, number);
         let text = pages.update(page, kind, bits, line, *charge, past);
         out.page(text);
+    }
+
+    fn sample<'b>(
+        &mut self,
+        number: Number,
+        begin: &str,
+        _labels: impl Iterator<Item = (&'b str, &'b str)>,
+    ) {
+        write_number(self.out.text(), begin, number);
     }
 
     fn cell(&mut self, _low: u64, _high: u64, _count: u64) {}
@@ -152,4 +156,11 @@ impl<S: Sink> Visit for Text<'_, S> {
         number::push_integer(out, count);
         out.push(b'\n');
     }
+}
+
+/// A line of its own.
+fn write_number(out: &mut Vec<u8>, begin: &str, number: Number) {
+    out.extend_from_slice(begin.as_bytes());
+    out.extend_from_slice(number::Buffer::default().format(number));
+    out.push(b'\n');
 }

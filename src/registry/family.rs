@@ -608,7 +608,8 @@ fn head_len(name: usize) -> usize {
     2 * name + "# HELP  \n# TYPE  histogram\n".len()
 }
 
-fn head(spec: &Spec) -> Box<str> {
+/// `# HELP` and `# TYPE`, rendered.
+pub(crate) fn head(spec: &Spec) -> Box<str> {
     let mut head = format!("# HELP {} ", spec.name);
     name::push_escaped_help(&mut head, &spec.help);
     head.push_str("\n# TYPE ");

@@ -18,9 +18,9 @@ pub(crate) mod table;
 #[allow(unsafe_code)]
 mod values;
 
-pub(crate) use family::{FamilyCore, Limits, Losses, MetricKind, Spec};
+pub(crate) use family::{FamilyCore, Limits, Losses, MetricKind, Spec, head};
 pub(crate) use handle::{FamilyRef, Handle};
 pub(crate) use histogram::HistogramCells;
 pub(crate) use line::Line;
-pub(crate) use name::{MOST_LABELS, check_labels};
+pub(crate) use name::{MOST_LABELS, check_labels, cut, push_labels};
 pub(crate) use values::Turn;

@@ -116,21 +116,14 @@ impl Table {
         limits: Limits,
         losses: impl FnOnce() -> Arc<Losses>,
     ) -> Result<Arc<FamilyCore>, Error> {
-        name::check_metric(&spec.name)?;
-        let labels = spec.labels.iter().chain(self.shared.constants.iter().map(|(name, _)| name));
-        let labels = labels.map(String::as_str);
+        self.check_names(&spec)?;
         let is_histogram = spec.kind == MetricKind::Histogram;
-        name::check_labels(&spec.name, labels, is_histogram)?;
 
         let mut exposed = lock(&self.adding);
         if let Some(there) = self.there(&spec)? {
             return Ok(there);
         }
-        let samples: Vec<String> = sample_names(&spec).collect();
-        if let Some(taken) = samples.iter().find(|sample| exposed.contains(*sample)) {
-            let name = taken.clone();
-            return Err(Error::Conflict { name, what: "exposed by another family already" });
-        }
+        let samples = free_samples(&exposed, &spec)?;
         let layout = is_histogram.then(|| layout(&spec)).transpose()?;
         let name = spec.name.clone();
         let no_room = || Error::MemoryLimit { name: name.clone(), limit: self.space().limit() };
@@ -160,6 +153,41 @@ impl Table {
         Ok(family)
     }
 
+    /// Takes the names and the memory of a family that has no series here: its samples come from
+    /// elsewhere.
+    pub(crate) fn reserve(&self, spec: &Spec) -> Result<(), Error> {
+        self.check_names(spec)?;
+        let mut exposed = lock(&self.adding);
+        let samples = free_samples(&exposed, spec)?;
+        if !self.space().charge(FamilyCore::cost(spec)) {
+            let (name, limit) = (spec.name.clone(), self.space().limit());
+            return Err(Error::MemoryLimit { name, limit });
+        }
+        exposed.extend(samples);
+        Ok(())
+    }
+
+    /// Gives back what [`reserve`](Self::reserve) took.
+    pub(crate) fn release(&self, spec: &Spec) {
+        let mut exposed = lock(&self.adding);
+        for sample in sample_names(spec) {
+            exposed.remove(&sample);
+        }
+        self.space().refund(FamilyCore::cost(spec));
+    }
+
+    /// The engine's constant labels.
+    pub(crate) fn constants(&self) -> &[(String, String)] {
+        &self.shared.constants
+    }
+
+    fn check_names(&self, spec: &Spec) -> Result<(), Error> {
+        name::check_metric(&spec.name)?;
+        let labels = spec.labels.iter().chain(self.shared.constants.iter().map(|(name, _)| name));
+        let labels = labels.map(String::as_str);
+        name::check_labels(&spec.name, labels, spec.kind == MetricKind::Histogram)
+    }
+
     fn there(&self, spec: &Spec) -> Result<Option<Arc<FamilyCore>>, Error> {
         let families = self.families.load();
         let Some(index) = families.by_name(&spec.name) else { return Ok(None) };
@@ -186,6 +214,18 @@ impl Drop for Table {
             Err(families) => families.in_order.clone(),
         };
         in_order.into_iter().for_each(FamilyCore::leave);
+    }
+}
+
+/// The names of a family's samples, none of which is exposed so far.
+fn free_samples(exposed: &HashSet<String>, spec: &Spec) -> Result<Vec<String>, Error> {
+    let samples: Vec<String> = sample_names(spec).collect();
+    match samples.iter().find(|sample| exposed.contains(*sample)) {
+        Some(taken) => {
+            let (name, what) = (taken.clone(), "exposed by another family already");
+            Err(Error::Conflict { name, what })
+        }
+        None => Ok(samples),
     }
 }
 

@@ -26,8 +26,8 @@ use crate::export::{Event, Source};
 /// ```
 ///
 /// Always ready and never fails; answers 503 once the engine is gone. A scrape is rendered on the
-/// thread that polls it (about 3 ms for 100,000 counters); scrapes that come together share one
-/// rendering. Compression, time-outs and limits are the host's.
+/// thread that polls it (about 3 ms for 100,000 counters), which also waits there for callbacks and
+/// collectors, up to `collect_deadline`; scrapes that come together share one rendering. Compression, time-outs and limits are the host's.
 #[derive(Clone)]
 pub struct MetricsService {
     scrapes: Arc<Scrapes>,

@@ -1,0 +1,63 @@
+//! Hands what collectors gave to whoever walks the scrape.
+
+use super::pool::Round;
+use super::samples::Described;
+use super::{About, Answer};
+use crate::registry::push_labels;
+use crate::snapshot::{Head, Number, Visit};
+
+/// Visits the samples of a round, family by family; `constants` are the engine's constant labels.
+/// Samples are rendered from scratch each time: a label set may be there this once.
+pub(crate) fn show<V: Visit>(round: &Round, constants: &[(String, String)], visit: &mut V) {
+    // The callbacks of one family are many: they are shown together.
+    let mut parts: Vec<(&Described, &About, &Answer, usize)> = Vec::new();
+    for (about, answer) in round.answers() {
+        let families = about.families.iter().enumerate();
+        parts.extend(families.map(|(place, family)| (&**family, about, answer, place)));
+    }
+    // Stable: callbacks stay in the order of their registration.
+    parts.sort_by_key(|(family, ..)| family.order);
+    let mut text = String::new();
+    for family in parts.chunk_by(|(a, ..), (b, ..)| a.order == b.order) {
+        let mut begun = false;
+        for &(described, about, answer, place) in family {
+            answer.of(about, place, |values, value| {
+                if !begun {
+                    visit.family(&head(described));
+                    begun = true;
+                }
+                let own = described.label_names.iter().map(|name| &**name);
+                let own = own.zip(values.iter().copied());
+                let constants = constants.iter().map(|(name, value)| (&**name, &**value));
+                let labels = own.chain(constants);
+                begin(&mut text, described, labels.clone());
+                visit.sample(Number::Reading(value), &text, labels);
+            });
+        }
+    }
+}
+
+fn head(described: &Described) -> Head<'_> {
+    Head {
+        name: &described.spec.name,
+        type_name: described.spec.kind.type_name(),
+        text: &described.head,
+        bounds: &[],
+    }
+}
+
+/// Renders what a sample's line begins with into `text`.
+fn begin<'a>(
+    text: &mut String,
+    described: &Described,
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+) {
+    text.clear();
+    text.push_str(&described.spec.name);
+    text.push('{');
+    let labels_at = text.len();
+    push_labels(text, labels);
+    // In the last comma's place, or the brace's.
+    text.pop();
+    text.push_str(if text.len() < labels_at { " " } else { "} " });
+}
