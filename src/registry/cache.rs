@@ -129,9 +129,9 @@ fn in_large(find: impl FnOnce(&mut Entries<Large>) -> Option<Found>) -> Option<F
 
 /// Keeps `found` for the calling thread's next look-up of these values, or not, as room and recent
 /// misses have it. To be called at each miss, because it counts them. Wait-free but for a thread's
-/// 33rd miss, which allocates 34 KiB, and for one after two thousand more in which more than one
-/// look-up in sixteen missed: that frees them, and allocates 1.1 MB if fewer than eight threads of
-/// the process have so much. Keeps nothing, or no more, where there is no memory.
+/// 33rd miss, which allocates 34 KiB, and for one after two or four thousand more in which more than
+/// one look-up in sixteen missed: that allocates 1.1 MB in their place, if fewer than eight threads
+/// of the process have so much. Keeps nothing, or no more, where there is no memory.
 ///
 /// What was found before and is old has to be [forgotten](forget), or may be found again.
 #[cold]
@@ -369,7 +369,7 @@ mod tests {
         let mut hits = 0;
         for n in 0..100_000 {
             hits += usize::from(look_up(n % 400));
-            assert_eq!(there()[2], false);
+            assert!(!there()[2]);
         }
         assert!(hits > 30_000, "{hits}");
         drop(turns);

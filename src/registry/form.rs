@@ -3,13 +3,9 @@
 //!
 //! A counter's `with` of three values and `inc`, sets in a shuffled order: 11 ns at 64 sets by the
 //! small form. By the large one 13 ns at 500 and 14 to 15 at 8,000, where all but 255 of them went to
-//! the shared index before: 30 to 60 ns. Tried: both forms in one inlined look-up, which cost the
+//! the shared index before: 36 to 57 ns. Tried: both forms in one inlined look-up, which cost the
 //! small one 1 ns; an index that panics out of bounds instead of one that finds nothing, which cost
 //! the large one 2.5.
-//!
-//! | atomic  | writer            | reader  | write / read      | what the pair publishes |
-//! |---------|-------------------|---------|-------------------|-------------------------|
-//! | `TAKEN` | whoever takes one | the same| Relaxed / Relaxed | nothing: a number alone |
 
 use super::entries::{Entry, Table};
 use crate::sync::{AtomicU32, Ordering};
