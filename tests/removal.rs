@@ -384,7 +384,7 @@ fn a_record_is_never_lost_nor_credited_to_another_series() {
                 random ^= random >> 7;
                 random ^= random << 17;
                 // A few are used all the time, from the threads' caches; most come round now and then.
-                let range = if random % 4 == 0 { 20 } else { LABELS };
+                let range = if random.is_multiple_of(4) { 20 } else { LABELS };
                 let (label, bit) = take((random >> 8) as usize % range);
                 let name = label.to_string();
                 match random >> 32 & 7 {
