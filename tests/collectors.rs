@@ -923,7 +923,7 @@ proptest! {
                 let b = if *is_gauge { b } else { "" };
                 let key = (cut(a, LIMIT), cut(b, LIMIT));
                 let held = &mut held[usize::from(*is_gauge)];
-                if !(is_gauge || value.is_finite() && *value >= 0.0) {
+                if !(*is_gauge || value.is_finite() && *value >= 0.0) {
                     continue;
                 }
                 if held.len() < 6 || held.contains_key(&key) {
