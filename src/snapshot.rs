@@ -1,7 +1,7 @@
 //! Plain data between collecting and encoding: no atomics, no I/O.
 
-pub(crate) use crate::registry::Line;
 pub(crate) use crate::registry::places::PAGE;
+pub(crate) use crate::registry::{BoundText, Line};
 
 /// Whoever walks a scrape: an encoder, or the builder of a [`Snapshot`].
 pub(crate) trait Visit {
@@ -11,14 +11,14 @@ pub(crate) trait Visit {
     /// A family with at least one series; its series follow.
     fn family(&mut self, head: &Head<'_>);
 
-    /// The numbers of neighbouring series, one for each bit of `page.present`, as bits of their
-    /// kind. Pages ascend.
+    /// The numbers of a family's next series, page by page: one for each bit of a page's `present`,
+    /// as bits of their kind. Anything stands where there is no series. Pages ascend.
     fn numbers<'a>(
         &mut self,
-        page: PageHead,
         kind: NumberKind,
-        bits: &[u64],
-        line: impl Fn(usize) -> Line<'a>,
+        pages: &[PageHead],
+        bits: &[[u64; PAGE]],
+        line: impl Fn(PageHead, usize) -> Line<'a>,
     );
 
     /// A number without a place: it was asked for at this scrape and may be gone in the next. `begin`
@@ -94,6 +94,15 @@ pub(crate) enum Number {
 }
 
 impl Number {
+    /// What [`NumberKind::of`] makes the number of.
+    pub(crate) fn bits(self) -> u64 {
+        match self {
+            Number::Total(total) => total,
+            Number::Level(level) => level as u64,
+            Number::Reading(reading) => reading.to_bits(),
+        }
+    }
+
     pub(crate) fn as_f64(self) -> f64 {
         match self {
             Number::Total(total) => total as f64,
@@ -106,8 +115,8 @@ impl Number {
 /// A histogram as one read of its cells gives it.
 pub(crate) struct HistogramReading<'a> {
     pub(crate) name: &'a str,
-    /// `le="…"} ` for each bucket.
-    pub(crate) bounds_text: &'a [Box<str>],
+    /// For each bucket.
+    pub(crate) bounds_text: &'a [BoundText],
     /// Observations in each bucket alone, the last for `+Inf`.
     pub(crate) buckets: &'a [u64],
     /// In the integer unit; `decimals` places after the point make the exposed one.
@@ -277,14 +286,16 @@ impl Visit for SnapshotBuilder {
 
     fn numbers<'a>(
         &mut self,
-        page: PageHead,
         kind: NumberKind,
-        bits: &[u64],
-        line: impl Fn(usize) -> Line<'a>,
+        pages: &[PageHead],
+        bits: &[[u64; PAGE]],
+        line: impl Fn(PageHead, usize) -> Line<'a>,
     ) {
-        for (index, &bits) in bits.iter().enumerate() {
-            if page.present & 1 << index != 0 {
-                self.push(line(index).labels(), Value::Number(kind.of(bits).as_f64()));
+        for (&page, bits) in pages.iter().zip(bits) {
+            for (index, &bits) in bits.iter().enumerate() {
+                if page.present & 1 << index != 0 {
+                    self.push(line(page, index).labels(), Value::Number(kind.of(bits).as_f64()));
+                }
             }
         }
     }

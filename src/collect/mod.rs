@@ -1,5 +1,6 @@
 //! Reading what was recorded, off the hot path.
 
+mod column;
 mod scrape;
 
 pub(crate) use scrape::Scrape;

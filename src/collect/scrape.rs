@@ -1,27 +1,26 @@
 //! One walk over all families: merges each series' cells and hands it to a visitor.
 
+use super::column::Column;
 use crate::registry::places::{Block, PAGE};
 use crate::registry::table::Families;
 use crate::registry::{FamilyCore, HistogramCells, Line, MetricKind, Turn};
-use crate::shard::cells::{self, Chunk, Directory, Slot};
+use crate::shard::cells::{self, Directory};
 use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, SUM};
 use crate::shard::{all_cells, common_cell};
 use crate::snapshot::{Head, HistogramReading, NumberKind, PageHead, Visit};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::Ordering;
+
+/// Pages of numbers that are handed over together.
+const BATCH: usize = 16;
 
 /// Buffers that a scrape reuses, so that a warm one allocates nothing.
 #[derive(Default)]
 pub(crate) struct Scrape {
     shards: Vec<&'static Directory>,
     column: Column,
+    pages: Vec<PageHead>,
+    bits: Vec<[u64; PAGE]>,
     buckets: Vec<u64>,
-}
-
-/// One chunk number in all shards that have it: neighbouring series look their shards up once.
-#[derive(Default)]
-struct Column {
-    number: Option<usize>,
-    chunks: Vec<&'static Chunk>,
 }
 
 impl Scrape {
@@ -30,6 +29,7 @@ impl Scrape {
     pub(crate) fn walk<V: Visit>(&mut self, families: &Families, turn: &Turn<'_>, visit: &mut V) {
         self.shards.clear();
         self.shards.extend(all_cells());
+        self.bits.resize(BATCH, [0; PAGE]);
         for (number, family) in families.in_order.iter().enumerate() {
             self.family(number, family, turn, visit);
         }
@@ -45,7 +45,10 @@ impl Scrape {
         visit: &mut V,
     ) {
         let places = family.places();
+        let line =
+            |page: PageHead, index| Line::new(family, (page.number * PAGE + index) as u32, turn);
         let mut begun = false;
+        self.pages.clear();
         for page in 0..places.blocks() {
             let Some(block) = places.block(page) else { continue };
             let (version, present) = block.shown();
@@ -61,51 +64,44 @@ impl Scrape {
                     bounds: &family.spec.buckets,
                 });
             }
-            let line = |index| Line::new(family, (page * PAGE + index) as u32, turn);
             let head = PageHead { family: number, number: page, version, present };
             if family.spec.kind == MetricKind::Histogram {
                 self.histograms(family, block, head, line, visit);
-            } else {
-                self.numbers(family.spec.kind, block, head, line, visit);
+                continue;
             }
+            self.numbers(family.spec.kind, block, present);
+            self.pages.push(head);
+            if self.pages.len() == BATCH {
+                visit.numbers(number_kind(family.spec.kind), &self.pages, &self.bits, line);
+                self.pages.clear();
+            }
+        }
+        if !self.pages.is_empty() {
+            visit.numbers(number_kind(family.spec.kind), &self.pages, &self.bits, line);
         }
     }
 
-    /// Hands numbers over by pages: what is looked up or copied is so for 64 of them at once.
-    fn numbers<'a, V: Visit>(
-        &mut self,
-        kind: MetricKind,
-        block: &Block,
-        page: PageHead,
-        line: impl Fn(usize) -> Line<'a>,
-        visit: &mut V,
-    ) {
-        let mut bits = [0; PAGE];
-        let slots = block.slots();
-        let slots = &slots[..(PAGE - page.present.leading_zeros() as usize).min(slots.len())];
-        let bits = &mut bits[..slots.len()];
-        let slot = |index: usize| block.slot(index);
-        let kind = match kind {
+    /// Reads the numbers of the next page.
+    fn numbers(&mut self, kind: MetricKind, block: &Block, present: u64) {
+        let len = (PAGE - present.leading_zeros() as usize).min(block.slots().len());
+        let bits = &mut self.bits[self.pages.len()];
+        match kind {
             MetricKind::UpDown => {
-                for (index, bits) in bits.iter_mut().enumerate() {
-                    let (inc, dec) = (slot(index), slot(index).offset(1));
-                    *bits = cells::level(all_cells, inc, dec) as u64;
+                for (index, bits) in bits[..len].iter_mut().enumerate() {
+                    let inc = block.slot(index);
+                    *bits = cells::level(all_cells, inc, inc.offset(1)) as u64;
                 }
-                NumberKind::Level
             }
             MetricKind::Gauge | MetricKind::Observed => {
-                for (index, bits) in bits.iter_mut().enumerate() {
-                    let word = common_cell(slot(index));
+                for (index, bits) in bits[..len].iter_mut().enumerate() {
+                    let word = common_cell(block.slot(index));
                     *bits = word.map_or(0, |word| word.load(Ordering::Relaxed));
                 }
-                NumberKind::Reading
             }
             MetricKind::Counter | MetricKind::Histogram => {
-                self.column.totals(&self.shards, slots, bits);
-                NumberKind::Total
+                self.column.totals(&self.shards, block, &mut bits[..len]);
             }
-        };
-        visit.numbers(page, kind, bits, line);
+        }
     }
 
     fn histograms<'a, V: Visit>(
@@ -113,7 +109,7 @@ impl Scrape {
         family: &FamilyCore,
         block: &Block,
         page: PageHead,
-        line: impl Fn(usize) -> Line<'a>,
+        line: impl Fn(PageHead, usize) -> Line<'a>,
         visit: &mut V,
     ) {
         for index in ones(page.present) {
@@ -127,7 +123,7 @@ impl Scrape {
                 decimals: cells.kind.decimals,
                 bits: family.spec.bits,
             };
-            visit.histogram(page, index, line(index), &reading);
+            visit.histogram(page, index, line(page, index), &reading);
         }
     }
 
@@ -161,38 +157,12 @@ impl Scrape {
     }
 }
 
-impl Column {
-    /// Adds the totals of `slots` over `shards` to `totals`.
-    fn totals(&mut self, shards: &[&'static Directory], slots: &[AtomicU32], totals: &mut [u64]) {
-        // Relaxed: published by the block's `present`.
-        let slot = |slot: &AtomicU32| Slot(slot.load(Ordering::Relaxed));
-        let (mut slots, mut totals) = (slots, totals);
-        while let Some(first) = slots.first().map(slot) {
-            let number = first.chunk();
-            let same = slots.iter().take_while(|next| slot(next).chunk() == number).count();
-            let (column, further) = slots.split_at(same);
-            let (sums, left) = totals.split_at_mut(same);
-            self.look_up(shards, number);
-            for chunk in &self.chunks {
-                for (sum, next) in sums.iter_mut().zip(column) {
-                    *sum = sum.wrapping_add(chunk.cell(slot(next)).load(Ordering::Relaxed));
-                }
-            }
-            (slots, totals) = (further, left);
-        }
-    }
-
-    fn look_up(&mut self, shards: &[&'static Directory], number: usize) {
-        if self.number != Some(number) {
-            self.clear();
-            self.number = Some(number);
-            self.chunks.extend(shards.iter().filter_map(|shard| shard.chunk(number)));
-        }
-    }
-
-    fn clear(&mut self) {
-        self.number = None;
-        self.chunks.clear();
+/// What the numbers of a family that has no histograms are.
+fn number_kind(kind: MetricKind) -> NumberKind {
+    match kind {
+        MetricKind::UpDown => NumberKind::Level,
+        MetricKind::Gauge | MetricKind::Observed => NumberKind::Reading,
+        MetricKind::Counter | MetricKind::Histogram => NumberKind::Total,
     }
 }
 

@@ -5,6 +5,9 @@ use crate::snapshot::Number;
 /// Longest number: a float's 24 characters.
 pub(crate) const LONGEST: usize = 24;
 
+/// 2^53: beyond it not every integer is an f64, and the shortest form is the scientific one.
+const ALL_WHOLE: f64 = 9_007_199_254_740_992.0;
+
 /// Room to write one number in.
 #[derive(Default)]
 pub(crate) struct Buffer {
@@ -24,8 +27,7 @@ impl Buffer {
 
     /// Whole numbers as integers; `NaN`, `+Inf` and `-Inf` as Prometheus spells them.
     fn float(&mut self, value: f64) -> &str {
-        // Beyond 2^53 not every integer is an f64, and the shortest form is the scientific one.
-        if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
+        if value.fract() == 0.0 && value.abs() < ALL_WHOLE {
             return self.integer.format(value as i64);
         }
         match value {
@@ -37,31 +39,36 @@ impl Buffer {
     }
 }
 
-/// Appends an integer.
+/// A reading that is written as an integer and is not negative, as that; else more than any that is.
 #[inline]
-pub(crate) fn push_integer(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+pub(crate) fn whole(bits: u64) -> u64 {
+    let value = f64::from_bits(bits);
+    let whole = value as u64;
+    if whole as f64 == value && value < ALL_WHOLE { whole } else { u64::MAX }
 }
 
-/// Appends `units / 10^decimals` exactly: a sum of nanoseconds in seconds loses no digit.
-pub(crate) fn push_scaled(out: &mut Vec<u8>, units: u64, decimals: u8) {
+/// Writes `units / 10^decimals` exactly, and says in how many bytes, up to [`LONGEST`]: a sum of
+/// nanoseconds in seconds loses no digit. At most 18 decimals.
+pub(crate) fn write_scaled(out: &mut [u8], units: u64, decimals: u8) -> usize {
     let scale = 10u64.pow(u32::from(decimals));
-    push_integer(out, units / scale);
+    let mut buffer = itoa::Buffer::new();
+    let whole = buffer.format(units / scale).as_bytes();
+    out[..whole.len()].copy_from_slice(whole);
     let mut fraction = units % scale;
     if fraction == 0 {
-        return;
+        return whole.len();
     }
-    let mut digits = [b'0'; 20];
-    let mut end = usize::from(decimals);
-    for digit in digits[..end].iter_mut().rev() {
+    out[whole.len()] = b'.';
+    let begin = whole.len() + 1;
+    let mut end = begin + usize::from(decimals);
+    for digit in out[begin..end].iter_mut().rev() {
         *digit = b'0' + (fraction % 10) as u8;
         fraction /= 10;
     }
-    while digits[end - 1] == b'0' {
+    while out[end - 1] == b'0' {
         end -= 1;
     }
-    out.push(b'.');
-    out.extend_from_slice(&digits[..end]);
+    end
 }
 
 /// A bucket boundary: always with a point or an exponent (`1.0`), alike in every format, so that
@@ -74,12 +81,6 @@ pub(crate) fn boundary(bound: f64) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn text(push: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        push(&mut out);
-        String::from_utf8(out).unwrap()
-    }
 
     proptest! {
         #[test]
@@ -94,10 +95,25 @@ mod tests {
         /// The oracle divides with integers of twice the width.
         #[test]
         fn scaled_integers_are_exact(units: u64, decimals in 0u8..=9) {
-            let text = text(|out| push_scaled(out, units, decimals));
-            let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+            let mut room = [0; LONGEST];
+            let len = write_scaled(&mut room, units, decimals);
+            let text = std::str::from_utf8(&room[..len]).unwrap();
+            let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
             let digits = format!("{whole}{fraction:0<width$}", width = usize::from(decimals));
             prop_assert_eq!(digits.parse::<u128>().unwrap(), u128::from(units));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whole_readings_are_those_that_are_written_as_integers(value: f64, quarters in -99i32..99) {
+            for value in [value, value.trunc(), f64::from(quarters) / 4.0] {
+                let text = Buffer::default().float(value).to_owned();
+                match whole(value.to_bits()) {
+                    u64::MAX => prop_assert!(text.parse::<u64>().is_err(), "{}", text),
+                    whole => prop_assert_eq!(text, whole.to_string()),
+                }
+            }
         }
     }
 

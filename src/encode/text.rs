@@ -2,7 +2,7 @@
 
 use super::number;
 use super::pages::Pages;
-use crate::snapshot::{Head, HistogramReading, Line, Number, NumberKind, PageHead, Visit};
+use crate::snapshot::{Head, HistogramReading, Line, Number, NumberKind, PAGE, PageHead, Visit};
 
 /// Where text goes.
 pub(crate) trait Sink {
@@ -95,15 +95,17 @@ impl<S: Sink> Visit for Text<'_, S> {
 
     fn numbers<'b>(
         &mut self,
-        page: PageHead,
         kind: NumberKind,
-        bits: &[u64],
-        line: impl Fn(usize) -> Line<'b>,
+        pages: &[PageHead],
+        bits: &[[u64; PAGE]],
+        line: impl Fn(PageHead, usize) -> Line<'b>,
     ) {
-        let Text { out, pages, charge } = self;
-        let past = |begin: &str, number| write_number(out.text(), begin, number);
-        let text = pages.update(page, kind, bits, line, *charge, past);
-        out.page(text);
+        let Text { out, pages: kept, charge } = self;
+        for (&page, bits) in pages.iter().zip(bits) {
+            let past = |begin: &str, number| write_number(out.text(), begin, number);
+            let text = kept.update(page, kind, bits, |index| line(page, index), *charge, past);
+            out.page(text);
+        }
     }
 
     fn sample<'b>(
@@ -125,36 +127,7 @@ impl<S: Sink> Visit for Text<'_, S> {
         reading: &HistogramReading<'_>,
     ) {
         let Text { out, pages, charge } = self;
-        let begin = pages.begin(page, index, line, *charge);
-        let out = out.text();
-        let mut count = 0;
-        for (bound, alone) in reading.bounds_text.iter().zip(reading.buckets) {
-            count += alone;
-            // Once for the whole line, so that the copies below don't look again.
-            out.reserve(begin.len() + bound.len() + number::LONGEST + 1);
-            out.extend_from_slice(begin.as_bytes());
-            out.extend_from_slice(bound.as_bytes());
-            number::push_integer(out, count);
-            out.push(b'\n');
-        }
-        // After `name_bucket{`, with a comma after each.
-        let labels = &begin[reading.name.len() + "_bucket{".len()..];
-        let part = |out: &mut Vec<u8>, suffix: &str| {
-            out.extend_from_slice(reading.name.as_bytes());
-            out.extend_from_slice(suffix.as_bytes());
-            if let Some(labels) = labels.strip_suffix(',') {
-                out.push(b'{');
-                out.extend_from_slice(labels.as_bytes());
-                out.push(b'}');
-            }
-            out.push(b' ');
-        };
-        part(out, "_sum");
-        number::push_scaled(out, reading.sum, reading.decimals);
-        out.push(b'\n');
-        part(out, "_count");
-        number::push_integer(out, count);
-        out.push(b'\n');
+        out.text().extend_from_slice(pages.histogram(page, index, line, reading, *charge));
     }
 }
 

@@ -16,11 +16,36 @@ pub(crate) struct HistogramKind {
     pub(crate) decimals: u8,
     /// 10^decimals.
     pub(crate) units_per_one: f64,
-    /// `le="0.005"} ` for each boundary, `+Inf` last.
-    pub(crate) bounds_text: Box<[Box<str>]>,
+    /// For each boundary, `+Inf` last.
+    pub(crate) bounds_text: Box<[BoundText]>,
     pub(crate) losses: Arc<Losses>,
     pub(crate) clock: Clock,
     pub(crate) sampler: Sampler,
+}
+
+/// `le="0.005"} `, with room behind it: to be copied whole, without a look at its length.
+pub(crate) struct BoundText {
+    text: [u8; BoundText::ROOM],
+    len: u8,
+}
+
+impl BoundText {
+    /// A boundary is a positive `f64`, of at most 23 characters.
+    pub(crate) const ROOM: usize = 32;
+
+    /// Of a boundary's text, which is cut where it is none.
+    pub(crate) fn new(bound: &str) -> BoundText {
+        let bytes = b"le=\"".iter().chain(bound.as_bytes()).chain(b"\"} ");
+        let mut text = [b' '; BoundText::ROOM];
+        text.iter_mut().zip(bytes).for_each(|(place, &byte)| *place = byte);
+        BoundText { text, len: (bound.len() + 7).min(BoundText::ROOM) as u8 }
+    }
+
+    /// The text, and how many bytes of it count.
+    #[inline]
+    pub(crate) fn get(&self) -> (&[u8; BoundText::ROOM], usize) {
+        (&self.text, usize::from(self.len))
+    }
 }
 
 /// A header, and a run of cells for each octave that was touched.

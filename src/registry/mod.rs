@@ -20,7 +20,7 @@ mod values;
 
 pub(crate) use family::{FamilyCore, Limits, Losses, MetricKind, Spec, head};
 pub(crate) use handle::{FamilyRef, Handle};
-pub(crate) use histogram::HistogramCells;
+pub(crate) use histogram::{BoundText, HistogramCells};
 pub(crate) use line::Line;
 pub(crate) use name::{MOST_LABELS, check_labels, cut, push_labels};
 pub(crate) use values::Turn;

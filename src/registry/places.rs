@@ -19,6 +19,8 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Places a block: as many as a word has bits.
 pub(crate) const PAGE: usize = 64;
+/// Parts the two numbers of `Block::even`: more than there are places.
+const EVEN: usize = 2 * PAGE;
 
 pub(crate) struct Places {
     blocks: List<Box<Block>>,
@@ -40,6 +42,9 @@ pub(crate) struct Block {
     present: AtomicU64,
     /// How often a place left `present`: what an encoder kept of the block is then stale.
     version: AtomicU32,
+    /// How many places, from the first on, have cells that stand evenly in one chunk, and above
+    /// that how far apart: a scrape then reads the first slot alone.
+    even: AtomicU32,
     slots: Box<[AtomicU32]>,
     ids: Box<[AtomicU32]>,
     histograms: Box<[OnceLock<Box<HistogramCells>>]>,
@@ -84,6 +89,7 @@ impl Places {
         self.blocks.push(Box::new(Block {
             present: AtomicU64::new(0),
             version: AtomicU32::new(0),
+            even: AtomicU32::new(0),
             slots: words(len),
             ids: words(len * self.labels),
             histograms: (0..when(self.shape.histogram)).map(|_| OnceLock::new()).collect(),
@@ -155,6 +161,7 @@ impl Places {
         let Some(block) = self.block(number(place)) else { return };
         // Relaxed: as `id`.
         block.slots[index(place)].store(slot.0, Ordering::Relaxed);
+        block.note_even(index(place), slot);
         if let Some(cells) = histogram {
             let _ = block.histograms[index(place)].set(cells);
         }
@@ -252,9 +259,30 @@ impl Block {
         (version, self.present.load(Ordering::Acquire))
     }
 
+    /// The first cell of each place that the block has.
     #[inline]
     pub(crate) fn slots(&self) -> &[AtomicU32] {
         &self.slots
+    }
+
+    /// How many places, from the first on, have cells that stand evenly in the first one's chunk, and
+    /// how many cells are from one to the next.
+    #[inline]
+    pub(crate) fn even(&self) -> (usize, usize) {
+        // Relaxed: as `Places::id`; of more places than are shown the cells are there too.
+        let even = self.even.load(Ordering::Relaxed) as usize;
+        (even % EVEN, even / EVEN)
+    }
+
+    /// Counts a place among the even ones if it is. Under the births' lock, in their order.
+    fn note_even(&self, index: usize, slot: Slot) {
+        let (places, apart) = self.even();
+        let Some(from_first) = self.slot(0).cells_to(slot) else { return };
+        let apart = if index == 1 { from_first } else { apart };
+        if index == places && from_first == index * apart {
+            // Relaxed: as `Places::id`.
+            self.even.store((apart * EVEN + places + 1) as u32, Ordering::Relaxed);
+        }
     }
 
     #[inline]

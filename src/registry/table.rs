@@ -7,7 +7,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use super::family::{FamilyCore, Limits, Losses, MetricKind, Spec, sample_names};
-use super::histogram::HistogramKind;
+use super::histogram::{BoundText, HistogramKind};
 use super::name;
 use super::offenders::Offenders;
 use super::values::Turn;
@@ -261,14 +261,13 @@ fn layout(spec: &Spec) -> Result<Layout, Error> {
 }
 
 fn histogram_kind(spec: &Spec, layout: Layout, losses: Arc<Losses>) -> HistogramKind {
-    let text = |bound: String| format!("le=\"{bound}\"}} ").into_boxed_str();
-    let bounds = spec.buckets.iter().map(|&bound| text(number::boundary(bound)));
+    let bounds = spec.buckets.iter().map(|&bound| BoundText::new(&number::boundary(bound)));
     HistogramKind {
         sampler: Sampler::new(layout.warm()),
         layout,
         decimals: spec.decimals,
         units_per_one: units_per_one(spec),
-        bounds_text: bounds.chain([text("+Inf".to_owned())]).collect(),
+        bounds_text: bounds.chain([BoundText::new("+Inf")]).collect(),
         losses,
         clock: Clock::get(),
     }

@@ -50,6 +50,11 @@ impl Slot {
         (self.0 >> CELL_SHIFT) as usize
     }
 
+    /// How many cells further on `other` is, where it is in the same chunk.
+    pub(crate) fn cells_to(self, other: Slot) -> Option<usize> {
+        if self.chunk() == other.chunk() { other.cell().checked_sub(self.cell()) } else { None }
+    }
+
     /// The slot `cells` further on in the same chunk.
     #[inline(always)]
     pub(crate) const fn offset(self, cells: usize) -> Slot {
@@ -114,6 +119,12 @@ impl Chunk {
     #[inline(always)]
     pub(crate) fn cell(&self, slot: Slot) -> &AtomicU64 {
         &self.0[slot.cell()]
+    }
+
+    /// The cells from `slot` on to the chunk's end.
+    #[inline]
+    pub(crate) fn cells(&self, slot: Slot) -> &[AtomicU64] {
+        &self.0[slot.cell()..]
     }
 }
 

@@ -1,0 +1,92 @@
+//! Totals over all shards, of series that stand side by side.
+
+use crate::registry::places::Block;
+use crate::shard::cells::{Chunk, Directory, Slot};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// One chunk number in all shards that have it: neighbouring series look their shards up once.
+#[derive(Default)]
+pub(super) struct Column {
+    number: Option<usize>,
+    chunks: Vec<&'static Chunk>,
+}
+
+impl Column {
+    /// Writes the totals of a block's first places over `shards`.
+    #[inline]
+    pub(super) fn totals(
+        &mut self,
+        shards: &[&'static Directory],
+        block: &Block,
+        totals: &mut [u64],
+    ) {
+        let (places, apart) = block.even();
+        if places < totals.len() {
+            return self.scattered(shards, block, totals);
+        }
+        let first = block.slot(0);
+        self.look_up(shards, first.chunk());
+        let Some((chunk, more)) = self.chunks.split_first() else { return totals.fill(0) };
+        // Stored and not added, so that nobody clears them first.
+        each(chunk.cells(first), apart, totals, |total, cell| *total = cell);
+        for chunk in more {
+            let add = |total: &mut u64, cell| *total = total.wrapping_add(cell);
+            each(chunk.cells(first), apart, totals, add);
+        }
+    }
+
+    /// [`totals`](Self::totals) of a block whose cells do not stand evenly, or in more chunks.
+    fn scattered(&mut self, shards: &[&'static Directory], block: &Block, totals: &mut [u64]) {
+        // Relaxed, both: as `Places::id` and as `each`.
+        let slot = |slot: &AtomicU32| Slot(slot.load(Ordering::Relaxed));
+        let read = |chunk: &Chunk, of: &AtomicU32| chunk.cell(slot(of)).load(Ordering::Relaxed);
+        let (mut slots, mut totals) = (block.slots(), totals);
+        while let (Some(first), false) = (slots.first().map(slot), totals.is_empty()) {
+            let number = first.chunk();
+            let same = slots.iter().zip(&*totals);
+            let same = same.take_while(|(next, _)| slot(next).chunk() == number).count();
+            let (here, further) = slots.split_at(same);
+            let (sums, left) = totals.split_at_mut(same);
+            self.look_up(shards, number);
+            let mut chunks = self.chunks.iter();
+            match chunks.next() {
+                Some(chunk) => {
+                    sums.iter_mut().zip(here).for_each(|(sum, of)| *sum = read(chunk, of));
+                }
+                None => sums.fill(0),
+            }
+            for chunk in chunks {
+                let add = |sum: &mut u64, of| *sum = sum.wrapping_add(read(chunk, of));
+                sums.iter_mut().zip(here).for_each(|(sum, of)| add(sum, of));
+            }
+            (slots, totals) = (further, left);
+        }
+    }
+
+    #[inline]
+    fn look_up(&mut self, shards: &[&'static Directory], number: usize) {
+        if self.number != Some(number) {
+            self.clear();
+            self.number = Some(number);
+            self.chunks.extend(shards.iter().filter_map(|shard| shard.chunk(number)));
+        }
+    }
+
+    /// Forgets the chunks, which may be gone after the walk.
+    pub(super) fn clear(&mut self) {
+        self.number = None;
+        self.chunks.clear();
+    }
+}
+
+/// Every so many cells one for each of `totals`.
+#[inline]
+fn each(cells: &[AtomicU64], apart: usize, totals: &mut [u64], take: impl Fn(&mut u64, u64)) {
+    // Relaxed: a count publishes nothing else.
+    let take = |(total, cell): (&mut u64, &AtomicU64)| take(total, cell.load(Ordering::Relaxed));
+    if apart <= 1 {
+        totals.iter_mut().zip(cells).for_each(take);
+    } else {
+        totals.iter_mut().zip(cells.iter().step_by(apart)).for_each(take);
+    }
+}

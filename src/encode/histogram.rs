@@ -1,0 +1,154 @@
+//! A histogram's lines.
+
+use super::{digits, number};
+use crate::snapshot::{BoundText, HistogramReading};
+
+/// Room to write the lines of one histogram in, which never shrinks: nothing is cleared, and nothing
+/// looked at twice, before it is written over.
+#[derive(Default)]
+pub(super) struct Lines {
+    room: Vec<u8>,
+}
+
+impl Lines {
+    /// A line for each bucket, one for the sum and one for the count. `begin` is what a bucket's
+    /// begins with, up to its `le`; past it only the numbers are new.
+    pub(super) fn render(&mut self, begin: &str, reading: &HistogramReading<'_>) -> &[u8] {
+        let longest = begin.len() + "_count".len() + BoundText::ROOM + number::LONGEST + "\n".len();
+        let needed = (reading.buckets.len() + 2) * longest;
+        if self.room.len() < needed {
+            self.room.resize(needed, 0);
+        }
+        let mut out = Cursor { room: &mut self.room, at: 0 };
+        let mut number = Integer::default();
+        number.set(0);
+        for (bound, alone) in reading.bounds_text.iter().zip(reading.buckets) {
+            out.push(begin.as_bytes());
+            let (bound, len) = bound.get();
+            out.push_part(bound, len);
+            // Of most buckets the lines say what the one before said.
+            if *alone > 0 {
+                number.set(number.value + alone);
+            }
+            out.push_part(&number.text, number.len);
+        }
+        // After `name_bucket{`, with a comma after each.
+        let labels = &begin[reading.name.len() + "_bucket{".len()..];
+        out.push_name(reading.name, b"_sum", labels);
+        out.at += number::write_scaled(&mut out.room[out.at..], reading.sum, reading.decimals);
+        out.push(b"\n");
+        out.push_name(reading.name, b"_count", labels);
+        out.push_part(&number.text, number.len);
+        let end = out.at;
+        &self.room[..end]
+    }
+}
+
+/// An integer and its text, a newline behind it.
+#[derive(Default)]
+struct Integer {
+    value: u64,
+    text: [u8; number::LONGEST + 1],
+    len: usize,
+}
+
+impl Integer {
+    fn set(&mut self, value: u64) {
+        let len = match digits::short(value) {
+            Some((text, len)) => {
+                self.text[..text.len()].copy_from_slice(&text);
+                len
+            }
+            None => number::write_scaled(&mut self.text, value, 0),
+        };
+        self.text[len] = b'\n';
+        self.value = value;
+        self.len = len + 1;
+    }
+}
+
+/// Where the next bytes go, in room that suffices.
+struct Cursor<'a> {
+    room: &'a mut [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    #[inline]
+    fn push(&mut self, text: &[u8]) {
+        self.room[self.at..self.at + text.len()].copy_from_slice(text);
+        self.at += text.len();
+    }
+
+    /// The first `len` bytes; behind them stands anything.
+    #[inline]
+    fn push_part<const N: usize>(&mut self, text: &[u8; N], len: usize) {
+        self.room[self.at..self.at + N].copy_from_slice(text);
+        self.at += len;
+    }
+
+    /// A sample's name and labels, of which each has a comma behind it.
+    fn push_name(&mut self, name: &str, suffix: &[u8], labels: &str) {
+        self.push(name.as_bytes());
+        self.push(suffix);
+        if let Some(labels) = labels.strip_suffix(',') {
+            self.push(b"{");
+            self.push(labels.as_bytes());
+            self.push(b"}");
+        }
+        self.push(b" ");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The oracle is `format!`.
+        #[test]
+        fn lines_are_what_they_say(
+            labels in prop::sample::select(vec!["", "a=\"\",", "tool=\"x\",zone=\"eu\","]),
+            buckets in prop::collection::vec((any::<u64>(), 8u32..64), 1..30),
+            sum: u64,
+            decimals in prop::sample::select(vec![0u8, 9]),
+            short in any::<bool>(),
+        ) {
+            let buckets: Vec<u64> = buckets.into_iter().map(|(bits, shift)| bits >> shift).collect();
+            let name = if short { "t" } else { "mcp_request_duration_seconds" };
+            let bounds: Vec<f64> = (1..buckets.len()).map(|n| n as f64 / 3.0).collect();
+            let text = |bound: f64| number::boundary(bound);
+            let bounds_text: Vec<String> = bounds.iter().copied().map(text).collect();
+            let bounds_text: Vec<&str> =
+                bounds_text.iter().map(String::as_str).chain(["+Inf"]).collect();
+            let mut expected = String::new();
+            let mut count = 0;
+            for (bound, alone) in bounds_text.iter().zip(&buckets) {
+                count += alone;
+                expected += &format!("{name}_bucket{{{labels}le=\"{bound}\"}} {count}\n");
+            }
+            let braced = match labels.strip_suffix(',') {
+                Some(labels) => format!("{{{labels}}}"),
+                None => String::new(),
+            };
+            let mut room = vec![0; number::LONGEST];
+            let len = number::write_scaled(&mut room, sum, decimals);
+            let sum_text = std::str::from_utf8(&room[..len]).unwrap();
+            expected += &format!("{name}_sum{braced} {sum_text}\n{name}_count{braced} {count}\n");
+            let reading = HistogramReading {
+                name,
+                bounds_text: &bounds_text.iter().map(|bound| BoundText::new(bound)).collect::<Vec<_>>(),
+                buckets: &buckets,
+                sum,
+                decimals,
+                bits: 6,
+            };
+            let mut lines = Lines::default();
+            let begin = format!("{name}_bucket{{{labels}");
+            // Twice: what the first left in the room is not seen.
+            lines.render(&begin, &reading);
+            prop_assert_eq!(std::str::from_utf8(lines.render(&begin, &reading)).unwrap(), expected);
+        }
+    }
+}
