@@ -44,7 +44,7 @@ impl Counter {
 
     /// Adds `n` events. Wait-free, below a nanosecond: one thread-local read, one index, one add.
     ///
-    /// A thread's first record of a chunk of 512 series allocates 4 KiB; the rest allocate
+    /// A thread's first record of a chunk of 1,024 series allocates 8 KiB; the rest allocate
     /// nothing. Past `memory_limit` or `max_shards` it is two locked adds, of which one counts that.
     /// The total wraps past `u64::MAX`, which a scraper reads as a restart. Not for signal handlers,
     /// nor for a global allocator, which a first record would call.

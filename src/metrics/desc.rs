@@ -166,7 +166,7 @@ impl<const N: usize> Desc<Histogram, N> {
     }
 
     /// Cells between a value and its double: 16, 32, 64 (default), 128 or 256, rounded up to one
-    /// of these; a cell is at most `1/cells` wide. At 256 an octave may cost a thread up to 4 KiB.
+    /// of these; a cell is at most `1/cells` wide. At 256 an octave may cost a thread up to 2.7 KiB.
     pub fn cells_per_octave(mut self, cells: u32) -> Self {
         self.spec.bits = cells.clamp(16, 256).next_power_of_two().ilog2();
         self

@@ -7,9 +7,9 @@ use super::cells::{CHUNK_CELLS, CHUNK_COST, CHUNKS, Chunk, Directory, Slot};
 use super::{all_cells, pool};
 use crate::sync::{AtomicU64, Ordering, lock};
 
-/// Cells of the longest run that is cut off a longer one: a counter's or a gauge's. A histogram's
-/// runs come back in lengths of their own.
-const MOST_SPLIT: usize = 4;
+/// Cells of the longest run that is cut off a longer one: a counter's, a gauge's, or what a histogram
+/// has beside its octaves. These come back in lengths of their own.
+const MOST_SPLIT: usize = 32;
 
 /// Chunk numbers of the process that no engine has. Number 0 is never given out.
 struct Numbers {
