@@ -418,6 +418,44 @@ mod tests {
         assert_eq!(Counter::new(family.with(&["x", "y"])).get(), 2);
     }
 
+    /// A look-up that found the generation as it was before counts its handle when it likes, while
+    /// it is pinned; and may be done with it before anybody looks.
+    #[test]
+    fn what_a_pinned_look_up_has_in_its_hands_stays() {
+        let (table, family) = family(MetricKind::Counter, 10);
+        inc(&family, ["x", "y"]);
+        let place = family.place_of(family.map.hash(["x", "y"].into_iter()), &["x", "y"]).unwrap();
+        let life = family.places.life(place).unwrap();
+        let (found, has_found) = mpsc::channel();
+        let (go, may_go) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            let family = &family;
+            let look_up = scope.spawn(move || {
+                drop(family.with(&["_other", "_other"]));
+                let handle = shard::pinned(|| {
+                    assert!(!life.is_retired());
+                    found.send(()).unwrap();
+                    may_go.recv().unwrap();
+                    family.handle(place, family.places.slot(place), 0)
+                });
+                Counter::new(handle.unwrap()).inc();
+            });
+            has_found.recv().unwrap();
+            for now in [1_000, 2_000, 3_000, 4_000] {
+                sweep(&table, family, now);
+                assert!(is_there(family, ["x", "y"]));
+            }
+            assert!(life.is_retired());
+            go.send(()).unwrap();
+            look_up.join().unwrap();
+        });
+        while !lock(&family.births).retired.is_empty() {
+            sweep(&table, &family, 4_000);
+        }
+        assert!(is_there(&family, ["x", "y"]) && !life.is_retired());
+        assert_eq!(Counter::new(family.with(&["x", "y"])).get(), 2);
+    }
+
     /// A birth looks at a few of those that wait; each comes to its turn.
     #[test]
     fn a_place_is_found_among_many_that_wait_for_their_handles() {
