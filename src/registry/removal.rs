@@ -424,7 +424,7 @@ mod tests {
     fn what_a_pinned_look_up_has_in_its_hands_stays() {
         let (table, family) = family(MetricKind::Counter, 10);
         inc(&family, ["x", "y"]);
-        let place = family.place_of(family.map.hash(["x", "y"].into_iter()), &["x", "y"]).unwrap();
+        let place = place_of(&family, ["x", "y"]).unwrap();
         let life = family.places.life(place).unwrap();
         let (found, has_found) = mpsc::channel();
         let (go, may_go) = mpsc::channel::<()>();
@@ -433,7 +433,7 @@ mod tests {
             let look_up = scope.spawn(move || {
                 drop(family.with(&["_other", "_other"]));
                 let handle = shard::pinned(|| {
-                    assert!(!life.is_retired());
+                    assert!(life.is_alive());
                     found.send(()).unwrap();
                     may_go.recv().unwrap();
                     family.handle(place, family.places.slot(place), 0)
@@ -445,14 +445,14 @@ mod tests {
                 sweep(&table, family, now);
                 assert!(is_there(family, ["x", "y"]));
             }
-            assert!(life.is_retired());
+            assert!(!life.is_alive());
             go.send(()).unwrap();
             look_up.join().unwrap();
         });
         while !lock(&family.births).retired.is_empty() {
             sweep(&table, &family, 4_000);
         }
-        assert!(is_there(&family, ["x", "y"]) && !life.is_retired());
+        assert!(is_there(&family, ["x", "y"]) && life.is_alive());
         assert_eq!(Counter::new(family.with(&["x", "y"])).get(), 2);
     }
 
