@@ -467,16 +467,15 @@ fn a_callback_may_use_the_engine() {
             out.set(using, [], 2.0);
         };
         let using = vitals.collector("using", gauge("using"), collect).unwrap();
-        let snapshot = vitals.snapshot();
-        assert_eq!(snapshot.value("using", &[]), Some(2.0));
-        assert_eq!(snapshot.value("other", &[]), None, "removed while the scrape was on");
-        assert_eq!(snapshot.value("new_total", &[]), Some(1.0));
-        assert_eq!(failures(&snapshot, "using", "panic"), 0.0);
+        assert!(vitals.export_prometheus().contains("\nusing 2\n"));
         let (inner, text) = saying.recv().unwrap();
         assert_eq!((inner.value("other", &[]), inner.value("using", &[])), (None, None));
         assert!(read(&text).families.contains_key("mcp_vitals_series"));
-
         let snapshot = vitals.snapshot();
+        assert_eq!(snapshot.value("using", &[]), Some(2.0));
+        assert_eq!(snapshot.value("other", &[]), None, "removed while a scrape was on");
+        assert_eq!(snapshot.value("new_total", &[]), Some(2.0));
+        assert_eq!(failures(&snapshot, "using", "panic"), 0.0);
         assert_eq!(snapshot.value("nested", &[]), Some(4.0), "registered by a callback");
         *own.lock().unwrap() = Some(using);
         let snapshot = vitals.snapshot();
@@ -491,6 +490,54 @@ fn a_callback_may_use_the_engine() {
             .unwrap();
         drop(vitals);
         let_go.recv().unwrap();
+    });
+}
+
+/// A closure is dropped under no lock of ours, wherever that is: it is a host's code, too.
+#[test]
+fn what_a_closure_holds_may_use_the_engine_when_it_is_dropped() {
+    struct Registers(Vitals, mpsc::Sender<bool>);
+    impl Drop for Registers {
+        fn drop(&mut self) {
+            let name = format!("by_{}", self.0.snapshot().families().count());
+            let added = self.0.callback_gauge(gauge(&name), [], || 1.0);
+            let _ = self.1.send(added.map(Collector::remove).is_ok());
+        }
+    }
+    ends(|| {
+        let vitals = engine();
+        let (said, heard) = mpsc::channel();
+        let holding = || Registers(vitals.clone(), said.clone());
+        // On the collectors' thread, before the next is asked and after the last.
+        for n in 0..2 {
+            let (held, own) = (holding(), Arc::new(Mutex::new(None::<Collector>)));
+            let itself = own.clone();
+            let remove = move || {
+                let _held = &held;
+                itself.lock().unwrap().take().into_iter().for_each(Collector::remove);
+                1.0
+            };
+            let name = format!("own{n}");
+            *own.lock().unwrap() = Some(vitals.callback_gauge(gauge(&name), [], remove).unwrap());
+        }
+        vitals.snapshot();
+        assert_eq!([0, 1].map(|_| heard.recv()), [Ok(true); 2]);
+        // On ours, by a removal, a refusal and the shutdown.
+        let callback = |name: &str| {
+            let held = holding();
+            let keep = move || {
+                let _held = &held;
+                1.0
+            };
+            vitals.callback_gauge(gauge(name), [], keep)
+        };
+        callback("removed").unwrap().remove();
+        assert_eq!(heard.recv(), Ok(true));
+        callback("kept").unwrap();
+        assert!(callback("kept").is_err() && callback("mcp_vitals_refused").is_err());
+        assert_eq!([0, 1].map(|_| heard.recv()), [Ok(true); 2]);
+        vitals.shutdown(NEVER);
+        assert_eq!(heard.recv(), Ok(false), "no more are taken then");
     });
 }
 

@@ -590,6 +590,21 @@ mod tests {
         pool.stop(NEVER_LATE);
     }
 
+    /// Its names may be another's by the time that the round is rendered.
+    #[test]
+    fn what_is_removed_after_its_round_is_not_shown() {
+        let pool = Arc::new(Pool::default());
+        let removed = item(|| ());
+        let about = removed.about.clone();
+        pool.add(0, removed).unwrap();
+        pool.add(1, item(|| ())).unwrap();
+        let round = pool.collect(NEVER_LATE).unwrap();
+        assert_eq!(round.answers().count(), 2);
+        about.removed.store(true, Ordering::Relaxed);
+        assert_eq!(round.answers().count(), 1);
+        pool.stop(NEVER_LATE);
+    }
+
     #[test]
     fn what_is_removed_while_it_waits_to_be_asked_is_not_waited_for() {
         let pool = Arc::new(Pool::default());
