@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -80,6 +80,15 @@ fn scrape_until(vitals: &Vitals, is_so: impl Fn(&str) -> bool) {
         let text = || vitals.export_prometheus();
         assert!(started.elapsed() < Duration::from_secs(60), "{}", text());
         thread::yield_now();
+    }
+}
+
+/// Stops the recording threads, also by a panic.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -434,10 +443,11 @@ fn a_record_is_never_lost_nor_credited_to_another_series() {
         let recorded = thread::scope(|scope| {
             let threads: Vec<_> =
                 (0..3).map(|n| scope.spawn(move || record(n))).collect::<Vec<_>>();
+            let stopper = StopOnDrop(&stop);
             while restarts < RESTARTS {
                 restarts += scrape();
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(stopper);
             let threads = threads.into_iter().map(|thread| thread.join().unwrap());
             threads.flatten().collect::<Vec<_>>()
         });
@@ -585,7 +595,7 @@ fn removals_by_hand_race_with_records() {
         let vitals = engine();
         let desc = Desc::counter("calls_total", "C.").labels(["n"]).removable();
         let calls: Family<Counter, 1> = vitals.register(desc).unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             let recorder = |own: &'static str| {
                 let (calls, stop) = (&calls, &stop);
@@ -603,6 +613,7 @@ fn removals_by_hand_race_with_records() {
                 })
             };
             let recorders = ["a", "b"].map(recorder);
+            let stopper = StopOnDrop(&stop);
             let (mut removed, mut tries) = (0, 0);
             while removed < 5_000 {
                 removed += u32::from(calls.remove(["shared"]));
@@ -611,7 +622,7 @@ fn removals_by_hand_race_with_records() {
                     vitals.export_prometheus();
                 }
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(stopper);
             let records = recorders.map(|recorder| recorder.join().unwrap());
             // Whoever ended last may have made it once more.
             calls.remove(["shared"]);
