@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::registry::table::Table;
+use crate::registry::{FamilyCore, Offender, render_begin};
+use crate::snapshot::{Head, Number, Visit};
 
 /// The families of an engine by their series, and what went past their limits; see
 /// [`Vitals::cardinality`](crate::Vitals::cardinality). Shown as a table by `{}`.
@@ -42,9 +44,21 @@ pub struct LabelCardinality {
     pub values_limit: u32,
     /// Look-ups in which a value became `_other`, and the other labels did not.
     pub overflow: u64,
-    /// The values that went past a limit the most, 16 at most, cut to 64 bytes, with about how often:
-    /// never too low. By the Space-Saving sketch: none is missing that made one in 16 of all.
-    pub heaviest: Vec<(String, u64)>,
+    /// The values that went past a limit the most, the heaviest first, 16 at most. By the Space-Saving
+    /// sketch: none is missing that made one in 16 of all.
+    pub heaviest: Vec<HeavyValue>,
+}
+
+/// A value that went past a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeavyValue {
+    /// The value, cut to 64 bytes.
+    pub value: String,
+    /// How often, or more: never too low.
+    pub count: u64,
+    /// By how much `count` may be too high. Of a flood of values that come once each it is nearly all.
+    pub error: u64,
 }
 
 impl Cardinality {
@@ -61,11 +75,7 @@ impl Cardinality {
                     values: family.distinct(label),
                     values_limit,
                     overflow: family.losses.label_overflow.get(label).map_or(0, |lost| lost.get()),
-                    heaviest: family
-                        .offenders(label)
-                        .into_iter()
-                        .map(|offender| (offender.value, offender.count))
-                        .collect(),
+                    heaviest: heaviest(family, label),
                 };
                 let names = family.label_names().iter().enumerate();
                 FamilyCardinality {
@@ -87,6 +97,50 @@ impl Cardinality {
     }
 }
 
+fn heaviest(family: &FamilyCore, label: usize) -> Vec<HeavyValue> {
+    let offenders = family.offenders(label).into_iter();
+    let heavy = |Offender { value, count, error }| HeavyValue { value, count, error };
+    offenders.map(heavy).collect()
+}
+
+const NAME: &str = "mcp_vitals_overflow_heaviest";
+const HEAD: &str = "# HELP mcp_vitals_overflow_heaviest \
+    How often, at least, a label value went past a limit; the heaviest three of each label.\n\
+    # TYPE mcp_vitals_overflow_heaviest gauge\n";
+/// Values that are shown of each label, and in all.
+const SHOWN: usize = 3;
+const MOST_SHOWN: usize = 30;
+
+/// Visits the heaviest offenders as series; nothing where no value went past a limit. Allocates a
+/// little where one did.
+pub(crate) fn show<V: Visit>(table: &Table, visit: &mut V) {
+    if !table.has_offenders() {
+        return;
+    }
+    let mut shown = Vec::new();
+    for family in &table.families().in_order {
+        for (label, name) in family.label_names().iter().enumerate() {
+            let heaviest = heaviest(family, label).into_iter();
+            // What may have come once says nothing.
+            let heavy = heaviest.filter(|heavy| heavy.count - heavy.error > 1).take(SHOWN);
+            shown.extend(heavy.map(|heavy| (family.spec.name.clone(), name.clone(), heavy)));
+        }
+    }
+    if shown.is_empty() {
+        return;
+    }
+    shown.sort_by_key(|(.., heavy)| std::cmp::Reverse(heavy.count - heavy.error));
+    visit.family(&Head { name: NAME, type_name: "gauge", text: HEAD, bounds: &[] });
+    let mut begin = String::new();
+    for (metric, label, heavy) in shown.iter().take(MOST_SHOWN) {
+        let own = [("metric", metric.as_str()), ("label", label), ("value", &heavy.value)];
+        let constants = table.constants().iter().map(|(name, value)| (&**name, &**value));
+        let labels = own.into_iter().chain(constants);
+        render_begin(&mut begin, NAME, labels.clone());
+        visit.sample(Number::Reading((heavy.count - heavy.error) as f64), &begin, labels);
+    }
+}
+
 impl fmt::Display for Cardinality {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for family in &self.families {
@@ -95,9 +149,15 @@ impl fmt::Display for Cardinality {
             for label in labels {
                 let LabelCardinality { name, values, values_limit, overflow, heaviest } = label;
                 write!(f, "  {name}: {values} of {values_limit} values, {overflow} past it")?;
-                for (index, (value, count)) in heaviest.iter().take(5).enumerate() {
+                for (index, heavy) in heaviest.iter().take(5).enumerate() {
+                    let HeavyValue { value, count, error } = heavy;
+                    let least = count - error;
                     // A value is a client's: with its control characters escaped.
-                    write!(f, "{} {value:?} {count}", if index == 0 { ":" } else { "," })?;
+                    write!(
+                        f,
+                        "{} {value:?} {least} to {count}",
+                        if index == 0 { ":" } else { "," }
+                    )?;
                 }
                 writeln!(f)?;
             }

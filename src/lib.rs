@@ -86,7 +86,7 @@ mod vitals;
 #[cfg(not(vitals_loom))]
 pub use builder::VitalsBuilder;
 #[cfg(not(vitals_loom))]
-pub use cardinality::{Cardinality, FamilyCardinality, LabelCardinality};
+pub use cardinality::{Cardinality, FamilyCardinality, HeavyValue, LabelCardinality};
 #[cfg(not(vitals_loom))]
 pub use catalog::{Outcome, Status};
 #[cfg(not(vitals_loom))]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::builder::VitalsBuilder;
-use crate::cardinality::Cardinality;
+use crate::cardinality::{self, Cardinality};
 use crate::clock::Clock;
 use crate::collect::Scrape;
 use crate::collectors::{Collectors, Round, show};
@@ -465,6 +465,7 @@ impl Core {
         if let Some(round) = collected {
             show(round, self.table.constants(), visit);
         }
+        cardinality::show(&self.table, visit);
     }
 }
 

@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Read.
     ("collect", &["registry", "shard", "sync", "snapshot"]),
     ("snapshot", &["registry"]),
-    ("cardinality", &["registry"]),
+    ("cardinality", &["registry", "snapshot"]),
     // Asks the host at each scrape, on threads of its own.
     ("collectors", &["registry", "metrics", "shard", "sync", "background", "snapshot", "error"]),
     // Data to bytes.

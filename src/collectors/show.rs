@@ -3,7 +3,7 @@
 use super::pool::Round;
 use super::samples::Described;
 use super::{About, Answer};
-use crate::registry::push_labels;
+use crate::registry::render_begin;
 use crate::snapshot::{Head, Number, Visit};
 
 /// Visits the samples of a round, family by family; `constants` are the engine's constant labels.
@@ -30,7 +30,7 @@ pub(crate) fn show<V: Visit>(round: &Round, constants: &[(String, String)], visi
                 let own = own.zip(values.iter().copied());
                 let constants = constants.iter().map(|(name, value)| (&**name, &**value));
                 let labels = own.chain(constants);
-                begin(&mut text, described, labels.clone());
+                render_begin(&mut text, &described.spec.name, labels.clone());
                 visit.sample(Number::Reading(value), &text, labels);
             });
         }
@@ -44,20 +44,4 @@ fn head(described: &Described) -> Head<'_> {
         text: &described.head,
         bounds: &[],
     }
-}
-
-/// Renders what a sample's line begins with into `text`.
-fn begin<'a>(
-    text: &mut String,
-    described: &Described,
-    labels: impl Iterator<Item = (&'a str, &'a str)>,
-) {
-    text.clear();
-    text.push_str(&described.spec.name);
-    text.push('{');
-    let labels_at = text.len();
-    push_labels(text, labels);
-    // In the last comma's place, or the brace's.
-    text.pop();
-    text.push_str(if text.len() < labels_at { " " } else { "} " });
 }

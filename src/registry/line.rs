@@ -47,3 +47,19 @@ impl<'a> Line<'a> {
         names.map(move |(label, name)| (&**name, self.family.value(self.place, label, self.turn)))
     }
 }
+
+/// Renders what the line of a number begins with into `text`: `name{labels} `.
+pub(crate) fn render_begin<'a>(
+    text: &mut String,
+    name: &str,
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+) {
+    text.clear();
+    text.push_str(name);
+    text.push('{');
+    let labels_at = text.len();
+    push_labels(text, labels);
+    // In the last comma's place, or the brace's.
+    text.pop();
+    text.push_str(if text.len() < labels_at { " " } else { "} " });
+}

@@ -48,6 +48,11 @@ impl Offenders {
         count(kept, name::cut(value, MOST_BYTES));
     }
 
+    /// Whether nothing went past a limit so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.0).is_empty()
+    }
+
     /// The values of one label, the heaviest first.
     pub(crate) fn heaviest(&self, family: u64, label: usize) -> Vec<Offender> {
         let mut heaviest = lock(&self.0).get(&(family, label)).cloned().unwrap_or_default();

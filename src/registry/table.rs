@@ -176,6 +176,11 @@ impl Table {
         self.space().refund(FamilyCore::cost(spec));
     }
 
+    /// Whether any label value of any family went past a limit.
+    pub(crate) fn has_offenders(&self) -> bool {
+        !self.shared.offenders.is_empty()
+    }
+
     /// The engine's constant labels.
     pub(crate) fn constants(&self) -> &[(String, String)] {
         &self.shared.constants
