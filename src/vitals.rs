@@ -413,8 +413,9 @@ impl Core {
         let started = Instant::now();
         // Taken out first: the endpoint's thread may be about to ask for the lock.
         let mut outlets = std::mem::take(&mut *lock(&self.outlets));
-        // A collector that hangs leaves half of the time for writing what the others say.
-        outlets.stop(|text| self.scrape_into(text, deadline / 2), deadline);
+        // Collectors that hang, for another's scrape and then for this, leave half of the time for
+        // writing what the others say.
+        outlets.stop(|text| self.scrape_into(text, deadline / 4), deadline);
         self.collectors.stop(deadline.saturating_sub(started.elapsed()));
     }
 

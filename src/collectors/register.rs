@@ -45,10 +45,13 @@ impl Registered {
     }
 
     fn check_name(&self, name: &str) -> Result<(), Error> {
-        if self.items.iter().all(|(_, about)| &*about.name != name) {
+        let rule = if name.is_empty() {
+            "a collector needs a name"
+        } else if self.items.iter().any(|(_, about)| &*about.name == name) {
+            "a collector of this name, or a callback of this metric, is registered already"
+        } else {
             return Ok(());
-        }
-        let rule = "a collector of this name, or a callback of this metric, is registered already";
+        };
         Err(Error::Collector { name: name.to_owned(), rule })
     }
 
