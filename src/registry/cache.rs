@@ -15,8 +15,9 @@ use super::key::{Key, Seeds};
 const FIRST_MISSES: u32 = 32;
 /// Misses that a cache sleeps for when too few look-ups hit; to see that takes it a sixteenth.
 const SLEEP: u32 = 32_768;
-/// The same for a large one, which sees it after 74,000 misses.
-const LONG_SLEEP: u32 = 1 << 20;
+/// Misses after which a thread may have a large one again that had one in vain, which takes 74,000 to
+/// see. It begins with a small one meanwhile: what it looks up may have become little.
+const NO_GROWTH: u32 = 1 << 20;
 
 thread_local! {
     // Without destructors, which the guard has for them: a hit asks for nothing but whether the
@@ -29,6 +30,8 @@ thread_local! {
     static GROWN: Cell<Option<ManuallyDrop<Grown>>> = const { Cell::new(None) };
     /// Misses until the cache is made or woken.
     static WAIT: Cell<u32> = const { Cell::new(FIRST_MISSES) };
+    /// Misses until the cache may grow.
+    static SMALL_FOR: Cell<u32> = const { Cell::new(0) };
     static GUARD: Guard = const { Guard };
 }
 
@@ -142,12 +145,14 @@ pub(crate) fn keep(family: u64, values: Values<'_>, found: Found) {
             Worth::Yes | Worth::Narrow => GROWN.set(Some(grown)),
             Worth::No => {
                 // Before anything is freed, because an allocator that counts itself comes back here.
-                WAIT.set(LONG_SLEEP);
+                WAIT.set(SLEEP);
+                SMALL_FOR.set(NO_GROWTH);
                 drop(ManuallyDrop::into_inner(grown));
             }
         }
         return;
     }
+    SMALL_FOR.set(SMALL_FOR.get().saturating_sub(1));
     let Some(mut entries) = AWAKE.take().or_else(waken) else { return };
     let worth = entries.keep(|seeds| values.key(seeds, family), found);
     if worth == Worth::Yes {
@@ -168,6 +173,9 @@ pub(crate) fn keep(family: u64, values: Values<'_>, found: Found) {
 }
 
 fn grow() -> Option<ManuallyDrop<Grown>> {
+    if SMALL_FOR.get() > 0 {
+        return None;
+    }
     let turn = Turn::take()?;
     let entries = Entries::new(Seeds::draw())?;
     Some(ManuallyDrop::new(Grown { entries, _turn: turn }))
@@ -351,13 +359,17 @@ mod tests {
         until(LARGE, 1_000);
         until([false; 3], usize::MAX);
         drop(all_turns());
-        for _ in 0..LONG_SLEEP {
+        for _ in 0..SLEEP {
             keep(1, Values::Text(&ONE), found(1));
         }
         assert_eq!(there(), [false; 3]);
+        // A small one: what is looked up may have become little.
         keep(1, Values::Text(&ONE), found(1));
         assert_eq!(there(), SMALL);
         assert_eq!(find(1, &ONE), Some(found(1)));
+        // And a large one in time, but not at once.
+        (0..20_000).for_each(|n| _ = look_up(n % 1_000));
+        assert!(!there()[2]);
         until(LARGE, 1_000);
     }
 
