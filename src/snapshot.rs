@@ -191,7 +191,8 @@ impl Snapshot {
                 Value::Number(value) => *value,
                 Value::Histogram(histogram) => histogram.count as f64,
             })
-            .sum()
+            // Not `sum`, which says -0 of nothing.
+            .fold(0.0, |sum, value| sum + value)
     }
 
     /// Names and types (`counter`, `gauge`, `histogram`) of all families that have a series.
