@@ -74,11 +74,16 @@ fn a_million_invented_names_are_one_label() {
         (names.map(|name| snapshot.value(name, &[]).unwrap()), HELD.load(Ordering::Relaxed))
     };
     let on_threads = |from: u64, to: u64| {
+        // All until the last is through, so that each has a shard of its own every time.
+        let through = Barrier::new(THREADS as usize);
         thread::scope(|scope| {
             let each = (to - from) / THREADS;
             for n in 0..THREADS {
-                let flood = &flood;
-                scope.spawn(move || flood(from + n * each..from + (n + 1) * each));
+                let (flood, through) = (&flood, &through);
+                scope.spawn(move || {
+                    flood(from + n * each..from + (n + 1) * each);
+                    through.wait();
+                });
             }
         });
     };
@@ -107,8 +112,11 @@ fn a_million_invented_names_are_one_label() {
     let ((before, held_before), labels) = (figures(), tool_labels(&vitals));
     on_threads(NAMES / 10, NAMES);
     let (after, held) = figures();
-    assert_eq!((after, tool_labels(&vitals)), (before, labels));
-    assert!(held - held_before < 50_000, "{} bytes more on the heap", held - held_before);
+    assert_eq!((after[1], tool_labels(&vitals)), (before[1], labels), "series");
+    // A thread may touch a chunk of 8 KiB for the first time; a name has nothing.
+    let most = 64.0 * 1024.0 + NAMES as f64 / 10.0;
+    assert!(after[0] - before[0] < most, "{before:?} {after:?}");
+    assert!(((held - held_before) as f64) < most, "{} bytes more", held - held_before);
 
     assert_eq!(requests(&vitals, "_other", "error"), NAMES);
     assert_eq!(requests(&vitals, "add", "success"), NAMES / KNOWN);
