@@ -39,11 +39,16 @@
 #![cfg_attr(vitals_loom, allow(dead_code, unused_imports))]
 
 // Under model checking only the lock-free rooms are built: loom's atomics can't stand in statics.
+#[allow(dead_code)]
+mod ring;
 mod shard;
 mod sync;
 
 #[cfg(not(vitals_loom))]
 mod background;
+#[cfg(not(vitals_loom))]
+#[allow(dead_code)]
+mod batch;
 #[cfg(not(vitals_loom))]
 mod builder;
 #[cfg(not(vitals_loom))]
@@ -62,6 +67,8 @@ mod encode;
 mod error;
 #[cfg(not(vitals_loom))]
 mod export;
+#[cfg(not(vitals_loom))]
+pub mod logs;
 #[cfg(not(vitals_loom))]
 mod mcp;
 #[cfg(not(vitals_loom))]
@@ -93,6 +100,8 @@ pub use catalog::{Outcome, Status};
 pub use collectors::{Collected, Describe, Samples};
 #[cfg(not(vitals_loom))]
 pub use error::Error;
+#[cfg(not(vitals_loom))]
+pub use logs::Level;
 #[cfg(not(vitals_loom))]
 pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
 #[cfg(all(not(vitals_loom), feature = "rmcp"))]

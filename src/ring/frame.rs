@@ -1,0 +1,361 @@
+//! The bytes of a frame: one line, or another record, as it stands in a ring.
+//!
+//! ```text
+//!  0  u32  length in bytes, a multiple of 8
+//!  4  u8   kind     u8 level     u8 flags     u8 fields
+//!  8  u64  clock ticks
+//! 16  u32  call site
+//! 20  u32  logger
+//! 24  u32  thread
+//! 28  u16  bytes of context      u16 zero
+//! 32  context, message (flag `MESSAGE`), fields, zeroes up to the length
+//! ```
+//!
+//! Numbers are little-endian. A field is a tag, its key where the call site does not have it, and
+//! what the tag says:
+//!
+//! ```text
+//! tag                 u8: a type, and `KEYED`, `CUT`
+//! key                 u8 length, bytes             when `KEYED`
+//! I64 U64 F64         8 bytes
+//! STR BYTES           u16 length, bytes, and when `CUT` u32: how many more there were
+//! ERROR               three texts: type, message, traceback; each as STR, the last cut or not
+//! ```
+//!
+//! The message is a value of type `STR`. The context is a byte that says what is there (`REQUEST`,
+//! `USER`, `SESSION`, `TRACE`), the texts as u8 length and bytes, trace id and span id (16 and 8
+//! bytes, big-endian as W3C writes them), then keyed fields up to its end.
+//!
+//! Whoever reads trusts nothing: a frame may come from a file.
+
+/// Bytes before the context.
+pub(crate) const HEADER: usize = 32;
+/// Frames begin and end at multiples of this.
+pub(crate) const ALIGN: usize = 8;
+
+/// What a frame is.
+pub(crate) mod kind {
+    /// Nothing: what is left at the ring's end.
+    pub(crate) const PAD: u8 = 1;
+    /// A line of a log.
+    pub(crate) const LINE: u8 = 2;
+}
+
+/// The message stands in the frame, not at the call site.
+pub(crate) const MESSAGE: u8 = 1;
+
+/// Types of values, and what may be added to them.
+pub(crate) mod tag {
+    pub(crate) const NULL: u8 = 0;
+    pub(crate) const FALSE: u8 = 1;
+    pub(crate) const TRUE: u8 = 2;
+    pub(crate) const I64: u8 = 3;
+    pub(crate) const U64: u8 = 4;
+    pub(crate) const F64: u8 = 5;
+    pub(crate) const STR: u8 = 6;
+    pub(crate) const BYTES: u8 = 7;
+    /// A value that was kept out: not even the frame has it.
+    pub(crate) const SECRET: u8 = 8;
+    pub(crate) const ERROR: u8 = 9;
+    pub(crate) const TYPE: u8 = 0x0f;
+    pub(crate) const CUT: u8 = 0x40;
+    pub(crate) const KEYED: u8 = 0x80;
+}
+
+/// What a context has.
+pub(crate) mod has {
+    pub(crate) const REQUEST: u8 = 1;
+    pub(crate) const USER: u8 = 2;
+    pub(crate) const SESSION: u8 = 4;
+    pub(crate) const TRACE: u8 = 8;
+}
+
+/// Bytes that a client or a file gave: UTF-8 unless somebody was careless, so a reader replaces
+/// what is not.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Text<'a> {
+    bytes: &'a [u8],
+    lost: u32,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Text<'a> {
+        Text { bytes, lost: 0 }
+    }
+
+    pub(crate) fn cut(bytes: &'a [u8], lost: u32) -> Text<'a> {
+        Text { bytes, lost }
+    }
+
+    /// The bytes as they were kept.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// How many bytes were cut off at the end because the value was longer than its limit.
+    pub fn lost_bytes(&self) -> u32 {
+        self.lost
+    }
+
+    /// The text; what is no UTF-8 is replaced by U+FFFD.
+    pub fn to_str(&self) -> std::borrow::Cow<'a, str> {
+        String::from_utf8_lossy(self.bytes)
+    }
+}
+
+impl std::fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.to_str())
+    }
+}
+
+impl std::fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&*self.to_str(), f)
+    }
+}
+
+/// A field's value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Value<'a> {
+    /// An `Option` that was `None`.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A signed integer.
+    I64(i64),
+    /// An unsigned integer.
+    U64(u64),
+    /// A number, which need not be finite.
+    F64(f64),
+    /// A text.
+    Str(Text<'a>),
+    /// Bytes that need not be text.
+    Bytes(Text<'a>),
+    /// A value that was kept out.
+    Redacted,
+    /// An error with its causes.
+    Error {
+        /// The name of its type.
+        type_name: Text<'a>,
+        /// What it says.
+        message: Text<'a>,
+        /// What its causes say, a line each; empty when it has none.
+        traceback: Text<'a>,
+    },
+}
+
+/// A field of a record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Field<'a> {
+    /// Its name.
+    pub key: Text<'a>,
+    /// Its value.
+    pub value: Value<'a>,
+}
+
+/// Takes bytes from the front; nothing once there are too few.
+#[derive(Clone, Copy)]
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(n)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn short(&mut self) -> Option<&'a [u8]> {
+        let [length] = self.array()?;
+        self.take(length.into())
+    }
+
+    fn long(&mut self, cut: bool) -> Option<Text<'a>> {
+        let length = u16::from_le_bytes(self.array()?);
+        let bytes = self.take(length.into())?;
+        let lost = if cut { u32::from_le_bytes(self.array()?) } else { 0 };
+        Some(Text { bytes, lost })
+    }
+
+    fn value(&mut self, tag: u8) -> Option<Value<'a>> {
+        let cut = tag & tag::CUT != 0;
+        Some(match tag & tag::TYPE {
+            tag::NULL => Value::Null,
+            tag::FALSE => Value::Bool(false),
+            tag::TRUE => Value::Bool(true),
+            tag::I64 => Value::I64(i64::from_le_bytes(self.array()?)),
+            tag::U64 => Value::U64(u64::from_le_bytes(self.array()?)),
+            tag::F64 => Value::F64(f64::from_le_bytes(self.array()?)),
+            tag::STR => Value::Str(self.long(cut)?),
+            tag::BYTES => Value::Bytes(self.long(cut)?),
+            tag::SECRET => Value::Redacted,
+            tag::ERROR => Value::Error {
+                type_name: self.long(false)?,
+                message: self.long(false)?,
+                traceback: self.long(cut)?,
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// The fields of a frame in their order. It ends early where the bytes make no sense.
+#[derive(Clone)]
+pub struct Fields<'a> {
+    bytes: Bytes<'a>,
+    /// Of the call site, for fields that carry none.
+    keys: std::slice::Iter<'a, Box<str>>,
+    left: u8,
+}
+
+impl<'a> Fields<'a> {
+    fn read(&mut self) -> Option<Field<'a>> {
+        let [tag] = self.bytes.array()?;
+        let key = match tag & tag::KEYED {
+            0 => self.keys.next()?.as_bytes(),
+            _ => self.bytes.short()?,
+        };
+        Some(Field { key: Text::new(key), value: self.bytes.value(tag)? })
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        let field = self.read();
+        if field.is_none() {
+            self.left = 0;
+        }
+        field
+    }
+}
+
+/// What a record says of where it comes from; each may be missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ContextView<'a> {
+    /// Of the MCP request.
+    pub request_id: Option<Text<'a>>,
+    /// Of the user, as the host names them.
+    pub user_id: Option<Text<'a>>,
+    /// Of the MCP session.
+    pub session_id: Option<Text<'a>>,
+    /// W3C trace id.
+    pub trace_id: Option<[u8; 16]>,
+    /// W3C id of the span that was current.
+    pub span_id: Option<[u8; 8]>,
+    fields: &'a [u8],
+}
+
+impl<'a> ContextView<'a> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<ContextView<'a>> {
+        let mut bytes = Bytes(bytes);
+        let mut context = ContextView::default();
+        let Some([has]) = bytes.array() else { return Some(context) };
+        let mut text = |flag| match has & flag {
+            0 => Some(None),
+            _ => Some(Some(Text::new(bytes.short()?))),
+        };
+        context.request_id = text(has::REQUEST)?;
+        context.user_id = text(has::USER)?;
+        context.session_id = text(has::SESSION)?;
+        if has & has::TRACE != 0 {
+            context.trace_id = Some(bytes.array()?);
+            context.span_id = Some(bytes.array()?);
+        }
+        context.fields = bytes.0;
+        Some(context)
+    }
+
+    /// Fields that go with every record of the context.
+    pub fn fields(&self) -> Fields<'a> {
+        // As many as there are bytes for.
+        Fields { bytes: Bytes(self.fields), keys: [].iter(), left: u8::MAX }
+    }
+}
+
+/// A frame that was found whole.
+#[derive(Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// The frame at the front of `bytes`; nothing where no header and length make sense.
+    pub(crate) fn first(bytes: &'a [u8]) -> Option<Frame<'a>> {
+        let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
+        // Padding may be as short as a word.
+        let least = if *bytes.get(4)? == kind::PAD { ALIGN } else { HEADER };
+        let whole = length >= least && length.is_multiple_of(ALIGN);
+        let frame = Frame { bytes: bytes.get(..length).filter(|_| whole)? };
+        let context = usize::from(if least == HEADER { frame.u16(28) } else { 0 });
+        (least + context <= length).then_some(frame)
+    }
+
+    fn u16(&self, at: usize) -> u16 {
+        self.bytes[at..].first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes))
+    }
+
+    fn u32(&self, at: usize) -> u32 {
+        self.bytes[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(crate) fn kind(&self) -> u8 {
+        self.bytes[4]
+    }
+
+    pub(crate) fn level(&self) -> u8 {
+        self.bytes[5]
+    }
+
+    pub(crate) fn ticks(&self) -> u64 {
+        self.bytes[8..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    pub(crate) fn site(&self) -> u32 {
+        self.u32(16)
+    }
+
+    pub(crate) fn logger(&self) -> u32 {
+        self.u32(20)
+    }
+
+    pub(crate) fn thread(&self) -> u32 {
+        self.u32(24)
+    }
+
+    fn context_length(&self) -> usize {
+        self.u16(28).into()
+    }
+
+    pub(crate) fn context(&self) -> Option<ContextView<'a>> {
+        ContextView::parse(&self.bytes[HEADER..HEADER + self.context_length()])
+    }
+
+    /// The message, where the frame carries it, and the fields; nothing when the message makes no
+    /// sense.
+    pub(crate) fn body(&self, keys: &'a [Box<str>]) -> Option<(Option<Text<'a>>, Fields<'a>)> {
+        let mut bytes = Bytes(&self.bytes[HEADER + self.context_length()..]);
+        let message = match self.bytes[6] & MESSAGE {
+            0 => None,
+            _ => {
+                let [tag] = bytes.array()?;
+                match bytes.value(tag)? {
+                    Value::Str(text) => Some(text),
+                    _ => return None,
+                }
+            }
+        };
+        Some((message, Fields { bytes, keys: keys.iter(), left: self.bytes[7] }))
+    }
+}

@@ -1,0 +1,309 @@
+//! Writes a frame's bytes into room that somebody else has found.
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use super::frame::{ALIGN, HEADER, MESSAGE, has, tag};
+
+/// Bytes of a text that a frame keeps unless it has to be squeezed.
+pub(crate) const MOST_TEXT: usize = 8 << 10;
+/// The same where a frame did not fit otherwise.
+pub(crate) const SQUEEZED_TEXT: usize = 64;
+/// Bytes of an id in a context, and of a field's name.
+pub(crate) const MOST_SHORT: usize = 255;
+
+/// What goes into a frame's header beside its length and counts.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Head {
+    pub(crate) kind: u8,
+    pub(crate) level: u8,
+    pub(crate) ticks: u64,
+    pub(crate) site: u32,
+    pub(crate) logger: u32,
+    pub(crate) thread: u32,
+}
+
+/// A frame being written. Past the end of its room it writes nothing and says so at the end.
+pub(crate) struct Writer<'a> {
+    start: *mut u8,
+    at: *mut u8,
+    end: *mut u8,
+    most_text: usize,
+    fields: u8,
+    flags: u8,
+    whole: bool,
+    room: PhantomData<&'a mut [MaybeUninit<u8>]>,
+}
+
+impl<'a> Writer<'a> {
+    /// Begins a frame at the front of `room`, with its context, which is encoded already.
+    #[inline(always)]
+    pub(crate) fn begin(
+        room: &'a mut [MaybeUninit<u8>],
+        most_text: usize,
+        context: &[u8],
+    ) -> Writer<'a> {
+        let start = room.as_mut_ptr().cast::<u8>();
+        // SAFETY: one past the end of the same slice.
+        let end = unsafe { start.add(room.len()) };
+        let mut writer = Writer {
+            start,
+            at: start,
+            end,
+            most_text,
+            fields: 0,
+            flags: 0,
+            whole: true,
+            room: PhantomData,
+        };
+        if let Some(at) = writer.take(HEADER) {
+            // Where the length of the context goes; the rest at the end, when it is known.
+            // SAFETY: within the header's bytes.
+            unsafe { put(at.add(28), (context.len() as u32).to_le_bytes()) };
+        }
+        writer.copy(context);
+        writer
+    }
+
+    /// `n` bytes further, or nothing where the room ends before.
+    #[inline(always)]
+    fn take(&mut self, n: usize) -> Option<*mut u8> {
+        let left = self.end as usize - self.at as usize;
+        if n > left {
+            self.whole = false;
+            return None;
+        }
+        let at = self.at;
+        // SAFETY: at most `end`, just compared.
+        self.at = unsafe { at.add(n) };
+        Some(at)
+    }
+
+    #[inline(always)]
+    fn copy(&mut self, bytes: &[u8]) {
+        if let Some(at) = self.take(bytes.len()) {
+            // SAFETY: `take` gave that many bytes, in the room, which nobody else has.
+            unsafe { copy(bytes, at) };
+        }
+    }
+
+    /// The tag of the next field, with its key where the call site has none.
+    #[inline(always)]
+    fn tag(&mut self, key: Option<&str>, tag: u8) -> bool {
+        self.fields = self.fields.wrapping_add(1);
+        match key {
+            None => {
+                if let Some(at) = self.take(1) {
+                    // SAFETY: one byte that `take` gave.
+                    unsafe { put(at, [tag]) };
+                }
+            }
+            Some(key) => {
+                let key = short(key);
+                if let Some(at) = self.take(2 + key.len()) {
+                    // SAFETY: the bytes that `take` gave.
+                    unsafe {
+                        put(at, [tag | tag::KEYED, key.len() as u8]);
+                        copy(key, at.add(2));
+                    }
+                }
+            }
+        }
+        self.whole
+    }
+
+    /// A field without anything behind its tag.
+    #[inline(always)]
+    pub(crate) fn bare(&mut self, key: Option<&str>, tag: u8) {
+        self.tag(key, tag);
+    }
+
+    /// A field of eight bytes.
+    #[inline(always)]
+    pub(crate) fn word(&mut self, key: Option<&str>, tag: u8, word: u64) {
+        self.tag(key, tag);
+        if let Some(at) = self.take(8) {
+            // SAFETY: the bytes that `take` gave.
+            unsafe { put(at, word.to_le_bytes()) };
+        }
+    }
+
+    /// A text or bytes, of which the end may have been cut off already.
+    #[inline(always)]
+    pub(crate) fn text(&mut self, key: Option<&str>, tag: u8, text: &[u8], lost: u32) {
+        if text.len() > self.most_text || lost > 0 {
+            return self.cut_text(key, tag, text, lost);
+        }
+        self.tag(key, tag);
+        self.long(text);
+    }
+
+    /// Length and bytes.
+    #[inline(always)]
+    fn long(&mut self, text: &[u8]) {
+        if let Some(at) = self.take(2 + text.len()) {
+            // SAFETY: the bytes that `take` gave.
+            unsafe {
+                put(at, (text.len() as u16).to_le_bytes());
+                copy(text, at.add(2));
+            }
+        }
+    }
+
+    #[cold]
+    fn cut_text(&mut self, key: Option<&str>, tag: u8, text: &[u8], lost: u32) {
+        self.tag(key, tag | tag::CUT);
+        self.long_cut(text, lost);
+    }
+
+    fn long_cut(&mut self, text: &[u8], lost: u32) {
+        let kept = cut(text, self.most_text);
+        let lost = lost.saturating_add((text.len() - kept.len()).try_into().unwrap_or(u32::MAX));
+        self.long(kept);
+        self.copy(&lost.to_le_bytes());
+    }
+
+    /// An error: what it is, what it says, what its causes say.
+    pub(crate) fn error(&mut self, key: Option<&str>, error: [&[u8]; 3], lost: u32) {
+        self.tag(key, tag::ERROR | tag::CUT);
+        self.long(cut(error[0], self.most_text));
+        self.long(cut(error[1], self.most_text));
+        self.long_cut(error[2], lost);
+    }
+
+    /// The message, where the call site has none; before the fields.
+    #[inline(always)]
+    pub(crate) fn message(&mut self, text: &[u8], lost: u32) {
+        self.flags |= MESSAGE;
+        self.text(None, tag::STR, text, lost);
+        self.fields = 0;
+    }
+
+    /// How many fields it has.
+    pub(crate) fn fields(&self) -> u8 {
+        self.fields
+    }
+
+    /// Writes the header and gives the frame's length; nothing when the room was too small.
+    #[inline(always)]
+    pub(crate) fn finish(self, head: Head) -> Option<usize> {
+        let length = (self.at as usize - self.start as usize).next_multiple_of(ALIGN);
+        if !self.whole || length > self.end as usize - self.start as usize {
+            return None;
+        }
+        // SAFETY: `whole`: the header's bytes were taken, and the padding is in the room.
+        unsafe {
+            // Zeroes up to the length: nothing of an earlier frame gets out, into a file say.
+            let padding = self.start as usize + length - self.at as usize;
+            ptr::write_bytes(self.at, 0, padding);
+            self.head(head, length, self.fields);
+        }
+        Some(length)
+    }
+
+    /// # Safety
+    /// The header's bytes are in the room.
+    #[inline(always)]
+    unsafe fn head(&self, head: Head, length: usize, fields: u8) {
+        let first = length as u64
+            | u64::from(head.kind) << 32
+            | u64::from(head.level) << 40
+            | u64::from(self.flags) << 48
+            | u64::from(fields) << 56;
+        let at = self.start;
+        // SAFETY: the caller's promise; each is within the header.
+        unsafe {
+            put(at, first.to_le_bytes());
+            put(at.add(8), head.ticks.to_le_bytes());
+            put(at.add(16), (u64::from(head.site) | u64::from(head.logger) << 32).to_le_bytes());
+            put(at.add(24), head.thread.to_le_bytes());
+        }
+    }
+}
+
+/// Writes `bytes` at `at`.
+///
+/// # Safety
+/// So many bytes at `at` are the caller's to write.
+#[inline(always)]
+unsafe fn put<const N: usize>(at: *mut u8, bytes: [u8; N]) {
+    // SAFETY: the caller's promise; an array of bytes has no alignment.
+    unsafe { at.cast::<[u8; N]>().write(bytes) }
+}
+
+/// Copies `bytes` to `at`. Up to 32 bytes, as nearly all texts are, by words that overlap: a call of
+/// `memcpy` with a length that varies takes longer.
+///
+/// # Safety
+/// So many bytes at `at` are the caller's to write, and not part of `bytes`.
+#[inline(always)]
+unsafe fn copy(bytes: &[u8], at: *mut u8) {
+    let (from, n) = (bytes.as_ptr(), bytes.len());
+    // SAFETY: each read and write lies within the `n` bytes of its side: the second of a pair ends
+    // where the bytes end.
+    unsafe {
+        match n {
+            0 => {}
+            1..4 => {
+                *at = *from;
+                *at.add(n / 2) = *from.add(n / 2);
+                *at.add(n - 1) = *from.add(n - 1);
+            }
+            4..8 => pair::<4>(from, at, n),
+            8..16 => pair::<8>(from, at, n),
+            16..=32 => pair::<16>(from, at, n),
+            _ => ptr::copy_nonoverlapping(from, at, n),
+        }
+    }
+}
+
+/// The first `N` and the last `N` of `n` bytes.
+///
+/// # Safety
+/// `N <= n <= 2 * N`, and as for [`copy`].
+#[inline(always)]
+unsafe fn pair<const N: usize>(from: *const u8, at: *mut u8, n: usize) {
+    // SAFETY: the caller's promise; arrays of bytes have no alignment.
+    unsafe {
+        let first = from.cast::<[u8; N]>().read();
+        let last = from.add(n - N).cast::<[u8; N]>().read();
+        at.cast::<[u8; N]>().write(first);
+        at.add(n - N).cast::<[u8; N]>().write(last);
+    }
+}
+
+/// At most `most` bytes of `text`, whole characters.
+pub(crate) fn cut(text: &[u8], most: usize) -> &[u8] {
+    if text.len() <= most {
+        return text;
+    }
+    // A byte 10xxxxxx goes on with the character before it. Three at most, or it is no text.
+    let edge = (most.saturating_sub(3)..=most).rev().find(|&at| text[at] & 0xc0 != 0x80);
+    &text[..edge.unwrap_or(most)]
+}
+
+/// What fits where a byte holds the length.
+pub(crate) fn short(text: &str) -> &[u8] {
+    cut(text.as_bytes(), MOST_SHORT)
+}
+
+/// A context's bytes, as a frame carries them. Not on a hot path: a context is made once and copied
+/// into each frame.
+pub(crate) fn context(ids: [Option<&str>; 3], trace: Option<([u8; 16], [u8; 8])>) -> Vec<u8> {
+    let mut bytes = vec![0];
+    for (id, flag) in ids.into_iter().zip([has::REQUEST, has::USER, has::SESSION]) {
+        if let Some(id) = id {
+            let id = short(id);
+            bytes[0] |= flag;
+            bytes.push(id.len() as u8);
+            bytes.extend_from_slice(id);
+        }
+    }
+    if let Some((trace, span)) = trace {
+        bytes[0] |= has::TRACE;
+        bytes.extend_from_slice(&trace);
+        bytes.extend_from_slice(&span);
+    }
+    bytes
+}
