@@ -19,7 +19,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("shard", &["sync"]),
     // Hold frames.
-    ("ring", &["sync"]),
+    // Their memory is charged to the budget of the cells.
+    ("ring", &["sync", "shard"]),
     ("batch", &["ring", "logs"]),
     ("logs", &["ring", "sync", "clock", "error", "batch"]),
     // What exists. It counts its losses in counters, and spells a boundary when a family is born.

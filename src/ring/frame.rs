@@ -41,6 +41,9 @@ pub(crate) mod kind {
     pub(crate) const LINE: u8 = 2;
 }
 
+/// The number of the level up to which a line is urgent: a warning's.
+pub(crate) const MOST_URGENT: u8 = 2;
+
 /// The message stands in the frame, not at the call site.
 pub(crate) const MESSAGE: u8 = 1;
 

@@ -8,8 +8,8 @@ use super::frame::{ALIGN, HEADER, MESSAGE, has, tag};
 
 /// Bytes of a text that a frame keeps unless it has to be squeezed.
 pub(crate) const MOST_TEXT: usize = 8 << 10;
-/// The same where a frame did not fit otherwise.
-pub(crate) const SQUEEZED_TEXT: usize = 64;
+/// The same at each try, until the frame fits.
+pub(crate) const TEXT_LIMITS: [usize; 3] = [MOST_TEXT, 1 << 10, 64];
 /// Bytes of an id in a context, and of a field's name.
 pub(crate) const MOST_SHORT: usize = 255;
 

@@ -1,0 +1,1 @@
+//! Models of the rings' orderings, run by loom.

@@ -1,0 +1,513 @@
+//! The calling thread's ring.
+
+use std::cell::{Cell, RefCell};
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::sync::{Arc, Weak};
+
+use super::frame::{MOST_URGENT, kind};
+use super::set::{Kind, Leased, Overflow, Rings};
+use super::spsc::Producer;
+use super::writer::{Head, TEXT_LIMITS, Writer};
+use super::{Refused, most_frame, names};
+use crate::sync::Ordering;
+
+/// Lines after which a thread without a ring looks for a free one again.
+const RETRY_AFTER: u32 = 1_000;
+/// Bytes of a frame that is put together outside a ring.
+const OUTSIDE: usize = 12 << 10;
+
+/// What a thread knows of the ring that it has from one engine.
+struct Local {
+    /// 0 where the ring is not written in place.
+    engine: u64,
+    producer: Option<Producer>,
+    ring: NonNull<Leased>,
+    reserve: u64,
+    thread: u32,
+}
+
+/// What the thread writes in place, as it is looked at on each call.
+#[derive(Clone, Copy)]
+struct Current(Option<NonNull<Local>>);
+
+/// A ring on lease, or the wish for one.
+struct Lease {
+    rings: Weak<Rings>,
+    engine: u64,
+    held: Option<(NonNull<Local>, Arc<Leased>)>,
+    /// Lines until the next try, where none is held.
+    wait: u32,
+}
+
+struct Leases(RefCell<Vec<Lease>>);
+
+thread_local! {
+    // Const and without destructors: there while other thread-locals are destroyed.
+    static CURRENT: Cell<Current> = const { Cell::new(Current(None)) };
+    static OURS: Cell<bool> = const { Cell::new(false) };
+    static LEASES: Leases = const { Leases(RefCell::new(Vec::new())) };
+}
+
+impl Drop for Leases {
+    fn drop(&mut self) {
+        names::thread_ended();
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some((local, ring)) = self.held.take() else { return };
+        if CURRENT.get().0 == Some(local) {
+            CURRENT.set(Current(None));
+        }
+        // SAFETY: made by `Box::leak` for this lease, named by `CURRENT` alone, and not any more.
+        drop(unsafe { Box::from_raw(local.as_ptr()) });
+        if let Some(rings) = self.rings.upgrade() {
+            rings.give_back(ring);
+        }
+    }
+}
+
+/// Says that the calling thread is one of ours: its lines never wait.
+pub(crate) fn set_ours() {
+    OURS.set(true);
+}
+
+pub(crate) fn is_ours() -> bool {
+    OURS.get()
+}
+
+/// Whether a line of this level may use what is kept for what is urgent.
+#[inline(always)]
+fn is_urgent(level: u8) -> bool {
+    level <= MOST_URGENT
+}
+
+impl Rings {
+    /// Writes one line into the calling thread's ring, or counts it as lost. `fill` may run more than
+    /// once and calls no code of a host's.
+    #[inline(always)]
+    pub(crate) fn write(&self, head: Head, context: &[u8], fill: &impl Fn(&mut Writer<'_>)) {
+        if let Current(Some(local)) = CURRENT.get() {
+            // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
+            let local = unsafe { local.as_ref() };
+            if local.engine == self.id()
+                && let Some(producer) = &local.producer
+            {
+                // SAFETY: the lease keeps it.
+                let leased = unsafe { local.ring.as_ref() };
+                let Kind::Queue(ring) = &leased.kind else { return };
+                let reserve = if is_urgent(head.level) { 0 } else { local.reserve };
+                let head = Head { thread: local.thread, ..head };
+                // SAFETY: the producer was made for this ring, which this thread has on lease.
+                let wrote = unsafe { producer.write(ring, reserve, head, context, fill) };
+                if let Err(refused) = wrote {
+                    let again = || {
+                        // SAFETY: as above.
+                        unsafe { producer.write(ring, reserve, head, context, fill) }
+                    };
+                    self.refused(refused, Some(leased), head.level, again);
+                }
+                return;
+            }
+        }
+        self.write_elsewhere(head, context, fill);
+    }
+
+    /// Waits where that was asked for, else counts.
+    #[cold]
+    fn refused(
+        &self,
+        refused: Refused,
+        leased: Option<&Leased>,
+        level: u8,
+        again: impl FnMut() -> Result<(), Refused>,
+    ) {
+        let result = match refused {
+            Refused::Full => self.wait_for_room(leased, again),
+            Refused::TooLong => Err(Refused::TooLong),
+        };
+        match (result, leased) {
+            (Ok(()), _) => {}
+            (Err(Refused::TooLong), _) => self.refused.count(level),
+            (Err(Refused::Full), Some(leased)) => leased.lost.count(level),
+            (Err(Refused::Full), None) => self.shared_lost.count(level),
+        }
+    }
+
+    /// Where the thread's current ring is not one of this engine's that is written in place.
+    #[cold]
+    #[inline(never)]
+    fn write_elsewhere(&self, head: Head, context: &[u8], fill: &impl Fn(&mut Writer<'_>)) {
+        let found = LEASES.try_with(|leases| {
+            let mut leases = leases.0.try_borrow_mut().ok()?;
+            self.find(&mut leases)
+        });
+        let leased = match found {
+            Ok(Some(leased)) => leased,
+            // No ring, or the thread's locals are gone.
+            _ => return self.write_shared(head, context, fill),
+        };
+        match &leased.kind {
+            // `CURRENT` names it now.
+            Kind::Queue(_) => self.write(head, context, fill),
+            Kind::Recorder(recorder) => {
+                let limit = most_frame(recorder.capacity());
+                let head = Head { thread: names::this_thread(), ..head };
+                let wrote = outside(limit, head, context, fill, |frame| {
+                    let seen = leased.seen.load(Ordering::Relaxed);
+                    recorder.push(frame, |at, first| {
+                        if at >= seen {
+                            leased.lost.count((first >> 40) as u8);
+                        }
+                    })
+                });
+                if wrote.is_err() {
+                    self.refused.count(head.level);
+                }
+            }
+        }
+    }
+
+    /// The thread's ring of this engine, leased now if it can be; made the current one.
+    fn find(&self, leases: &mut Vec<Lease>) -> Option<Arc<Leased>> {
+        let at = match leases.iter().position(|lease| lease.engine == self.id()) {
+            Some(at) => at,
+            None => {
+                // Engines that are gone make room.
+                leases.retain(|lease| lease.rings.strong_count() > 0);
+                if leases.is_empty() {
+                    names::thread_began();
+                }
+                let rings = self.weak();
+                leases.push(Lease { rings, engine: self.id(), held: None, wait: 0 });
+                leases.len() - 1
+            }
+        };
+        let lease = leases.get_mut(at)?;
+        if lease.held.is_none() {
+            if lease.wait > 0 {
+                lease.wait -= 1;
+                return None;
+            }
+            match self.lease() {
+                Some(ring) => lease.held = Some((self.local(&ring), ring)),
+                None => lease.wait = RETRY_AFTER,
+            }
+        }
+        let (local, ring) = lease.held.as_ref()?;
+        CURRENT.set(Current(Some(*local)));
+        Some(ring.clone())
+    }
+
+    fn local(&self, leased: &Arc<Leased>) -> NonNull<Local> {
+        let (engine, producer, capacity) = match &leased.kind {
+            // SAFETY: the ring came off the list of free ones, so no other thread has it.
+            Kind::Queue(ring) => (self.id(), Some(unsafe { Producer::new(ring) }), ring.capacity()),
+            Kind::Recorder(recorder) => (0, None, recorder.capacity()),
+        };
+        NonNull::from(Box::leak(Box::new(Local {
+            engine,
+            producer,
+            ring: NonNull::from(&**leased),
+            reserve: match self.overflow() {
+                Overflow::DropNewest => Rings::reserve(capacity),
+                _ => 0,
+            },
+            thread: names::this_thread(),
+        })))
+    }
+
+    fn write_shared(&self, head: Head, context: &[u8], fill: &impl Fn(&mut Writer<'_>)) {
+        let capacity = self.shared.capacity();
+        let reserve = match self.overflow() {
+            Overflow::DropNewest if !is_urgent(head.level) => Rings::reserve(capacity),
+            _ => 0,
+        };
+        let head = Head { thread: names::this_thread(), ..head };
+        let write = || {
+            let push = |frame: &[u8]| self.shared.push(frame, reserve);
+            outside(most_frame(capacity), head, context, fill, push)
+        };
+        if let Err(refused) = write() {
+            self.refused(refused, None, head.level, write);
+        }
+    }
+}
+
+/// Puts a frame together on the stack, and hands it to `push`.
+fn outside(
+    limit: u64,
+    head: Head,
+    context: &[u8],
+    fill: &impl Fn(&mut Writer<'_>),
+    push: impl FnOnce(&[u8]) -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    debug_assert_ne!(head.kind, kind::PAD);
+    let mut room = [MaybeUninit::<u64>::uninit(); OUTSIDE / 8];
+    // SAFETY: the same bytes, which may be uninitialised either way.
+    let room: &mut [MaybeUninit<u8>] =
+        unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), OUTSIDE) };
+    let room = &mut room[..limit.min(OUTSIDE as u64) as usize];
+    for most_text in TEXT_LIMITS {
+        let mut writer = Writer::begin(room, most_text, context);
+        fill(&mut writer);
+        if let Some(length) = writer.finish(head) {
+            // SAFETY: `finish` says that so many bytes at the front are written.
+            let frame = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), length) };
+            return push(frame);
+        }
+    }
+    Err(Refused::TooLong)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::super::frame::{Frame, tag};
+    use super::super::set::{ByLevel, Settings};
+    use super::*;
+    use crate::shard::space::Space;
+
+    const INFO: u8 = 3;
+
+    fn rings(ring_bytes: usize, rings: usize, overflow: Overflow) -> Arc<Rings> {
+        let space = Arc::new(Space::new(64 << 20));
+        Rings::new(Settings { ring_bytes, rings, overflow }, space).unwrap()
+    }
+
+    fn line(rings: &Rings, level: u8, number: u64, text: &str) {
+        let head = Head { kind: kind::LINE, level, ticks: number, ..Head::default() };
+        rings.write(head, &[], &|writer| {
+            writer.word(None, tag::U64, number);
+            writer.text(None, tag::STR, text.as_bytes(), 0);
+        });
+    }
+
+    /// What is in the rings of one thread each, and then in the shared one: thread and ticks.
+    struct Reader {
+        rings: Arc<Rings>,
+        known: Vec<Arc<Leased>>,
+        at: Vec<u64>,
+        shared: u64,
+    }
+
+    impl Reader {
+        fn new(rings: &Arc<Rings>) -> Reader {
+            Reader { rings: rings.clone(), known: Vec::new(), at: Vec::new(), shared: 0 }
+        }
+
+        fn drain(&mut self) -> Vec<(u32, u64)> {
+            self.rings.list(&mut self.known);
+            self.at.resize(self.known.len(), 0);
+            let mut lines = Vec::new();
+            let mut see = |frame: Frame<'_>| {
+                assert_eq!(frame.kind(), kind::LINE);
+                let (_, mut fields) = frame.body(&[]).unwrap();
+                assert!(fields.next().is_none(), "no keys");
+                lines.push((frame.thread(), frame.ticks()));
+            };
+            for (leased, at) in self.known.iter().zip(&mut self.at) {
+                let Kind::Queue(ring) = &leased.kind else { panic!("a queue") };
+                let end = ring.cursor().published();
+                // SAFETY: the one reader, from where it freed to what is published.
+                while let Some((frame, next)) = unsafe { ring.read(*at, end) } {
+                    see(frame.unwrap());
+                    *at = next;
+                }
+                *at = end;
+                ring.cursor().free(end);
+            }
+            let (mut at, end) = (self.shared, self.rings.shared.reserved());
+            // SAFETY: the one reader, from where it freed.
+            while let Some((frame, next)) = unsafe { self.rings.shared.read(at, end) } {
+                see(frame);
+                at = next;
+            }
+            // SAFETY: read up to there.
+            unsafe { self.rings.shared.free(self.shared, at) };
+            self.shared = at;
+            self.rings.made_room();
+            lines
+        }
+
+        fn lost(&self) -> ByLevel {
+            self.rings.lost(&self.known)
+        }
+    }
+
+    #[test]
+    fn lines_come_back_in_their_order_through_many_turns_of_the_ring() {
+        let rings = rings(4096, 1, Overflow::DropNewest);
+        let mut reader = Reader::new(&rings);
+        let mut seen = 0;
+        for number in 0..5_000 {
+            let text = "x".repeat(number as usize * 7 % 300);
+            line(&rings, INFO, number, &text);
+            if number % 5 == 0 {
+                for (_, ticks) in reader.drain() {
+                    assert_eq!(ticks, seen);
+                    seen += 1;
+                }
+            }
+        }
+        seen += reader.drain().len() as u64;
+        assert_eq!((seen, reader.lost()), (5_000, [0; 5]));
+    }
+
+    #[test]
+    fn a_full_ring_keeps_room_for_what_is_urgent_and_counts_the_rest() {
+        let rings = rings(4096, 1, Overflow::DropNewest);
+        let mut reader = Reader::new(&rings);
+        for number in 0..1_000 {
+            line(&rings, INFO, number, "");
+        }
+        let warnings = 3;
+        for number in 0..warnings {
+            line(&rings, MOST_URGENT, number, "");
+        }
+        let kept = reader.drain().len() as u64;
+        assert_eq!(reader.lost(), [0, 0, 1_000 + warnings - kept, 0, 0]);
+        assert!(kept > 4096 * 7 / 8 / 64, "{kept}");
+    }
+
+    #[test]
+    fn a_text_that_no_ring_would_take_is_cut_and_a_frame_that_stays_too_long_is_counted() {
+        let rings = rings(4096, 1, Overflow::DropNewest);
+        let mut reader = Reader::new(&rings);
+        line(&rings, INFO, 1, &"x".repeat(1 << 20));
+        assert_eq!(reader.drain().len(), 1);
+        let head = Head { kind: kind::LINE, level: INFO, ..Head::default() };
+        rings.write(head, &[], &|writer| (0..200).for_each(|n| writer.word(None, tag::U64, n)));
+        assert_eq!((reader.drain().len(), reader.lost()), (0, [0, 0, 1, 0, 0]));
+    }
+
+    #[test]
+    fn threads_past_the_last_ring_and_destructors_share_one() {
+        struct Logs(Arc<Rings>);
+        impl Drop for Logs {
+            fn drop(&mut self) {
+                line(&self.0, INFO, 2, "");
+            }
+        }
+        thread_local! {
+            static BEFORE: RefCell<Option<Logs>> = const { RefCell::new(None) };
+            static AFTER: RefCell<Option<Logs>> = const { RefCell::new(None) };
+        }
+        let rings = rings(64 << 10, 1, Overflow::DropNewest);
+        let mut reader = Reader::new(&rings);
+        line(&rings, INFO, 0, "");
+        for _ in 0..50 {
+            // Whichever order the system destroys them in, one of them comes after the lease.
+            let logs = || {
+                BEFORE.set(Some(Logs(rings.clone())));
+                line(&rings, INFO, 1, "");
+                AFTER.set(Some(Logs(rings.clone())));
+            };
+            thread::scope(|scope| scope.spawn(logs).join().unwrap());
+        }
+        let lines = reader.drain();
+        let of = |ticks| lines.iter().filter(|line| line.1 == ticks).count();
+        assert_eq!((of(0), of(1), of(2), reader.lost()), (1, 50, 100, [0; 5]));
+        assert_eq!(reader.known.len(), 1);
+    }
+
+    #[test]
+    fn a_ring_that_was_given_back_is_taken_up_with_what_is_in_it() {
+        let rings = rings(4096, 4, Overflow::DropNewest);
+        let mut reader = Reader::new(&rings);
+        for number in 0..2_000 {
+            thread::scope(|scope| {
+                scope.spawn(|| line(&rings, INFO, number, "")).join().unwrap();
+            });
+            if number % 10 == 9 {
+                let ticks: Vec<u64> = reader.drain().into_iter().map(|line| line.1).collect();
+                assert_eq!(ticks, (number - 9..=number).collect::<Vec<_>>());
+            }
+        }
+        assert_eq!((reader.known.len(), reader.lost()), (1, [0; 5]));
+    }
+
+    #[test]
+    fn who_may_wait_waits_and_nothing_is_lost() {
+        let rings = rings(4096, 2, Overflow::Block(std::time::Duration::from_secs(600)));
+        let mut reader = Reader::new(&rings);
+        let each = 20_000;
+        thread::scope(|scope| {
+            // The third shares.
+            let writers: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| (0..each).for_each(|number| line(&rings, INFO, number, "y")))
+                })
+                .collect();
+            let mut next = std::collections::HashMap::new();
+            let mut seen = 0;
+            while seen < 3 * each {
+                for (thread, ticks) in reader.drain() {
+                    let next = next.entry(thread).or_insert(0);
+                    assert_eq!(ticks, *next);
+                    *next += 1;
+                    seen += 1;
+                }
+            }
+            writers.into_iter().for_each(|writer| writer.join().unwrap());
+        });
+        assert_eq!(reader.lost(), [0; 5]);
+    }
+
+    #[test]
+    fn who_waited_in_vain_does_not_wait_again_before_the_ring_was_empty() {
+        let patience = std::time::Duration::from_millis(20);
+        let rings = rings(4096, 1, Overflow::Block(patience));
+        let mut reader = Reader::new(&rings);
+        let began = std::time::Instant::now();
+        for number in 0..100_000 {
+            line(&rings, INFO, number, "");
+        }
+        // A hundred thousand waits would be half an hour.
+        assert!(began.elapsed() < patience * 1_000);
+        let kept = reader.drain().len() as u64;
+        assert_eq!(reader.lost()[2], 100_000 - kept);
+        line(&rings, INFO, 0, "");
+        assert_eq!(reader.drain().len(), 1);
+    }
+
+    #[test]
+    fn a_recorder_keeps_the_newest_and_counts_what_no_sink_had() {
+        let rings = rings(4096, 1, Overflow::OverwriteOldest);
+        for number in 0..1_000 {
+            line(&rings, INFO, number, "z");
+        }
+        let mut known = Vec::new();
+        rings.list(&mut known);
+        let Kind::Recorder(recorder) = &known[0].kind else { panic!("a recorder") };
+        let mut words = Vec::new();
+        let (begin, end) = recorder.read(0, &mut words);
+        assert_eq!(end - begin, words.len() as u64 * 8);
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let ticks: Vec<u64> =
+            super::super::overwrite::frames(&bytes).map(|frame| frame.ticks()).collect();
+        let oldest = ticks[0];
+        assert_eq!(ticks, (oldest..1_000).collect::<Vec<_>>());
+        assert_eq!(rings.lost(&known)[2], oldest);
+    }
+
+    #[test]
+    fn engines_that_are_gone_give_their_bytes_back() {
+        let space = Arc::new(Space::new(1 << 20));
+        let settings = Settings { ring_bytes: 4096, rings: 2, overflow: Overflow::DropNewest };
+        for _ in 0..100 {
+            let rings = Rings::new(settings, space.clone()).unwrap();
+            line(&rings, INFO, 0, "");
+            assert_eq!(space.used(), 8192);
+        }
+        assert_eq!(space.used(), 0);
+        let tight = Arc::new(Space::new(4096));
+        let rings = Rings::new(settings, tight.clone()).unwrap();
+        line(&rings, INFO, 0, "");
+        assert_eq!(Reader::new(&rings).drain().len(), 1, "the shared ring's");
+        assert!(Rings::new(settings, tight).is_none());
+    }
+}
