@@ -2,6 +2,8 @@
 
 mod record;
 
-pub use record::Record;
 #[allow(unused_imports)]
-pub(crate) use record::{Names, SiteText};
+pub(crate) use crate::ring::names::SiteText;
+#[allow(unused_imports)]
+pub(crate) use record::Names;
+pub use record::Record;

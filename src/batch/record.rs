@@ -2,22 +2,7 @@
 
 use crate::logs::Level;
 use crate::ring::frame::{ContextView, Fields, Frame, Text};
-
-/// What a call site says, told once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SiteText {
-    /// `None` where the frame has a logger.
-    pub(crate) logger: Option<Box<str>>,
-    pub(crate) module: Box<str>,
-    pub(crate) file: Box<str>,
-    /// 0 where it is not known.
-    pub(crate) line: u32,
-    pub(crate) function: Box<str>,
-    /// Where it is the same at each call.
-    pub(crate) message: Option<Box<str>>,
-    /// Of the fields that carry none, in their order.
-    pub(crate) keys: Vec<Box<str>>,
-}
+use crate::ring::names::SiteText;
 
 /// One line of a log.
 #[derive(Clone)]

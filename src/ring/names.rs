@@ -1,30 +1,145 @@
-//! Numbers for threads, so that a frame need not carry their names.
+//! What frames say by number: call sites, loggers, threads. The process's, for all engines.
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, RwLock};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, lock};
 
 /// How long the name of a thread that has ended is kept for lines still on their way.
 const KEEP: Duration = Duration::from_secs(60);
-/// Names from which on those of ended threads are looked through.
-const MANY: usize = 1_024;
+/// Names of threads from which on those that ended are looked through.
+const MANY_THREADS: usize = 1_024;
 /// Names at most; a thread past them is known by its number.
-const MOST: usize = 65_536;
+const MOST_THREADS: usize = 65_536;
+/// Call sites at most, and loggers. Those of a program are hundreds; `log` and `tracing` can make
+/// them while running.
+const MOST_SITES: usize = 65_536;
+const MOST_LOGGERS: usize = 4_096;
+/// What stands for a logger past the last.
+const OTHER_LOGGER: &str = "_other";
+
+/// What a call site says, told once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SiteText {
+    /// `None` where the frame has a logger.
+    pub(crate) logger: Option<Box<str>>,
+    pub(crate) module: Box<str>,
+    pub(crate) file: Box<str>,
+    /// 0 where it is not known.
+    pub(crate) line: u32,
+    pub(crate) function: Box<str>,
+    /// Where it is the same at each call.
+    pub(crate) message: Option<Box<str>>,
+    /// Of the fields that carry none, in their order.
+    pub(crate) keys: Vec<Box<str>>,
+}
+
+/// Something that a number stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Site(Arc<SiteText>),
+    Logger(Arc<str>),
+    Thread(Arc<str>),
+}
+
+/// Told what each number stands for, before a frame has it.
+pub(crate) trait Define: Send + Sync {
+    /// With the table locked: it writes down, and calls nothing of ours.
+    fn define(&self, number: u32, name: &Name);
+}
 
 struct Thread {
     name: Arc<str>,
     ended: Option<Instant>,
 }
 
-static THREADS: LazyLock<RwLock<HashMap<u32, Thread>>> = LazyLock::new(RwLock::default);
-static NEXT: AtomicU32 = AtomicU32::new(1);
+#[derive(Default)]
+struct Table {
+    /// Number 0 of each is nobody's: numbers begin at 1.
+    sites: Vec<Arc<SiteText>>,
+    loggers: Vec<Arc<str>>,
+    threads: Option<HashMap<u32, Thread>>,
+    listeners: Vec<Weak<dyn Define>>,
+}
+
+static TABLE: Mutex<Table> = Mutex::new(Table {
+    sites: Vec::new(),
+    loggers: Vec::new(),
+    threads: None,
+    listeners: Vec::new(),
+});
+static NEXT_THREAD: AtomicU32 = AtomicU32::new(1);
 
 thread_local! {
     // Const and without a destructor: there while other thread-locals are destroyed.
     static OWN: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Table {
+    fn tell(&mut self, number: u32, name: &Name) {
+        self.listeners.retain(|listener| match listener.upgrade() {
+            Some(listener) => {
+                listener.define(number, name);
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+/// Tells `listener` all numbers that there are, and each new one before it is used.
+pub(crate) fn subscribe(listener: &Arc<dyn Define>) {
+    let mut table = lock(&TABLE);
+    for (site, number) in table.sites.iter().zip(1..) {
+        listener.define(number, &Name::Site(site.clone()));
+    }
+    for (logger, number) in table.loggers.iter().zip(1..) {
+        listener.define(number, &Name::Logger(logger.clone()));
+    }
+    for (number, thread) in table.threads.iter().flatten() {
+        listener.define(*number, &Name::Thread(thread.name.clone()));
+    }
+    table.listeners.push(Arc::downgrade(listener));
+}
+
+/// A number for a call site; nothing past the last. A process's call sites are never forgotten.
+pub(crate) fn define_site(site: SiteText) -> Option<u32> {
+    let mut table = lock(&TABLE);
+    if table.sites.len() >= MOST_SITES {
+        return None;
+    }
+    let site = Arc::new(site);
+    table.sites.push(site.clone());
+    let number = table.sites.len() as u32;
+    table.tell(number, &Name::Site(site));
+    Some(number)
+}
+
+/// The number of a logger's name: the same for the same name.
+pub(crate) fn define_logger(name: &str) -> u32 {
+    let mut table = lock(&TABLE);
+    let name = match table.loggers.len() >= MOST_LOGGERS - 1 {
+        true if !table.loggers.iter().any(|known| **known == *name) => OTHER_LOGGER,
+        _ => name,
+    };
+    if let Some(at) = table.loggers.iter().position(|known| **known == *name) {
+        return at as u32 + 1;
+    }
+    let name: Arc<str> = name.into();
+    table.loggers.push(name.clone());
+    let number = table.loggers.len() as u32;
+    table.tell(number, &Name::Logger(name));
+    number
+}
+
+/// Adds the call sites and loggers that `sites` and `loggers` do not have yet, in the order of their
+/// numbers, the first of which is 1.
+pub(crate) fn list(sites: &mut Vec<Arc<SiteText>>, loggers: &mut Vec<Arc<str>>) {
+    let table = lock(&TABLE);
+    sites.extend(table.sites[sites.len()..].iter().cloned());
+    loggers.extend(table.loggers[loggers.len()..].iter().cloned());
 }
 
 /// The calling thread's number, never 0.
@@ -32,7 +147,7 @@ thread_local! {
 pub(crate) fn this_thread() -> u32 {
     match OWN.get() {
         0 => {
-            OWN.set(NEXT.fetch_add(1, Ordering::Relaxed).max(1));
+            OWN.set(NEXT_THREAD.fetch_add(1, Ordering::Relaxed).max(1));
             OWN.get()
         }
         number => number,
@@ -43,29 +158,83 @@ pub(crate) fn this_thread() -> u32 {
 pub(crate) fn thread_began() {
     let number = this_thread();
     let Some(name) = std::thread::current().name().map(Arc::from) else { return };
-    let mut threads = THREADS.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if threads.len() >= MANY {
+    let mut table = lock(&TABLE);
+    let threads = table.threads.get_or_insert_default();
+    if threads.len() >= MANY_THREADS {
         let old = |ended: Instant| ended.elapsed() > KEEP;
         threads.retain(|_, thread| !thread.ended.is_some_and(old));
     }
-    if threads.len() < MOST {
-        threads.entry(number).or_insert(Thread { name, ended: None });
+    if threads.len() < MOST_THREADS && !threads.contains_key(&number) {
+        threads.insert(number, Thread { name: Arc::clone(&name), ended: None });
+        table.tell(number, &Name::Thread(name));
     }
 }
 
 /// Says that the calling thread's name will not be needed for long.
 pub(crate) fn thread_ended() {
-    let mut threads = THREADS.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(thread) = threads.get_mut(&OWN.get()) {
-        thread.ended = Some(Instant::now());
+    if let Some(thread) = lock(&TABLE).threads.iter_mut().flatten().find(|(n, _)| **n == OWN.get())
+    {
+        thread.1.ended = Some(Instant::now());
     }
 }
 
 /// The name of the thread of this number, or the number.
 pub(crate) fn thread_name(number: u32) -> Arc<str> {
-    let threads = THREADS.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    match threads.get(&number) {
+    match lock(&TABLE).threads.as_ref().and_then(|threads| threads.get(&number)) {
         Some(thread) => thread.name.clone(),
         None => number.to_string().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<(u32, Name)>>);
+
+    impl Define for Heard {
+        fn define(&self, number: u32, name: &Name) {
+            lock(&self.0).push((number, name.clone()));
+        }
+    }
+
+    #[test]
+    fn a_listener_hears_what_was_there_and_what_comes() {
+        let site = |line| SiteText { file: "names.rs".into(), line, ..SiteText::default() };
+        let before = define_site(site(1)).unwrap();
+        let heard = Arc::new(Heard::default());
+        let listener: Arc<dyn Define> = heard.clone();
+        subscribe(&listener);
+        let after = define_site(site(2)).unwrap();
+        let logger = define_logger("names-test");
+        assert_eq!(define_logger("names-test"), logger);
+        std::thread::Builder::new()
+            .name("heard".into())
+            .spawn(thread_began)
+            .unwrap()
+            .join()
+            .unwrap();
+        let heard = lock(&heard.0);
+        let has = |number, name| heard.contains(&(number, name));
+        assert!(has(before, Name::Site(site(1).into())) && has(after, Name::Site(site(2).into())));
+        assert!(has(logger, Name::Logger("names-test".into())));
+        assert!(heard.iter().any(|(_, name)| *name == Name::Thread("heard".into())));
+        let (mut sites, mut loggers) = (Vec::new(), Vec::new());
+        list(&mut sites, &mut loggers);
+        assert_eq!(sites[before as usize - 1].line, 1);
+        assert_eq!(&*loggers[logger as usize - 1], "names-test");
+    }
+
+    #[test]
+    fn a_thread_has_its_name_and_else_its_number() {
+        let named = std::thread::Builder::new().name("worker".into());
+        let number = named.spawn(|| {
+            thread_began();
+            this_thread()
+        });
+        let number = number.unwrap().join().unwrap();
+        assert_eq!(&*thread_name(number), "worker");
+        assert_eq!(&*thread_name(u32::MAX), "4294967295");
     }
 }
