@@ -55,6 +55,17 @@ impl Clock {
 
     /// Reads the clock: about 10 ns where the counter can be used.
     #[inline]
+    pub(crate) fn ticks(self) -> u64 {
+        self.0.source.raw()
+    }
+
+    /// How many nanoseconds so many ticks are.
+    pub(crate) fn nanos(self, ticks: u64) -> u64 {
+        self.0.nanos(ticks)
+    }
+
+    /// Reads the clock, to measure from.
+    #[inline]
     pub(crate) fn start(self) -> Stopwatch {
         Stopwatch { clock: self, ticks: self.0.source.raw() }
     }

@@ -101,7 +101,7 @@ pub use collectors::{Collected, Describe, Samples};
 #[cfg(not(vitals_loom))]
 pub use error::Error;
 #[cfg(not(vitals_loom))]
-pub use logs::Level;
+pub use logs::{Level, Logger};
 #[cfg(not(vitals_loom))]
 pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
 #[cfg(all(not(vitals_loom), feature = "rmcp"))]
@@ -127,6 +127,7 @@ pub use vitals::{Collector, Vitals};
 #[cfg(not(vitals_loom))]
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::logs::private::*;
     pub use crate::typed::{Extent, Finite, LabelValue, Labels, OTHER, Open, bounded};
 }
 

@@ -1,7 +1,36 @@
 //! Lines: what a logger records, and what a sink is given to read.
+//!
+//! ```
+//! use mcp_vitals::{Vitals, info, logs::LogConfig};
+//!
+//! let vitals = Vitals::builder().logs(LogConfig::memory()).build()?;
+//! let logger = vitals.logger("search");
+//! info!(logger, "indexed", documents = 12, took_seconds = 0.25);
+//! assert!(vitals.captured_logs()[0].contains("\"documents\":12"));
+//! # Ok::<(), mcp_vitals::Error>(())
+//! ```
 
+mod context;
+mod filter;
 mod level;
+mod loggable;
+mod logger;
+mod macros;
+mod site;
 
 pub use crate::batch::Record;
 pub use crate::ring::frame::{ContextView, Field, Fields, Text, Value};
+pub use crate::ring::set::Overflow;
+pub use context::{Context, ContextFuture, Entered, InContext, set_request_context};
+pub use filter::LogFilter;
 pub use level::{Level, UnknownLevel};
+pub use loggable::{Exception, Loggable, exception};
+pub use logger::Logger;
+pub(crate) use logger::Loggers;
+
+/// What the macros' code names.
+pub(crate) mod private {
+    pub use super::loggable::{Line, Values};
+    pub use super::site::{Site, StaticText, function_name, is_plain};
+    pub use crate::ring::scratch::{Rendered, debug, display};
+}

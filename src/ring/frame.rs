@@ -276,6 +276,10 @@ impl<'a> ContextView<'a> {
         Some(context)
     }
 
+    pub(crate) fn field_bytes(&self) -> &'a [u8] {
+        self.fields
+    }
+
     /// Fields that go with every record of the context.
     pub fn fields(&self) -> Fields<'a> {
         // As many as there are bytes for.

@@ -1,5 +1,8 @@
 //! Where lines are held between the thread that writes one and the flusher: frames in rings.
 
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
+pub(crate) mod context;
 pub(crate) mod cursor;
 pub(crate) mod frame;
 #[cfg(not(vitals_loom))]
@@ -14,6 +17,8 @@ pub(crate) mod parting;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
 pub(crate) mod place;
+#[cfg(not(vitals_loom))]
+pub(crate) mod scratch;
 #[cfg(not(vitals_loom))]
 pub(crate) mod set;
 #[cfg(not(vitals_loom))]

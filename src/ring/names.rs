@@ -13,9 +13,9 @@ const KEEP: Duration = Duration::from_secs(60);
 const MANY_THREADS: usize = 1_024;
 /// Names at most; a thread past them is known by its number.
 const MOST_THREADS: usize = 65_536;
-/// Call sites at most, and loggers. Those of a program are hundreds; `log` and `tracing` can make
-/// them while running.
-const MOST_SITES: usize = 65_536;
+/// Call sites at most that come up while running, from `log` and `tracing`, and loggers. Those that
+/// stand in a program are as many as its text has.
+const MOST_SITES: usize = 32_768;
 const MOST_LOGGERS: usize = 4_096;
 /// What stands for a logger past the last.
 const OTHER_LOGGER: &str = "_other";
@@ -104,17 +104,20 @@ pub(crate) fn subscribe(listener: &Arc<dyn Define>) {
     table.listeners.push(Arc::downgrade(listener));
 }
 
-/// A number for a call site; nothing past the last. A process's call sites are never forgotten.
-pub(crate) fn define_site(site: SiteText) -> Option<u32> {
+/// A number for a call site that comes up while running; nothing past the last of them.
+pub(crate) fn define_dynamic_site(site: SiteText) -> Option<u32> {
+    let few = lock(&TABLE).sites.len() < MOST_SITES;
+    few.then(|| define_site(site))
+}
+
+/// A number for a call site of the program's text. Never forgotten.
+pub(crate) fn define_site(site: SiteText) -> u32 {
     let mut table = lock(&TABLE);
-    if table.sites.len() >= MOST_SITES {
-        return None;
-    }
     let site = Arc::new(site);
     table.sites.push(site.clone());
     let number = table.sites.len() as u32;
     table.tell(number, &Name::Site(site));
-    Some(number)
+    number
 }
 
 /// The number of a logger's name: the same for the same name.
@@ -202,11 +205,11 @@ mod tests {
     #[test]
     fn a_listener_hears_what_was_there_and_what_comes() {
         let site = |line| SiteText { file: "names.rs".into(), line, ..SiteText::default() };
-        let before = define_site(site(1)).unwrap();
+        let before = define_site(site(1));
         let heard = Arc::new(Heard::default());
         let listener: Arc<dyn Define> = heard.clone();
         subscribe(&listener);
-        let after = define_site(site(2)).unwrap();
+        let after = define_site(site(2));
         let logger = define_logger("names-test");
         assert_eq!(define_logger("names-test"), logger);
         std::thread::Builder::new()

@@ -307,3 +307,15 @@ pub(crate) fn context(ids: [Option<&str>; 3], trace: Option<([u8; 16], [u8; 8])>
     }
     bytes
 }
+
+/// The fields that `fill` puts, without a frame around them; nothing past `most` bytes.
+pub(crate) fn keyed(most: usize, fill: &impl Fn(&mut Writer<'_>)) -> Option<Vec<u8>> {
+    let mut room = vec![MaybeUninit::new(0); HEADER + most];
+    let mut writer = Writer::begin(&mut room, MOST_TEXT, &[]);
+    fill(&mut writer);
+    let length = writer.at as usize - writer.start as usize;
+    let whole = writer.whole;
+    // SAFETY: all of the room was zero at first.
+    let bytes = room[HEADER..length].iter().map(|byte| unsafe { byte.assume_init() });
+    whole.then(|| bytes.collect())
+}

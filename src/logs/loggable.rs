@@ -1,0 +1,169 @@
+//! What a field may be.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::{self, Write};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ring::frame::tag;
+use crate::ring::scratch::{Rendered, render};
+use crate::ring::writer::Writer;
+
+/// Where a line's fields are put.
+pub struct Line<'a, 'b>(pub(crate) &'a mut Writer<'b>);
+
+/// What a field of a line may be: numbers, `bool`, `char`, text, bytes, `Duration` (in seconds),
+/// `Option`, references and boxes of these, [`Secret`](super::Secret) and [`exception`]. Anything
+/// else by its `Display` or `Debug`: `%value`, `?value`.
+///
+/// Sealed: a line is put together in the ring, where no code of a host's may run.
+pub trait Loggable: sealed::Sealed {
+    #[doc(hidden)]
+    fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>);
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! loggable {
+    ($($type:ty: |$this:ident, $key:ident, $line:ident| $put:expr;)*) => {$(
+        impl sealed::Sealed for $type {}
+        impl Loggable for $type {
+            #[inline(always)]
+            fn put(&self, $key: Option<&str>, $line: &mut Line<'_, '_>) {
+                let $this = self;
+                $put
+            }
+        }
+    )*};
+}
+
+loggable! {
+    bool: |this, key, line| line.0.bare(key, if *this { tag::TRUE } else { tag::FALSE });
+    i8: |this, key, line| i64::from(*this).put(key, line);
+    i16: |this, key, line| i64::from(*this).put(key, line);
+    i32: |this, key, line| i64::from(*this).put(key, line);
+    i64: |this, key, line| line.0.word(key, tag::I64, *this as u64);
+    isize: |this, key, line| (*this as i64).put(key, line);
+    u8: |this, key, line| u64::from(*this).put(key, line);
+    u16: |this, key, line| u64::from(*this).put(key, line);
+    u32: |this, key, line| u64::from(*this).put(key, line);
+    u64: |this, key, line| line.0.word(key, tag::U64, *this);
+    usize: |this, key, line| (*this as u64).put(key, line);
+    f32: |this, key, line| f64::from(*this).put(key, line);
+    f64: |this, key, line| line.0.word(key, tag::F64, this.to_bits());
+    char: |this, key, line| this.encode_utf8(&mut [0; 4]).put(key, line);
+    str: |this, key, line| line.0.text(key, tag::STR, this.as_bytes(), 0);
+    String: |this, key, line| this.as_str().put(key, line);
+    Cow<'_, str>: |this, key, line| (**this).put(key, line);
+    [u8]: |this, key, line| line.0.text(key, tag::BYTES, this, 0);
+    Vec<u8>: |this, key, line| this.as_slice().put(key, line);
+    Duration: |this, key, line| this.as_secs_f64().put(key, line);
+    Rendered: |this, key, line| this.with(&mut |text, lost| line.0.text(key, tag::STR, text, lost));
+}
+
+impl<const N: usize> sealed::Sealed for [u8; N] {}
+
+impl<const N: usize> Loggable for [u8; N] {
+    fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>) {
+        self.as_slice().put(key, line);
+    }
+}
+
+impl<T: Loggable> sealed::Sealed for Option<T> {}
+
+impl<T: Loggable> Loggable for Option<T> {
+    #[inline(always)]
+    fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>) {
+        match self {
+            Some(value) => value.put(key, line),
+            None => line.0.bare(key, tag::NULL),
+        }
+    }
+}
+
+macro_rules! through {
+    ($($type:ty),*) => {$(
+        impl<T: Loggable + ?Sized> sealed::Sealed for $type {}
+        impl<T: Loggable + ?Sized> Loggable for $type {
+            #[inline(always)]
+            fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>) {
+                (**self).put(key, line);
+            }
+        }
+    )*};
+}
+
+through!(&T, &mut T, Box<T>, Rc<T>, Arc<T>);
+
+/// An error as a field: the name of its type, what it says, and what its causes say.
+pub struct Exception {
+    type_name: &'static str,
+    message: Rendered,
+    traceback: Rendered,
+}
+
+/// An error as a field, which formats show as `exception` with `type`, `message` and, where it has
+/// causes, `traceback`: a line for each.
+///
+/// ```
+/// # use mcp_vitals::{Vitals, error, logs::exception};
+/// # let vitals = Vitals::disabled();
+/// # let logger = vitals.logger("search");
+/// if let Err(wrong) = "x".parse::<u16>() {
+///     error!(logger, "no port", exception = exception(&wrong), given = "x");
+/// }
+/// ```
+pub fn exception<E: Error + ?Sized>(error: &E) -> Exception {
+    Exception {
+        type_name: std::any::type_name::<E>(),
+        message: render(&mut |out| write!(out, "{error}")),
+        traceback: render(&mut |out| causes(error.source(), out)),
+    }
+}
+
+/// More causes than these go in a circle.
+const MOST_CAUSES: usize = 32;
+
+fn causes(first: Option<&(dyn Error + 'static)>, out: &mut dyn Write) -> fmt::Result {
+    let causes = std::iter::successors(first, |&error| error.source());
+    for (i, cause) in causes.take(MOST_CAUSES).enumerate() {
+        let between = if i == 0 { "" } else { "\n" };
+        write!(out, "{between}caused by: {cause}")?;
+    }
+    Ok(())
+}
+
+impl sealed::Sealed for Exception {}
+
+impl Loggable for Exception {
+    fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>) {
+        self.message.with(&mut |message, _| {
+            self.traceback.with(&mut |traceback, lost| {
+                line.0.error(key, [self.type_name.as_bytes(), message, traceback], lost);
+            });
+        });
+    }
+}
+
+/// The fields of a call, one within the other.
+pub trait Values {
+    #[doc(hidden)]
+    fn put(&self, line: &mut Line<'_, '_>);
+}
+
+impl Values for () {
+    #[inline(always)]
+    fn put(&self, _: &mut Line<'_, '_>) {}
+}
+
+impl<A: Loggable, B: Values> Values for (A, B) {
+    #[inline(always)]
+    fn put(&self, line: &mut Line<'_, '_>) {
+        self.0.put(None, line);
+        self.1.put(line);
+    }
+}
