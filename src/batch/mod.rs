@@ -1,6 +1,8 @@
 //! Plain data between the rings and the sinks.
 
 mod record;
+#[cfg(test)]
+pub(crate) mod tests;
 
 #[allow(unused_imports)]
 pub(crate) use crate::ring::names::SiteText;

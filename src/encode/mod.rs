@@ -2,6 +2,8 @@
 
 mod digits;
 mod histogram;
+#[allow(dead_code)]
+pub(crate) mod line;
 pub(crate) mod number;
 mod page;
 pub(crate) mod pages;

@@ -12,6 +12,7 @@
 
 mod context;
 mod filter;
+mod format;
 mod level;
 mod loggable;
 mod logger;
@@ -23,6 +24,7 @@ pub use crate::ring::frame::{ContextView, Field, Fields, Text, Value};
 pub use crate::ring::set::Overflow;
 pub use context::{Context, ContextFuture, Entered, InContext, set_request_context};
 pub use filter::LogFilter;
+pub use format::{LogFormat, UnknownFormat};
 pub use level::{Level, UnknownLevel};
 pub use loggable::{Exception, Loggable, exception};
 pub use logger::Logger;

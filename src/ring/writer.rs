@@ -66,6 +66,20 @@ impl<'a> Writer<'a> {
         writer
     }
 
+    /// The same into bytes that are there already, so that whoever has no ring needs no `unsafe`.
+    pub(crate) fn over(room: &'a mut [u8], most_text: usize, context: &[u8]) -> Writer<'a> {
+        let (start, n) = (room.as_mut_ptr().cast(), room.len());
+        // SAFETY: the same bytes, borrowed for as long; and a writer puts nothing into its room that
+        // is not initialised.
+        let room = unsafe { std::slice::from_raw_parts_mut::<MaybeUninit<u8>>(start, n) };
+        Writer::begin(room, most_text, context)
+    }
+
+    /// How many bytes there are so far, with the header.
+    pub(crate) fn written(&self) -> usize {
+        self.at as usize - self.start as usize
+    }
+
     /// `n` bytes further, or nothing where the room ends before.
     #[inline(always)]
     fn take(&mut self, n: usize) -> Option<*mut u8> {
