@@ -106,6 +106,13 @@ impl Joined {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Waits up to `deadline` for the thread to end, without joining it.
+    pub(crate) fn wait(&self, deadline: Duration) {
+        if self.thread.is_some() {
+            let _ = self.done.recv_timeout(deadline);
+        }
+    }
+
     /// Waits for the thread up to `deadline`; false when it had not ended by then. Called on the
     /// thread itself (the engine's last handle was dropped there) it returns at once.
     pub(crate) fn join(&mut self, deadline: Duration) -> bool {

@@ -96,6 +96,15 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The log file cannot be written there.
+    LogFile {
+        /// The path as given.
+        path: PathBuf,
+        /// What is in the way.
+        source: io::Error,
+    },
+    /// Stdout cannot be guarded.
+    StdoutGuard(io::Error),
     /// The system refused a thread of ours.
     Spawn(io::Error),
 }
@@ -136,6 +145,8 @@ impl fmt::Display for Error {
             Error::Textfile { path, source } => {
                 write!(f, "cannot write textfile {path:?}: {source}")
             }
+            Error::LogFile { path, source } => write!(f, "cannot log to {path:?}: {source}"),
+            Error::StdoutGuard(source) => write!(f, "cannot guard stdout: {source}"),
             Error::Spawn(source) => write!(f, "cannot start a background thread: {source}"),
             Error::MemoryLimit { name, limit } => write!(
                 f,
@@ -150,7 +161,8 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Listen { source, .. } | Error::Textfile { source, .. } => Some(source),
-            Error::Spawn(source) => Some(source),
+            Error::LogFile { source, .. } => Some(source),
+            Error::Spawn(source) | Error::StdoutGuard(source) => Some(source),
             _ => None,
         }
     }

@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Their memory is charged to the budget of the cells.
     ("ring", &["sync", "shard"]),
     ("batch", &["ring", "logs"]),
-    ("logs", &["ring", "sync", "clock", "error", "batch"]),
+    ("logs", &["ring", "sync", "clock", "error", "batch", "export"]),
     // What exists. It counts its losses in counters, and spells a boundary when a family is born.
     ("registry", &["shard", "sync", "clock", "error", "metrics", "encode"]),
     // Record. `get` reads like a scrape does.

@@ -3,6 +3,8 @@
 //! Every way out reads through [`Source`] and reports what happened to it through [`Event`], so
 //! that none of them keeps the engine alive or knows how it is built.
 
+#[allow(dead_code)]
+pub(crate) mod sink;
 pub(crate) mod slot;
 pub(crate) mod textfile;
 

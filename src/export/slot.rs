@@ -79,6 +79,17 @@ impl Template {
         })
     }
 
+    /// The path itself, that of slot 0.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join(self.name(0))
+    }
+
+    /// What the file's name has before and after the process id, where it has one.
+    pub(crate) fn around_pid(&self) -> Option<(&str, String)> {
+        self.pid?;
+        Some((&self.before, format!("{}{}", self.stem, self.extension)))
+    }
+
     /// The file's name in slot `n`.
     fn name(&self, n: u32) -> String {
         let Template { before, stem, extension, .. } = self;

@@ -20,6 +20,7 @@ mod macros;
 mod site;
 
 pub use crate::batch::Record;
+pub use crate::export::sink::settings::{Compression, LogFile, Rotation};
 pub use crate::ring::frame::{ContextView, Field, Fields, Text, Value};
 pub use crate::ring::set::Overflow;
 pub use context::{Context, ContextFuture, Entered, InContext, set_request_context};

@@ -1,0 +1,1 @@
+//! What goes wrong at sinks, and what is left to read then.

@@ -1,0 +1,638 @@
+//! The thread of one sink and the queue in front of it.
+//!
+//! The queue is a mutex between two threads, the flusher and the sink's, held for a push or a pop of
+//! a few words; it carries chunks of many lines, so a lock-free one would buy nothing.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Chunk, Loss, Sink, SinkEvents};
+use crate::background::{DROP_DEADLINE, Joined};
+use crate::error::{self, Error};
+use crate::sync::lock;
+
+/// The pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often [`Sink::tick`] is called.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Buffers kept for reuse, and the largest that is worth keeping.
+const SPARE_BUFFERS: usize = 8;
+const SPARE_BYTES: usize = 1 << 20;
+
+/// How long a line on stderr may hold up a sink that has something to say.
+const SAY: Duration = Duration::from_millis(200);
+
+/// A sink, its thread and its queue; drained and stopped when dropped.
+pub(crate) struct SinkThread {
+    shared: Arc<Shared>,
+    /// Behind a lock only because what tells its end can't be shared.
+    thread: Mutex<Joined>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Something for the sink's thread to do.
+    work: Condvar,
+    /// Room in the queue, a finished flush, or the end.
+    done: Condvar,
+    events: Arc<SinkEvents>,
+    queue_bytes: usize,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Chunk>,
+    /// Of the chunks in the queue and the one under way.
+    bytes: usize,
+    /// The lines of the chunk under way, until somebody has counted them.
+    busy: Option<[u32; 5]>,
+    spare: Vec<Vec<u8>>,
+    /// Chunks pushed, and how many of them are written and flushed, or given up.
+    pushed: u64,
+    settled: u64,
+    /// The chunk under way was refused the last time.
+    failing: bool,
+    /// Set once, by the first stop: until when the rest may be drained.
+    stop: Option<Instant>,
+    /// The thread has ended.
+    ended: bool,
+}
+
+impl SinkThread {
+    /// Starts the thread of `sink`.
+    ///
+    /// * `name`: the thread's, 15 bytes at most.
+    /// * `queue_bytes`: how much may wait. One chunk always fits, whatever its size.
+    pub(crate) fn start(
+        name: &'static str,
+        sink: Box<dyn Sink>,
+        queue_bytes: usize,
+        events: Arc<SinkEvents>,
+    ) -> Result<SinkThread, Error> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            events,
+            queue_bytes,
+        });
+        let runner = Runner { name, sink, shared: shared.clone(), outage: None, saying: None };
+        let thread = Joined::spawn(name, move || runner.run()).map_err(Error::Spawn)?;
+        Ok(SinkThread { shared, thread: Mutex::new(thread) })
+    }
+
+    /// An empty buffer, one that was used before if there is any.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        lock(&self.shared.state).spare.pop().unwrap_or_default()
+    }
+
+    /// Puts `chunk` into the queue; gives it back when the queue is full or the thread has ended.
+    /// Whoever drops it then says so by [`lose`](Self::lose).
+    pub(crate) fn push(&self, chunk: Chunk) -> Result<(), Chunk> {
+        self.shared.push(&mut lock(&self.shared.state), chunk)
+    }
+
+    /// As [`push`](Self::push), waiting for room up to `deadline`.
+    pub(crate) fn push_until(&self, chunk: Chunk, deadline: Instant) -> Result<(), Chunk> {
+        let mut state = lock(&self.shared.state);
+        let mut refused = chunk;
+        loop {
+            refused = match self.shared.push(&mut state, refused) {
+                Err(chunk) if state.stop.is_none() && Instant::now() < deadline => chunk,
+                answer => return answer,
+            };
+            state = wait(&self.shared.done, state, deadline);
+        }
+    }
+
+    /// Counts the lines of a chunk that had no room, and keeps its buffer.
+    pub(crate) fn lose(&self, chunk: Chunk) {
+        let mut state = lock(&self.shared.state);
+        let why = match (state.stop, state.failing) {
+            (Some(_), _) => Loss::Stopped,
+            (None, true) => Loss::Failed,
+            (None, false) => Loss::Full,
+        };
+        self.shared.events.add_lost(&chunk.lines, why);
+        state.keep(chunk.bytes);
+    }
+
+    /// Waits until all that was pushed so far is written and flushed, or lost and counted; false
+    /// when `deadline` came first.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        let mut state = lock(&self.shared.state);
+        let target = state.pushed;
+        while state.settled < target && !state.ended {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            state = wait(&self.shared.done, state, deadline);
+        }
+        state.settled >= target
+    }
+
+    /// Drains, flushes and ends the thread. What is not written by `deadline` is counted as lost,
+    /// also a chunk that a blocked sink holds and may yet write; then it is false. Further calls do
+    /// nothing, and answer whether the thread has ended.
+    pub(crate) fn stop(&mut self, deadline: Instant) -> bool {
+        let lost_before = {
+            let mut state = lock(&self.shared.state);
+            state.stop.get_or_insert(deadline);
+            self.shared.events.lost_lines()
+        };
+        self.shared.work.notify_all();
+        self.shared.done.notify_all();
+        let mut state = lock(&self.shared.state);
+        while !state.ended && Instant::now() < deadline {
+            state = wait(&self.shared.done, state, deadline);
+        }
+        let ended = state.ended;
+        self.shared.give_up(&mut state);
+        drop(state);
+        // A thread that has said that it ended does so at once; another is left behind.
+        let joined = ended && lock(&self.thread).join(DROP_DEADLINE);
+        joined && self.shared.events.lost_lines() == lost_before
+    }
+}
+
+impl Drop for SinkThread {
+    fn drop(&mut self) {
+        if !lock(&self.shared.state).ended {
+            self.stop(Instant::now() + DROP_DEADLINE);
+        }
+    }
+}
+
+impl Shared {
+    fn push(&self, state: &mut State, chunk: Chunk) -> Result<(), Chunk> {
+        let fits = state.bytes == 0 || state.bytes + chunk.bytes.len() <= self.queue_bytes;
+        if !fits || state.stop.is_some() || state.ended {
+            return Err(chunk);
+        }
+        state.bytes += chunk.bytes.len();
+        self.events.set_queued(state.bytes);
+        state.queue.push_back(chunk);
+        state.pushed += 1;
+        self.work.notify_one();
+        Ok(())
+    }
+
+    /// Counts all that has not arrived as lost: the deadline has passed.
+    fn give_up(&self, state: &mut State) {
+        if let Some(lines) = state.busy.take() {
+            self.events.add_lost(&lines, Loss::Stopped);
+        }
+        for chunk in state.queue.drain(..) {
+            self.events.add_lost(&chunk.lines, Loss::Stopped);
+        }
+        state.bytes = 0;
+        self.events.set_queued(0);
+    }
+}
+
+impl State {
+    fn keep(&mut self, mut buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFERS && (1..=SPARE_BYTES).contains(&buffer.capacity()) {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
+fn wait<'a>(on: &Condvar, state: MutexGuard<'a, State>, until: Instant) -> MutexGuard<'a, State> {
+    let timeout = until.saturating_duration_since(Instant::now());
+    on.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
+}
+
+/// What the thread owns.
+struct Runner {
+    name: &'static str,
+    sink: Box<dyn Sink>,
+    shared: Arc<Shared>,
+    /// While the sink fails: the lines that were lost before it began to.
+    outage: Option<u64>,
+    /// Whoever still tells stderr.
+    saying: Option<Joined>,
+}
+
+/// How the sink took something.
+enum Taken {
+    Whole,
+    Refused(io::Error),
+    Panicked,
+}
+
+impl Runner {
+    fn run(mut self) {
+        // Said whatever happens below, so that nobody waits for a thread that is gone.
+        let _ended = Ended(self.shared.clone());
+        let mut ticked = Instant::now();
+        let mut unflushed = 0_u64;
+        loop {
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                self.call(|sink| {
+                    sink.tick();
+                    Ok(())
+                });
+            }
+            let mut state = lock(&self.shared.state);
+            if state.is_over() {
+                break;
+            }
+            if let Some(chunk) = state.queue.pop_front() {
+                state.busy = Some(chunk.lines);
+                drop(state);
+                if !self.deliver(chunk) {
+                    break;
+                }
+                unflushed += 1;
+            } else if unflushed > 0 {
+                drop(state);
+                if !self.flush() {
+                    break;
+                }
+                let mut state = lock(&self.shared.state);
+                state.settled += unflushed;
+                unflushed = 0;
+                self.shared.done.notify_all();
+            } else if state.stop.is_some() {
+                break;
+            } else {
+                drop(wait(&self.shared.work, state, ticked + TICK));
+            }
+        }
+        self.shared.give_up(&mut lock(&self.shared.state));
+    }
+
+    /// Writes one chunk, as often as it takes; false when the deadline of a stop has passed.
+    fn deliver(&mut self, chunk: Chunk) -> bool {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let lost = match self.call(|sink| sink.write(&chunk)) {
+                Taken::Whole => None,
+                // Nobody will ever read there: to try again gains nothing.
+                Taken::Refused(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    self.sink_abandon();
+                    Some(Loss::Failed)
+                }
+                Taken::Refused(error) => {
+                    self.failed(&error.to_string());
+                    if !self.pause(&mut pause) {
+                        self.sink_abandon();
+                        return false;
+                    }
+                    continue;
+                }
+                Taken::Panicked => {
+                    self.sink_abandon();
+                    // One that panics over each chunk has its next turn a little later. A stop that
+                    // is over is seen by the caller.
+                    self.pause(&mut pause);
+                    Some(Loss::Failed)
+                }
+            };
+            if lost.is_none() {
+                self.recovered();
+            }
+            let mut state = lock(&self.shared.state);
+            // Whoever takes the lines counts them: a stop that did not wait has done so.
+            if let Some(lines) = state.busy.take() {
+                match lost {
+                    None => self.shared.events.add_written(&lines, chunk.bytes.len()),
+                    Some(why) => self.shared.events.add_lost(&lines, why),
+                }
+                state.bytes = state.bytes.saturating_sub(chunk.bytes.len());
+                self.shared.events.set_queued(state.bytes);
+            }
+            state.keep(chunk.bytes);
+            drop(state);
+            self.shared.done.notify_all();
+            return true;
+        }
+    }
+
+    /// Flushes, as often as it takes; false when the deadline of a stop has passed.
+    fn flush(&mut self) -> bool {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.call(|sink| sink.flush()) {
+                Taken::Refused(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    self.failed(&error.to_string());
+                    if !self.pause(&mut pause) {
+                        return false;
+                    }
+                }
+                Taken::Whole => {
+                    self.recovered();
+                    return true;
+                }
+                _ => return true,
+            }
+        }
+    }
+
+    /// Calls the sink; a panic there is counted and goes no further.
+    fn call(&mut self, what: impl FnOnce(&mut dyn Sink) -> io::Result<()>) -> Taken {
+        let sink = &mut *self.sink;
+        match catch_unwind(AssertUnwindSafe(|| what(sink))) {
+            Ok(Ok(())) => Taken::Whole,
+            Ok(Err(error)) => {
+                self.shared.events.add_error();
+                Taken::Refused(error)
+            }
+            Err(payload) => {
+                self.shared.events.add_restarted();
+                self.failed("it has panicked");
+                // Dropping what it panicked with may panic in turn.
+                if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                    std::mem::forget(again);
+                }
+                Taken::Panicked
+            }
+        }
+    }
+
+    fn sink_abandon(&mut self) {
+        self.call(|sink| {
+            sink.abandon();
+            Ok(())
+        });
+    }
+
+    /// Waits before the next attempt; false when the deadline of a stop has passed.
+    fn pause(&mut self, pause: &mut Duration) -> bool {
+        // Half to all of the pause, so that servers that met one full disk do not return as one.
+        let random = std::hash::RandomState::new().build_hasher().finish();
+        let jittered = pause.mul_f64(0.5 + (random % 512) as f64 / 1024.0);
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        let mut state = lock(&self.shared.state);
+        let stopping = state.stop;
+        let until = Instant::now() + jittered;
+        loop {
+            if state.is_over() {
+                return false;
+            }
+            // A stop that comes meanwhile is a reason to try at once.
+            let until = state.stop.map_or(until, |deadline| until.min(deadline));
+            if Instant::now() >= until && !state.is_over() || state.stop != stopping {
+                return true;
+            }
+            state = wait(&self.shared.work, state, until);
+        }
+    }
+
+    fn failed(&mut self, why: &str) {
+        if self.outage.is_none() {
+            self.outage = Some(self.shared.events.lost_lines());
+            lock(&self.shared.state).failing = true;
+            self.say(format!("log sink {}: {why}; trying on", self.name));
+        }
+    }
+
+    fn recovered(&mut self) {
+        if let Some(before) = self.outage.take() {
+            lock(&self.shared.state).failing = false;
+            let lost = self.shared.events.lost_lines() - before;
+            self.say(format!("log sink {}: works again, {lost} lines were lost", self.name));
+        }
+    }
+
+    /// On a thread of its own, waited for a moment: a stderr that nobody reads must not hold up a
+    /// file. One that still hangs keeps the next one from being said.
+    fn say(&mut self, what: String) {
+        if self.saying.as_ref().is_none_or(Joined::has_ended) {
+            let say = move || error::say(format_args!("{what}"));
+            self.saying = Joined::spawn("mcp-vitals-say", say).ok();
+            if let Some(saying) = &self.saying {
+                saying.wait(SAY);
+            }
+        }
+    }
+}
+
+/// Says that the thread has ended when it is dropped, by a panic too.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.ended = true;
+        self.0.give_up(&mut state);
+        drop(state);
+        self.0.done.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn long() -> Instant {
+        Instant::now() + LONG
+    }
+
+    /// Does with each chunk what the test says, and keeps what it took.
+    struct Told {
+        orders: Receiver<Order>,
+        taken: Arc<Mutex<Vec<u8>>>,
+    }
+
+    enum Order {
+        Take,
+        Refuse(io::ErrorKind),
+        Panic,
+    }
+
+    impl Sink for Told {
+        /// Without orders any more it takes everything.
+        fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
+            match self.orders.recv().unwrap_or(Order::Take) {
+                Order::Take => self.taken.lock().unwrap().extend_from_slice(&chunk.bytes),
+                Order::Refuse(kind) => return Err(kind.into()),
+                Order::Panic => std::panic::panic_any("told to"),
+            }
+            Ok(())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Rig {
+        thread: SinkThread,
+        orders: Option<Sender<Order>>,
+        taken: Arc<Mutex<Vec<u8>>>,
+        events: Arc<SinkEvents>,
+    }
+
+    impl Rig {
+        fn new(queue_bytes: usize) -> Rig {
+            let (orders, told) = channel();
+            let (taken, events) = (Arc::default(), Arc::new(SinkEvents::default()));
+            let sink = Told { orders: told, taken: Arc::clone(&taken) };
+            let thread =
+                SinkThread::start("test", Box::new(sink), queue_bytes, events.clone()).unwrap();
+            Rig { thread, orders: Some(orders), taken, events }
+        }
+
+        fn order(&self, order: Order) {
+            self.orders.as_ref().unwrap().send(order).unwrap();
+        }
+
+        /// From here on all is taken.
+        fn release(&mut self) {
+            self.orders = None;
+        }
+
+        fn taken(&self) -> String {
+            String::from_utf8(self.taken.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn line(text: &str) -> Chunk {
+        Chunk { bytes: format!("{text}\n").into_bytes(), lines: [0, 0, 1, 0, 0], ticket: 0 }
+    }
+
+    #[test]
+    fn a_sink_that_blocks_holds_up_no_other_and_what_has_no_room_is_counted() {
+        let (mut blocked, mut other) = (Rig::new(40), Rig::new(40));
+        other.release();
+        let mut refused = 0;
+        for n in 0..100 {
+            let text = format!("line {n:03}");
+            if let Err(chunk) = blocked.thread.push(line(&text)) {
+                blocked.thread.lose(chunk);
+                refused += 1;
+            }
+            other.thread.push_until(line(&text), long()).unwrap();
+        }
+        assert!(other.thread.flush(long()));
+        assert_eq!(other.taken().lines().count(), 100);
+        assert!(!blocked.thread.flush(Instant::now()), "nothing was taken yet");
+        assert_eq!(refused, 100 - 4, "four of nine bytes fit into 40");
+        assert_eq!(blocked.events.lost(Loss::Full), [0, 0, 96, 0, 0]);
+        assert_eq!(blocked.events.queued_bytes(), 36);
+        blocked.release();
+        assert!(blocked.thread.flush(long()));
+        assert_eq!(blocked.taken(), "line 000\nline 001\nline 002\nline 003\n");
+        assert_eq!(blocked.events.written(), [0, 0, 4, 0, 0]);
+        assert_eq!((blocked.events.written_bytes(), blocked.events.queued_bytes()), (36, 0));
+    }
+
+    #[test]
+    fn a_chunk_larger_than_the_queue_fits_when_nothing_else_is_there() {
+        let rig = Rig::new(4);
+        rig.order(Order::Take);
+        rig.thread.push(line("longer than that")).unwrap();
+        assert!(rig.thread.flush(long()));
+        rig.thread.push(line("longer than that")).unwrap();
+        assert!(rig.thread.push(line("x")).is_err());
+        assert!(rig.thread.push_until(line("x"), Instant::now()).is_err());
+        rig.order(Order::Take);
+        rig.order(Order::Take);
+        assert!(rig.thread.push_until(line("x"), long()).is_ok());
+    }
+
+    #[test]
+    fn a_refused_chunk_comes_again_and_what_had_no_room_meanwhile_is_counted_as_failed() {
+        let mut rig = Rig::new(10);
+        rig.thread.push(line("first")).unwrap();
+        rig.order(Order::Refuse(io::ErrorKind::StorageFull));
+        rig.order(Order::Refuse(io::ErrorKind::StorageFull));
+        while rig.events.errors() < 2 {
+            std::thread::yield_now();
+        }
+        let chunk = rig.thread.push(line("second")).unwrap_err();
+        rig.thread.lose(chunk);
+        assert_eq!(rig.events.lost(Loss::Failed), [0, 0, 1, 0, 0]);
+        rig.release();
+        assert!(rig.thread.flush(long()));
+        assert_eq!(rig.taken(), "first\n");
+        let chunk = Chunk { lines: [1, 0, 0, 0, 0], ..line("later") };
+        rig.thread.push(chunk).unwrap();
+        assert!(rig.thread.stop(long()));
+        assert_eq!((rig.events.written(), rig.events.lost_lines()), ([1, 0, 1, 0, 0], 1));
+        let chunk = rig.thread.push(line("too late")).unwrap_err();
+        rig.thread.lose(chunk);
+        assert_eq!(rig.events.lost(Loss::Stopped), [0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_panic_costs_one_chunk() {
+        let mut rig = Rig::new(1 << 10);
+        for text in ["one", "two", "three"] {
+            rig.thread.push(line(text)).unwrap();
+        }
+        rig.order(Order::Take);
+        rig.order(Order::Panic);
+        rig.release();
+        assert!(rig.thread.flush(long()));
+        assert_eq!(rig.taken(), "one\nthree\n");
+        assert_eq!((rig.events.restarted(), rig.events.lost(Loss::Failed)[2]), (1, 1));
+    }
+
+    #[test]
+    fn where_nobody_reads_any_more_nothing_is_tried_again() {
+        let mut rig = Rig::new(1 << 10);
+        rig.thread.push(line("one")).unwrap();
+        rig.order(Order::Refuse(io::ErrorKind::BrokenPipe));
+        rig.release();
+        assert!(rig.thread.flush(long()));
+        assert_eq!((rig.taken().as_str(), rig.events.lost(Loss::Failed)[2]), ("", 1));
+    }
+
+    #[test]
+    fn what_a_stop_does_not_get_out_in_time_is_lost_and_counted_once() {
+        let mut rig = Rig::new(1 << 10);
+        for text in ["under way", "queued", "queued"] {
+            rig.thread.push(line(text)).unwrap();
+        }
+        assert!(!rig.thread.stop(Instant::now()));
+        assert_eq!(rig.events.lost(Loss::Stopped), [0, 0, 3, 0, 0]);
+        rig.release();
+        let events = rig.events.clone();
+        drop(rig);
+        assert_eq!((events.written(), events.lost_lines()), ([0; 5], 3));
+    }
+
+    #[test]
+    fn a_failing_sink_is_left_at_the_deadline() {
+        let mut rig = Rig::new(1 << 10);
+        rig.thread.push(line("one")).unwrap();
+        for _ in 0..100 {
+            rig.order(Order::Refuse(io::ErrorKind::StorageFull));
+        }
+        assert!(!rig.thread.stop(Instant::now() + Duration::from_millis(200)));
+        assert_eq!(rig.events.lost(Loss::Stopped)[2], 1);
+    }
+
+    #[test]
+    fn buffers_are_used_again() {
+        let mut rig = Rig::new(1 << 10);
+        rig.release();
+        let mut bytes = rig.thread.buffer();
+        bytes.extend_from_slice(b"line\n");
+        let (place, room) = (bytes.as_ptr(), bytes.capacity());
+        rig.thread.push(Chunk { bytes, ..line("") }).unwrap();
+        assert!(rig.thread.flush(long()));
+        let again = rig.thread.buffer();
+        assert_eq!((again.as_ptr(), again.capacity(), again.len()), (place, room, 0));
+    }
+}
