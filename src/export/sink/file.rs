@@ -235,7 +235,7 @@ impl FileSink {
                 if self.rotate_again.is_none() {
                     let path = &self.names.path;
                     error::say(format_args!(
-                        "log file {path:?} of {size} bytes cannot be rolled: {error}; it grows"
+                        "log file {path:?} ({size} bytes) cannot be rolled: {error}; it grows"
                     ));
                 }
                 self.rotate_again = Some(Instant::now() + ROTATE_AGAIN);

@@ -14,7 +14,7 @@ mod lock;
 mod rolled;
 mod stamp;
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod fault_tests;
 
 use std::io;

@@ -405,7 +405,7 @@ impl Runner {
         if let Some(before) = self.outage.take() {
             lock(&self.shared.state).failing = false;
             let lost = self.shared.events.lost_lines() - before;
-            self.say(format!("log sink {}: works again, {lost} lines were lost", self.name));
+            self.say(format!("log sink {}: works again, lines lost meanwhile: {lost}", self.name));
         }
     }
 
