@@ -136,7 +136,8 @@ fn words(code: &str) -> impl Iterator<Item = &str> {
 /// The first names after `crate::`, also within braces.
 fn named(code: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for rest in code.split("crate::").skip(1) {
+    // What a macro names is the public API, seen from another crate.
+    for rest in code.replace("$crate::", "").split("crate::").skip(1) {
         if let Some(list) = rest.strip_prefix('{') {
             let mut depth = 0;
             let mut item = String::new();
