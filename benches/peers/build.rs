@@ -5,9 +5,11 @@ use std::process::Command;
 use std::{env, fs};
 
 const LOCK: &str = "../../Cargo.lock";
-const PEERS: [&str; 9] = [
+const PEERS: [&str; 16] = [
     "fast-telemetry",
+    "fast_log",
     "fastmetrics",
+    "ftlog",
     "measured",
     "metrics",
     "metrics-exporter-prometheus",
@@ -15,6 +17,11 @@ const PEERS: [&str; 9] = [
     "opentelemetry_sdk",
     "prometheus",
     "prometheus-client",
+    "slog-async",
+    "slog-json",
+    "spdlog-rs",
+    "tracing-appender",
+    "tracing-subscriber",
 ];
 
 fn main() {

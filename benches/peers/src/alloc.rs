@@ -1,6 +1,7 @@
 //! Counts heap allocations of all threads while asked to.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// The system's allocator, and a tally when one is wanted. While none is, it costs a load and a
@@ -20,6 +21,11 @@ static COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicI64 = AtomicI64::new(0);
 
+thread_local! {
+    /// What this thread asked for while anybody counted.
+    static HERE: Cell<u64> = const { Cell::new(0) };
+}
+
 /// Runs `work` and tells what it, and whatever else ran meanwhile, allocated.
 pub fn tally<T>(work: impl FnOnce() -> T) -> (T, Tally) {
     ALLOCATIONS.store(0, Relaxed);
@@ -30,9 +36,18 @@ pub fn tally<T>(work: impl FnOnce() -> T) -> (T, Tally) {
     (made, Tally { allocations: ALLOCATIONS.load(Relaxed), bytes: BYTES.load(Relaxed) })
 }
 
+/// Runs `work` and tells how many times this thread asked for memory meanwhile, whatever others did.
+pub fn tally_here<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = HERE.get();
+    let (made, _) = tally(work);
+    (made, HERE.get() - before)
+}
+
 fn count(allocations: u64, bytes: i64) {
     if COUNTING.load(Relaxed) {
         ALLOCATIONS.fetch_add(allocations, Relaxed);
+        // A thread that ends may have lost it already.
+        let _ = HERE.try_with(|here| here.set(here.get() + allocations));
         BYTES.fetch_add(bytes, Relaxed);
     }
 }

@@ -30,7 +30,8 @@ exit status: 0 all well, 1 over a budget, 2 wrong usage or a file that can't be 
 3 a side whose totals are wrong
 ";
 
-/// What was asked for.
+/// What was asked for. `--side`, `--work` and `--log-file` are for its own children, so `--help` is
+/// silent about them.
 #[derive(Debug, Default, PartialEq)]
 pub struct Args {
     /// Parts of the names of wanted figures; all are, if it is empty.
@@ -49,6 +50,8 @@ pub struct Args {
     pub list: bool,
     /// Only help.
     pub help: bool,
+    /// A child's side, work and file; the parent gives all three.
+    pub child: [Option<String>; 3],
 }
 
 impl Args {
@@ -57,11 +60,13 @@ impl Args {
         let mut parser = lexopt::Parser::from_args(args);
         let mut parsed = Args::default();
         let plain = |error: lexopt::Error| error.to_string();
+        let text = |parser: &mut lexopt::Parser| {
+            parser.value().and_then(|value| value.string()).map_err(plain)
+        };
         while let Some(arg) = parser.next().map_err(plain)? {
             match arg {
                 Long("filter") => {
-                    let filter = parser.value().and_then(|value| value.string()).map_err(plain)?;
-                    parsed.filters.push(filter);
+                    parsed.filters.push(text(&mut parser)?);
                 }
                 Long("quick") => parsed.quick = true,
                 Long("rounds") => {
@@ -75,6 +80,9 @@ impl Args {
                 Long("check") => parsed.check = Some(parser.value().map_err(plain)?.into()),
                 Long("from") => parsed.from = Some(parser.value().map_err(plain)?.into()),
                 Long("list") => parsed.list = true,
+                Long("side") => parsed.child[0] = Some(text(&mut parser)?),
+                Long("work") => parsed.child[1] = Some(text(&mut parser)?),
+                Long("log-file") => parsed.child[2] = Some(text(&mut parser)?),
                 Long("help") | Short('h') => parsed.help = true,
                 other => return Err(plain(other.unexpected())),
             }

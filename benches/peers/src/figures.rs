@@ -9,6 +9,7 @@ use crate::flood;
 use crate::floors;
 use crate::harness::{Pair, Settings, Spread, alone};
 use crate::latency;
+use crate::logs;
 use crate::report::{Row, Statistic};
 use crate::sides::{
     CALLED_COUNTERS, CALLED_HISTOGRAMS, COUNTER_TEXTS, COUNTERS, ENUM_COUNTERS, HISTOGRAM_TEXTS,
@@ -44,6 +45,8 @@ enum Work {
     ScrapeAllocations,
     /// Ours alone, measured its own way.
     Ours(fn(&str, Settings) -> Result<Row, String>),
+    /// Log lines.
+    Logs(logs::work::Work),
     /// What series take.
     Memory { sides: &'static [MakeScraped], kind: Exposed, share: Share },
 }
@@ -95,6 +98,7 @@ pub fn all() -> Vec<Figure> {
     let counters = |name, series| text(name, COUNTER_TEXTS, series, Exposed::Counters);
     let histograms = |name, series| text(name, HISTOGRAM_TEXTS, series, Exposed::Histograms);
     let (add, adds) = (floors::thread_local_add, floors::two_thread_local_adds);
+    let logs = |name, work| Figure { name, work: Work::Logs(work) };
     let ours = |name, row: fn(&str, Settings) -> _| Figure { name, work: Work::Ours(row) };
     vec![
         floor("floor_thread_local_add", floors::thread_local_add, 1),
@@ -142,6 +146,12 @@ pub fn all() -> Vec<Figure> {
             Exposed::Histograms,
             Share::Second,
         ),
+        logs("log_call_1t", logs::work::BURSTS),
+        logs("log_call_2t", logs::work::BURSTS_2T),
+        logs("log_disabled", logs::work::DISABLED),
+        logs("log_cpu", logs::work::CPU),
+        logs("log_sustained", logs::work::SUSTAINED),
+        logs("log_allocations", logs::work::ALLOCATIONS),
     ]
 }
 
@@ -175,6 +185,7 @@ impl Figure {
                 Ok(row.finish())
             }
             Work::Ours(row) => row(self.name, settings).map_err(at),
+            Work::Logs(work) => logs::row(self.name, work, settings).map_err(at),
             Work::RecordAllocations => Ok(self.exact("allocations", counted::record_allocations())),
             Work::ScrapeAllocations => {
                 Ok(self.exact("allocations", counted::scrape_allocations().map_err(at)?))

@@ -136,7 +136,7 @@ fn enough(burst: Duration, mut time: impl FnMut(u64) -> Duration) -> u64 {
 
 /// Gives each of `sides` a burst a round, another one first each time. A burst that says `None` is
 /// not kept.
-fn take_turns(
+pub(crate) fn take_turns(
     sides: usize,
     rounds: usize,
     mut burst: impl FnMut(usize, usize) -> Option<f64>,

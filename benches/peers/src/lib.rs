@@ -16,6 +16,7 @@ pub mod floors;
 pub mod harness;
 pub mod hotpaths;
 pub mod latency;
+pub mod logs;
 pub mod machine;
 pub mod report;
 pub mod sides;

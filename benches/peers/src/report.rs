@@ -49,7 +49,7 @@ pub struct Row {
     pub floor_name: Option<String>,
     /// The peers' numbers.
     pub peers: BTreeMap<String, f64>,
-    /// Peers that keep what was recorded back until it is flushed; not compared.
+    /// Peers that keep what was recorded back until it is flushed, or lose it; not compared.
     pub deferred: BTreeMap<String, f64>,
     /// Whose number is the least among `peers`.
     pub fastest_peer: Option<String>,
@@ -57,6 +57,9 @@ pub struct Row {
     pub ratio: Option<f64>,
     /// All that was timed, by name.
     pub spread: BTreeMap<String, Spread>,
+    /// The share of log calls whose lines aren't in the file, by name; who loses any isn't compared.
+    #[serde(default)]
+    pub lost: BTreeMap<String, f64>,
 }
 
 impl Row {
@@ -74,6 +77,7 @@ impl Row {
             fastest_peer: None,
             ratio: None,
             spread: BTreeMap::new(),
+            lost: BTreeMap::new(),
         }
     }
 
@@ -125,7 +129,10 @@ impl Display for Report {
         writeln!(f, "peers    {peers}")?;
         writeln!(f, "rounds   {}\n", self.rounds)?;
         let mut table = vec![self.header()];
-        table.extend(self.rows.iter().map(|row| self.line(row)));
+        for row in &self.rows {
+            table.push(self.line(row));
+            table.extend((!row.lost.is_empty()).then(|| self.losses(row)));
+        }
         write_aligned(f, &table)
     }
 }
@@ -164,6 +171,16 @@ impl Report {
         }
         cells.push(row.fastest_peer.clone().unwrap_or_else(|| "-".into()));
         cells.push(row.ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")));
+        cells
+    }
+
+    /// What was lost, beneath the figure.
+    fn losses(&self, row: &Row) -> Vec<String> {
+        let lost = |name| row.lost.get(name).map(|share| share * 100.0);
+        let mut cells = ["  lost", "%", "exact"].map(String::from).to_vec();
+        cells.extend([number(lost(ours::NAME)), number(None)]);
+        cells.extend(self.names().into_iter().map(|name| number(lost(name))));
+        cells.extend([number(None), number(None)]);
         cells
     }
 }

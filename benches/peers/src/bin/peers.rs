@@ -9,8 +9,11 @@ use mcp_vitals_peers::budget::{self, Budgets, Verdict};
 use mcp_vitals_peers::cli::{Args, HELP};
 use mcp_vitals_peers::figures::{self, Figure};
 use mcp_vitals_peers::harness::Pair;
+use mcp_vitals_peers::logs::child;
+use mcp_vitals_peers::logs::work::Work;
 use mcp_vitals_peers::machine::Machine;
 use mcp_vitals_peers::report::Report;
+use mcp_vitals_peers::sides::logs::SIDES;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -38,6 +41,11 @@ fn run() -> Result<bool, (u8, String)> {
         print!("{HELP}");
         return Ok(true);
     }
+    if let [Some(side), Some(work), Some(file)] = &args.child {
+        return serve(side, work, Path::new(file), args.quick)
+            .map(|()| true)
+            .map_err(|error| (WRONG_TOTALS, format!("{side}: {error}")));
+    }
     if args.list {
         figures::all().iter().for_each(|figure| println!("{}", figure.name));
         return Ok(true);
@@ -58,6 +66,13 @@ fn run() -> Result<bool, (u8, String)> {
     let verdicts = budgets.check(&report, wanted);
     print!("\n{}", budget::table(&verdicts));
     Ok(verdicts.iter().all(Verdict::is_kept))
+}
+
+/// Is one side of a figure of the logs.
+fn serve(side: &str, work: &str, file: &Path, quick: bool) -> Result<(), String> {
+    let side = SIDES.iter().find(|known| known.name == side).ok_or("no such side")?;
+    let work = Work::find(work).ok_or("no such work")?;
+    child::serve(side, if quick { work.quick() } else { work }, file)
 }
 
 fn measure(args: &Args) -> Result<Report, String> {

@@ -9,6 +9,7 @@ mod enums;
 mod exporter;
 mod fast;
 mod fastmetrics;
+pub mod logs;
 mod measured;
 mod otel;
 pub mod ours;

@@ -1,0 +1,135 @@
+//! What is logged, and how much of it.
+
+use serde::{Deserialize, Serialize};
+
+/// The message of every line.
+pub const MESSAGE: &str = "request handled";
+/// The first field, `tool`; a literal at the call, as are the names of the fields.
+pub const TOOL: &str = "swarm.init";
+/// The second field, `operation`. The third one, `n`, is a number that no other line has.
+pub const OPERATION: &str = "execute";
+/// The user of every request.
+pub const USER: &str = "user-4711";
+/// The session of every request.
+pub const SESSION: &str = "3f2b8c1e-9d4a-4b6f-8a57-0c1d2e3f4a5b";
+
+/// What one turn of a side does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Its name on the command line of a child.
+    pub name: &'static str,
+    /// What a turn gives.
+    pub gives: Gives,
+    /// Threads that log at once.
+    pub threads: usize,
+    /// Requests a turn, each in a context of its own.
+    pub requests: u64,
+    /// Calls a request.
+    pub calls: u64,
+    /// Microseconds after a request in which the background may get done; not timed.
+    pub pause: u64,
+}
+
+/// What a turn gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// Nanoseconds a call: of each request, the median over the turn's requests.
+    Call,
+    /// Nanoseconds a call that is below the level.
+    Disabled,
+    /// Nanoseconds of the whole process a line.
+    Cpu,
+    /// Nanoseconds a line from the first call until all is in the file.
+    Sustained,
+    /// Allocations of the calling thread a call.
+    Allocations,
+}
+
+/// Bursts of 20 calls, one thread.
+pub const BURSTS: Work =
+    Work { name: "bursts", gives: Gives::Call, threads: 1, requests: 32, calls: 20, pause: 500 };
+/// The same by two threads, that begin each burst together.
+pub const BURSTS_2T: Work = Work { name: "bursts-2t", threads: 2, ..BURSTS };
+/// A debug call, where info is the level; `requests` are bursts of the usual length.
+pub const DISABLED: Work =
+    Work { name: "disabled", gives: Gives::Disabled, requests: 1, calls: 200_000, ..BURSTS };
+/// Thousands of lines, each followed by a pause: so many fit into everyone's queue.
+pub const CPU: Work =
+    Work { name: "cpu", gives: Gives::Cpu, requests: 5, calls: 1_000, pause: 20_000, ..BURSTS };
+/// As many as go in.
+pub const SUSTAINED: Work = Work {
+    name: "sustained",
+    gives: Gives::Sustained,
+    requests: 300,
+    calls: 1_000,
+    pause: 0,
+    ..BURSTS
+};
+/// Warm calls whose allocations are counted.
+pub const ALLOCATIONS: Work = Work {
+    name: "allocations",
+    gives: Gives::Allocations,
+    requests: 2,
+    calls: 1_000,
+    pause: 20_000,
+    ..BURSTS
+};
+
+const ALL: [Work; 6] = [BURSTS, BURSTS_2T, DISABLED, CPU, SUSTAINED, ALLOCATIONS];
+
+impl Work {
+    /// The one of this name.
+    pub fn find(name: &str) -> Option<Work> {
+        ALL.into_iter().find(|work| work.name == name)
+    }
+
+    /// A tenth of the requests, where there are enough of them.
+    pub fn quick(self) -> Work {
+        Work { requests: self.requests.div_ceil(10), ..self }
+    }
+}
+
+/// A request, whose three ids every line of it has.
+pub struct Request {
+    /// The number that its id is made of.
+    pub number: u64,
+    /// `request_id`.
+    pub id: String,
+    /// `user_id`.
+    pub user: String,
+    /// `session_id`.
+    pub session: String,
+}
+
+impl Request {
+    /// The request of this number.
+    pub fn new(number: u64) -> Request {
+        Request { number, id: id(number), user: USER.into(), session: SESSION.into() }
+    }
+
+    /// The numbers of its lines, so many.
+    pub fn lines(&self, calls: u64) -> std::ops::Range<u64> {
+        self.number * calls..(self.number + 1) * calls
+    }
+}
+
+/// The id of the request of this number.
+pub fn id(number: u64) -> String {
+    format!("req-{number:08}")
+}
+
+/// What a child answers to a turn.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Turn {
+    /// What [`Gives`] says.
+    pub number: f64,
+}
+
+/// What a child says at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Calls that were to be logged.
+    pub calls: u64,
+    /// Whole lines of them in the file, each once.
+    pub lines: u64,
+}
