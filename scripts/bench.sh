@@ -34,12 +34,18 @@ instructions() {
 if command -v valgrind >/dev/null 2>&1; then
     printf '\n%-18s %s\n' 'hot path' 'instructions a call'
     # By the difference between N and 2 N calls, which leaves out what isn't repeated.
-    "$bin/hotpaths" --list | while read -r path calls; do
+    counts=$("$bin/hotpaths" --list benches/budgets.toml | while read -r path calls most; do
         once=$(instructions "$path" "$calls")
         twice=$(instructions "$path" $((calls * 2)))
-        awk -v path="$path" -v once="$once" -v twice="$twice" -v calls="$calls" \
-            'BEGIN { printf "%-18s %.1f\n", path, (twice - once) / calls }'
-    done
+        awk -v path="$path" -v once="$once" -v twice="$twice" -v calls="$calls" -v most="$most" \
+            'BEGIN {
+                count = (twice - once) / calls
+                verdict = most == "-" ? "" : "  <= " most (count <= most + 0 ? "  ok" : "  OVER")
+                printf "%-18s %.1f%s\n", path, count, verdict
+            }'
+    done)
+    printf '%s\n' "$counts"
+    case $counts in *OVER*) status=1 ;; esac
 else
     printf '\nvalgrind is not installed: no instruction counts\n'
 fi

@@ -24,6 +24,9 @@ pub struct Budget {
     pub kind: Kind,
     /// How many times faster at least, how many times as slow at most, or how many at most.
     pub number: f64,
+    /// Said to be checked only once there is what it is about: compared and shown, never over.
+    #[serde(default)]
+    pub pending: bool,
 }
 
 /// What a figure is compared with.
@@ -40,6 +43,10 @@ pub enum Kind {
     WithinOfFigure(String),
     /// The row's floor, by its name: no more than so many nanoseconds slower.
     OverFloor(String),
+    /// No more than this share of the calls lost.
+    Lost,
+    /// No more than so many instructions a call: of a hot path, which `scripts/bench.sh` counts.
+    Instructions,
     /// No more than so many, of `allocations`, `bytes` or `ns`.
     AtMost(String),
 }
@@ -54,6 +61,8 @@ impl TryFrom<String> for Kind {
             ("within_of_floor", Some(floor)) => Ok(Kind::WithinOfFloor(floor.into())),
             ("within_of_figure", Some(figure)) => Ok(Kind::WithinOfFigure(figure.into())),
             ("over_floor", Some(floor)) => Ok(Kind::OverFloor(floor.into())),
+            ("lost", None) => Ok(Kind::Lost),
+            ("instructions", None) => Ok(Kind::Instructions),
             (unit @ ("allocations" | "bytes" | "ns"), None) => Ok(Kind::AtMost(unit.into())),
             _ => Err(format!("no kind of budget: {text}")),
         }
@@ -69,6 +78,8 @@ impl fmt::Display for Budget {
             Kind::WithinOfFloor(floor) => write!(f, "<= {number} of {floor}"),
             Kind::WithinOfFigure(figure) => write!(f, "<= {number} of {figure}"),
             Kind::OverFloor(floor) => write!(f, "<= {floor} + {number}"),
+            Kind::Lost => write!(f, "<= {number} lost"),
+            Kind::Instructions => write!(f, "<= {number} instructions"),
             Kind::AtMost(unit) => write!(f, "<= {number} {unit}"),
         }
     }
@@ -90,6 +101,19 @@ impl Verdict<'_> {
             _ => reached <= self.budget.number,
         })
     }
+
+    /// Whether the run fails by it.
+    pub fn is_over(&self) -> bool {
+        !self.is_kept() && !self.budget.pending
+    }
+
+    fn word(&self) -> &'static str {
+        match (self.is_kept(), self.budget.pending) {
+            (true, _) => "ok",
+            (false, true) => "pending",
+            (false, false) => "OVER",
+        }
+    }
 }
 
 impl Budgets {
@@ -98,13 +122,20 @@ impl Budgets {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
+    /// How many instructions a call of a hot path may take.
+    pub fn instructions(&self, path: &str) -> Option<f64> {
+        let of_it = |budget: &&Budget| budget.kind == Kind::Instructions && budget.figure == path;
+        self.budget.iter().find(of_it).map(|budget| budget.number)
+    }
+
     /// Compares every budget whose figure `wanted` says was to be measured.
     pub fn check<'a>(
         &'a self,
         report: &'a Report,
         wanted: impl Fn(&str) -> bool,
     ) -> Vec<Verdict<'a>> {
-        let wanted = self.budget.iter().filter(|budget| wanted(&budget.figure));
+        let timed = self.budget.iter().filter(|budget| budget.kind != Kind::Instructions);
+        let wanted = timed.filter(|budget| wanted(&budget.figure));
         let verdict = |budget| {
             let row = find(report, budget);
             Verdict { budget, row, reached: row.and_then(|row| reached(report, row, budget)) }
@@ -131,6 +162,8 @@ fn reached(report: &Report, row: &Row, budget: &Budget) -> Option<f64> {
             let min = row.statistic == Statistic::Min;
             Some(ours / if min { spread.min } else { spread.median })
         }
+        Kind::Lost => row.lost.get(crate::sides::ours::NAME).copied(),
+        Kind::Instructions => None,
         // A percentile's unit says which: `ns p99`.
         Kind::AtMost(unit) => row.unit.starts_with(&**unit).then_some(ours),
     }
@@ -156,7 +189,7 @@ pub fn table(verdicts: &[Verdict<'_>]) -> String {
             number(of_fastest),
             verdict.reached.map_or("-".into(), |reached| format!("{reached:.2}")),
             verdict.budget.to_string(),
-            if verdict.is_kept() { "ok" } else { "OVER" }.to_string(),
+            verdict.word().to_string(),
         ]);
     }
     let mut text = String::new();
@@ -178,6 +211,7 @@ mod tests {
         row.add("peer", 10.0, true);
         row.add("other", 30.0, true);
         row.add_floor("least", Spread { min: 1.0, median: 1.0, rounds: 1 }, 1.0);
+        row.lost.insert(ours::NAME.into(), 0.25);
         let mut two = Row::new("two", "ns", Statistic::Median);
         two.add_spread(ours::NAME, Spread { min: 2.0, median: 6.0, rounds: 1 }, 1.0, true);
         Report { machine: Machine::here(), rounds: 1, rows: vec![row.finish(), two.finish()] }
@@ -200,6 +234,7 @@ mod tests {
             ("two", "within_of_figure:figure", 2.0, 1.9),
             ("figure", "over_floor:least", 1.0, 0.9),
             ("figure", "ns", 2.0, 1.9),
+            ("figure", "lost", 0.25, 0.2),
         ] {
             assert!(kept(figure, kind, at), "{kind}");
             assert!(!kept(figure, kind, past), "{kind}");
@@ -213,7 +248,25 @@ mod tests {
         assert!(!kept("figure", "within_of_floor:other", 1e9));
         assert!(!kept("figure", "over_floor:other", 1e9));
         assert!(!kept("figure", "bytes", 1e9));
+        assert!(!kept("two", "lost", 1e9));
         assert!(!kept("figure", "within_of_figure:nothing", 1e9));
+    }
+
+    #[test]
+    fn what_is_pending_is_never_over_and_instructions_are_counted_elsewhere() {
+        let text = "[[budget]]\nfigure = 'nothing'\nkind = 'faster_than_fastest'\nnumber = 2.0\n";
+        let pending = format!("{text}pending = true");
+        let path = "[[budget]]\nfigure = 'path'\nkind = 'instructions'\nnumber = 120.0\n";
+        let over = |text: &str| {
+            let budgets = Budgets::parse(text).unwrap();
+            budgets.check(&report(), |_| true).iter().filter(|verdict| verdict.is_over()).count()
+        };
+        assert_eq!((over(text), over(&pending), over(path)), (1, 0, 0));
+        let budgets = Budgets::parse(path).unwrap();
+        assert_eq!(
+            (budgets.instructions("path"), budgets.instructions("other")),
+            (Some(120.0), None)
+        );
     }
 
     #[test]

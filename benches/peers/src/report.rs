@@ -254,6 +254,17 @@ mod tests {
     }
 
     #[test]
+    fn losses_stand_beneath_the_figure() {
+        let mut row = row();
+        row.lost.insert("late".into(), 0.03);
+        let report = Report { machine: Machine::here(), rounds: 1, rows: vec![row] };
+        let text = report.to_string();
+        let beneath = text.lines().skip_while(|line| !line.starts_with("figure  ns")).nth(1);
+        let cells: Vec<_> = beneath.unwrap().split_whitespace().collect();
+        assert_eq!(cells, ["lost", "%", "exact", "-", "-", "-", "3.00", "-", "-", "-"]);
+    }
+
+    #[test]
     fn a_row_survives_json() {
         let json = serde_json::to_string(&row()).unwrap();
         let back: Row = serde_json::from_str(&json).unwrap();

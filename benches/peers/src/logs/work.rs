@@ -50,7 +50,7 @@ pub const BURSTS: Work =
     Work { name: "bursts", gives: Gives::Call, threads: 1, requests: 32, calls: 20, pause: 500 };
 /// The same by two threads, that begin each burst together.
 pub const BURSTS_2T: Work = Work { name: "bursts-2t", threads: 2, ..BURSTS };
-/// A debug call, where info is the level; `requests` are bursts of the usual length.
+/// Debug calls, where info is the level.
 pub const DISABLED: Work =
     Work { name: "disabled", gives: Gives::Disabled, requests: 1, calls: 200_000, ..BURSTS };
 /// Thousands of lines, each followed by a pause: so many fit into everyone's queue.

@@ -41,9 +41,8 @@ impl Logs for FastLog {
     }
 
     fn disabled(&self, request: &Request, calls: u64) {
-        let Request { id, user, session, .. } = request;
         for n in 0..calls {
-            let n = black_box(n);
+            let (Request { id, user, session, .. }, n) = (black_box(request), black_box(n));
             debug!(
                 "request handled tool={TOOL} operation={OPERATION} n={n} request_id={id} \
                  user_id={user} session_id={session}"

@@ -122,11 +122,11 @@ impl Logs for Ftlog {
     }
 
     fn disabled(&self, request: &Request, calls: u64) {
-        let (request_id, user_id, session_id) = (&*request.id, &*request.user, &*request.session);
         for n in 0..calls {
-            let n = black_box(n);
+            let (Request { id, user, session, .. }, n) = (black_box(request), black_box(n));
             debug!(
-                tool = TOOL, operation = OPERATION, n, request_id, user_id, session_id;
+                tool = TOOL, operation = OPERATION, n,
+                request_id = &**id, user_id = &**user, session_id = &**session;
                 "request handled"
             );
         }

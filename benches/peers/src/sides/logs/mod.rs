@@ -31,7 +31,8 @@ pub trait Logs: Sync {
     /// `each` what makes so many calls of it in a loop of its own.
     fn request(&self, request: &Request, calls: u64, each: &mut dyn FnMut(&mut dyn FnMut()));
 
-    /// Makes so many calls of the same at debug, which is below the level.
+    /// Makes so many calls of the same at debug, which is below the level. In each of them two values
+    /// go through `black_box`: the number, and the logger, or the request where there is none.
     fn disabled(&self, request: &Request, calls: u64);
 
     /// Returns once all lines are in the file.
