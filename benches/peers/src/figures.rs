@@ -151,6 +151,7 @@ pub fn all() -> Vec<Figure> {
         logs("log_disabled", logs::work::DISABLED),
         logs("log_cpu", logs::work::CPU),
         logs("log_sustained", logs::work::SUSTAINED),
+        logs("log_sustained_dropping", logs::work::DROPPING),
         logs("log_allocations", logs::work::ALLOCATIONS),
     ]
 }

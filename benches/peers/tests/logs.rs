@@ -33,6 +33,19 @@ fn every_line_of_every_side_is_in_its_file() {
 }
 
 #[test]
+fn what_is_dropped_is_missing_and_the_rest_is_right() {
+    for side in SIDES {
+        let dir = tempfile::tempdir().unwrap();
+        let output = child(side.name, "dropping", &dir.path().join("x.log"));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{}: {said} {:?}", side.name, output.stderr);
+        let kept: Kept = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+        assert!(kept.calls == 30_000 && kept.lines <= 30_000, "{}: {kept:?}", side.name);
+        assert!(kept.lines > 0, "{}: {kept:?}", side.name);
+    }
+}
+
+#[test]
 fn a_line_that_nobody_logged_is_noticed() {
     // It appends to what is there; the others begin anew.
     let dir = tempfile::tempdir().unwrap();

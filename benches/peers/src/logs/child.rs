@@ -26,7 +26,7 @@ const SETTLE: Duration = Duration::from_millis(30);
 ///
 /// The side can't be set up, a line of its file is wrong, or the parent is gone.
 pub fn serve(side: &Side, work: Work, path: &Path) -> Result<(), String> {
-    let mut child = Child { logs: Some((side.open)(path)?), work, next: 0 };
+    let mut child = Child { logs: Some((side.open)(path, work.full)?), work, next: 0 };
     for line in io::stdin().lock().lines() {
         if line.map_err(|error| error.to_string())? != TURN {
             break;

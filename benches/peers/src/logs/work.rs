@@ -28,6 +28,17 @@ pub struct Work {
     pub calls: u64,
     /// Microseconds after a request in which the background may get done; not timed.
     pub pause: u64,
+    /// What a side does when its queue is full.
+    pub full: Full,
+}
+
+/// What a side does when its queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// Waits, so that nothing is lost.
+    Wait,
+    /// Drops the line, if the side can do so.
+    Drop,
 }
 
 /// What a turn gives.
@@ -46,8 +57,15 @@ pub enum Gives {
 }
 
 /// Bursts of 20 calls, one thread.
-pub const BURSTS: Work =
-    Work { name: "bursts", gives: Gives::Call, threads: 1, requests: 32, calls: 20, pause: 500 };
+pub const BURSTS: Work = Work {
+    name: "bursts",
+    gives: Gives::Call,
+    threads: 1,
+    requests: 32,
+    calls: 20,
+    pause: 500,
+    full: Full::Wait,
+};
 /// The same by two threads, that begin each burst together.
 pub const BURSTS_2T: Work = Work { name: "bursts-2t", threads: 2, ..BURSTS };
 /// Debug calls, where info is the level.
@@ -65,6 +83,8 @@ pub const SUSTAINED: Work = Work {
     pause: 0,
     ..BURSTS
 };
+/// The same by sides that drop what is too much; what arrived of it is what counts.
+pub const DROPPING: Work = Work { name: "dropping", full: Full::Drop, ..SUSTAINED };
 /// Warm calls whose allocations are counted.
 pub const ALLOCATIONS: Work = Work {
     name: "allocations",
@@ -75,7 +95,7 @@ pub const ALLOCATIONS: Work = Work {
     ..BURSTS
 };
 
-const ALL: [Work; 6] = [BURSTS, BURSTS_2T, DISABLED, CPU, SUSTAINED, ALLOCATIONS];
+const ALL: [Work; 7] = [BURSTS, BURSTS_2T, DISABLED, CPU, SUSTAINED, DROPPING, ALLOCATIONS];
 
 impl Work {
     /// The one of this name.

@@ -1,6 +1,7 @@
 //! `fast_log` with its JSON format, as the global logger of the `log` crate. It keeps no key-value
 //! pairs, so all six are in the message, and its JSON escapes nothing but quotes. It has no context. It
-//! writes as many lines at once as it finds in the queue, by itself.
+//! writes as many lines at once as it finds in the queue, by itself. A full
+//! queue it waits for, always.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -9,7 +10,7 @@ use fast_log::{Config, FastLogFormatJson};
 use log::{LevelFilter, debug, info};
 
 use super::{Logs, Side};
-use crate::logs::work::{OPERATION, Request, TOOL};
+use crate::logs::work::{Full, OPERATION, Request, TOOL};
 
 pub const SIDE: Side = Side { name: "fast_log", open };
 
@@ -18,7 +19,7 @@ const QUEUE: usize = 100_000;
 
 struct FastLog;
 
-fn open(path: &Path) -> Result<Box<dyn Logs>, String> {
+fn open(path: &Path, _: Full) -> Result<Box<dyn Logs>, String> {
     let path = path.to_str().ok_or("the file's name is no text")?;
     let format = FastLogFormatJson { time_type: fast_log::TimeType::Utc };
     let config = Config::new().format(format).level(LevelFilter::Info).chan_len(Some(QUEUE));

@@ -13,7 +13,7 @@ use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use log::{Level, LevelFilter, Record, debug, info};
 
 use super::{Logs, Side};
-use crate::logs::work::{OPERATION, Request, TOOL};
+use crate::logs::work::{Full, OPERATION, Request, TOOL};
 
 pub const SIDE: Side = Side { name: "ftlog", open };
 
@@ -25,9 +25,9 @@ struct Ftlog {
     _guard: LoggerGuard,
 }
 
-fn open(path: &Path) -> Result<Box<dyn Logs>, String> {
+fn open(path: &Path, full: Full) -> Result<Box<dyn Logs>, String> {
     let builder = ftlog::builder().format(Json).max_log_level(LevelFilter::Info).utc();
-    let builder = builder.bounded(QUEUE, true).root(FileAppender::new(path));
+    let builder = builder.bounded(QUEUE, full == Full::Wait).root(FileAppender::new(path));
     let guard = builder.try_init().map_err(|error| error.to_string())?;
     Ok(Box::new(Ftlog { _guard: guard }))
 }

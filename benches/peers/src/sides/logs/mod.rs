@@ -1,5 +1,5 @@
 //! The sides that log, each in its own fast way: all write to one file from a thread of their own,
-//! with queues that a thousand lines fit into, and wait rather than drop when they are full. The level
+//! with queues that a thousand lines fit into. The level
 //! is info, decided while running. The time and the level are in every line; file, line and thread
 //! only where a side can't leave them out.
 //!
@@ -15,14 +15,14 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
-use crate::logs::work::Request;
+use crate::logs::work::{Full, Request};
 
 /// One side.
 pub struct Side {
     /// Its name, as the table shows it.
     pub name: &'static str,
     /// Sets it up with this file, which isn't there yet, for the rest of the process.
-    pub open: fn(&Path) -> Result<Box<dyn Logs>, String>,
+    pub open: fn(&Path, Full) -> Result<Box<dyn Logs>, String>,
 }
 
 /// A side that is set up.

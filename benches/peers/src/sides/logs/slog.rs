@@ -12,7 +12,7 @@ use slog_async::{Async, AsyncGuard, OverflowStrategy};
 use slog_json::Json;
 
 use super::{Logs, QUEUE, Side, writer};
-use crate::logs::work::{OPERATION, Request, TOOL};
+use crate::logs::work::{Full, OPERATION, Request, TOOL};
 
 pub const SIDE: Side = Side { name: "slog", open };
 
@@ -22,10 +22,14 @@ struct Slog {
     _guard: AsyncGuard,
 }
 
-fn open(path: &Path) -> Result<Box<dyn Logs>, String> {
+fn open(path: &Path, full: Full) -> Result<Box<dyn Logs>, String> {
     let json: Json<BufWriter<File>> = Json::default(writer(path)?);
     let queue = Async::new(json.fuse()).chan_size(QUEUE);
-    let (queue, guard) = queue.overflow_strategy(OverflowStrategy::Block).build_with_guard();
+    let overflow = match full {
+        Full::Wait => OverflowStrategy::Block,
+        Full::Drop => OverflowStrategy::Drop,
+    };
+    let (queue, guard) = queue.overflow_strategy(overflow).build_with_guard();
     let drain = queue.filter_level(slog::Level::Info).fuse();
     Ok(Box::new(Slog { logger: Logger::root(drain, o!()), _guard: guard }))
 }

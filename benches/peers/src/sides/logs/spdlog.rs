@@ -11,7 +11,7 @@ use spdlog::sink::{AsyncPoolSink, FileSink, OverflowPolicy};
 use spdlog::{Logger, ThreadPool, debug, info};
 
 use super::{BUFFER, Logs, QUEUE, Side};
-use crate::logs::work::{OPERATION, Request, TOOL};
+use crate::logs::work::{Full, OPERATION, Request, TOOL};
 
 pub const SIDE: Side = Side { name: "spdlog", open };
 
@@ -20,17 +20,26 @@ struct Spdlog {
     pool: Arc<ThreadPool>,
 }
 
-fn open(path: &Path) -> Result<Box<dyn Logs>, String> {
+fn open(path: &Path, full: Full) -> Result<Box<dyn Logs>, String> {
     let file = FileSink::builder().path(path).truncate(true).capacity(BUFFER);
     let file = file.formatter(JsonFormatter::new()).build_arc();
     let queue = NonZeroUsize::new(QUEUE).ok_or("an empty queue")?;
     let pool = ThreadPool::builder().capacity(queue).build_arc();
     let (file, pool) = file.and_then(|file| Ok((file, pool?))).map_err(|e| e.to_string())?;
     let sink = AsyncPoolSink::builder().sink(file).thread_pool(Arc::clone(&pool));
-    let sink = sink.overflow_policy(OverflowPolicy::Block).build_arc();
+    let overflow = match full {
+        Full::Wait => OverflowPolicy::Block,
+        Full::Drop => OverflowPolicy::DropIncoming,
+    };
+    let sink = sink.overflow_policy(overflow).build_arc();
     let sink = sink.map_err(|error| error.to_string())?;
     let logger = Logger::builder().name("bench").sink(sink).build();
-    Ok(Box::new(Spdlog { logger: logger.map_err(|error| error.to_string())?, pool }))
+    let logger = logger.map_err(|error| error.to_string())?;
+    if full == Full::Drop {
+        // Or each line that is dropped would be an error on stderr.
+        logger.set_error_handler(|_| {});
+    }
+    Ok(Box::new(Spdlog { logger, pool }))
 }
 
 impl Logs for Spdlog {

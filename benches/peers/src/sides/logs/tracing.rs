@@ -10,7 +10,7 @@ use tracing::{Level, debug, info, info_span};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use super::{Logs, Side, writer};
-use crate::logs::work::{OPERATION, Request, TOOL};
+use crate::logs::work::{Full, OPERATION, Request, TOOL};
 
 pub const SIDE: Side = Side { name: "tracing", open };
 
@@ -18,8 +18,9 @@ struct Tracing {
     _guard: WorkerGuard,
 }
 
-fn open(path: &Path) -> Result<Box<dyn Logs>, String> {
-    let (writer, guard) = NonBlockingBuilder::default().lossy(false).finish(writer(path)?);
+fn open(path: &Path, full: Full) -> Result<Box<dyn Logs>, String> {
+    let queue = NonBlockingBuilder::default().lossy(full == Full::Drop);
+    let (writer, guard) = queue.finish(writer(path)?);
     let format = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false);
     let subscriber = format.with_writer(writer).with_max_level(Level::INFO).finish();
     set_global_default(subscriber).map_err(|error| error.to_string())?;
