@@ -2,7 +2,7 @@
 # Measures mcp-vitals and its peers in one run, compares with benches/budgets.toml, and counts the
 # instructions of our hot paths. Exits non-zero over budget.
 #
-#   scripts/bench.sh            the whole run, about six minutes
+#   scripts/bench.sh            the whole run, about eight minutes
 #   scripts/bench.sh --quick    few short rounds: totals are checked, figures are rough
 #   scripts/bench.sh --help     further options are handed on to `peers`
 set -eu

@@ -9,7 +9,7 @@ use std::path::Path;
 use fast_log::{Config, FastLogFormatJson};
 use log::{LevelFilter, debug, info};
 
-use super::{Logs, Side};
+use super::{Logs, Opened, Side};
 use crate::logs::work::{Full, OPERATION, Request, TOOL};
 
 pub const SIDE: Side = Side { name: "fast_log", open };
@@ -19,7 +19,7 @@ const QUEUE: usize = 100_000;
 
 struct FastLog;
 
-fn open(path: &Path, _: Full) -> Result<Box<dyn Logs>, String> {
+fn open(path: &Path, _: Full) -> Opened {
     let path = path.to_str().ok_or("the file's name is no text")?;
     let format = FastLogFormatJson { time_type: fast_log::TimeType::Utc };
     let config = Config::new().format(format).level(LevelFilter::Info).chan_len(Some(QUEUE));

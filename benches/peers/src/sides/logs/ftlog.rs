@@ -12,7 +12,7 @@ use ftlog::{FtLogFormat, LoggerGuard};
 use log::kv::{Error, Key, Value, VisitSource, VisitValue};
 use log::{Level, LevelFilter, Record, debug, info};
 
-use super::{Logs, Side};
+use super::{Logs, Opened, Side};
 use crate::logs::work::{Full, OPERATION, Request, TOOL};
 
 pub const SIDE: Side = Side { name: "ftlog", open };
@@ -25,7 +25,7 @@ struct Ftlog {
     _guard: LoggerGuard,
 }
 
-fn open(path: &Path, full: Full) -> Result<Box<dyn Logs>, String> {
+fn open(path: &Path, full: Full) -> Opened {
     let builder = ftlog::builder().format(Json).max_log_level(LevelFilter::Info).utc();
     let builder = builder.bounded(QUEUE, full == Full::Wait).root(FileAppender::new(path));
     let guard = builder.try_init().map_err(|error| error.to_string())?;

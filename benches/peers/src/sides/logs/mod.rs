@@ -22,8 +22,11 @@ pub struct Side {
     /// Its name, as the table shows it.
     pub name: &'static str,
     /// Sets it up with this file, which isn't there yet, for the rest of the process.
-    pub open: fn(&Path, Full) -> Result<Box<dyn Logs>, String>,
+    pub open: fn(&Path, Full) -> Opened,
 }
+
+/// A side that is set up, or why it can't be.
+pub type Opened = Result<Box<dyn Logs>, String>;
 
 /// A side that is set up.
 pub trait Logs: Sync {

@@ -11,7 +11,7 @@ use slog::{Drain, Logger, debug, info, o};
 use slog_async::{Async, AsyncGuard, OverflowStrategy};
 use slog_json::Json;
 
-use super::{Logs, QUEUE, Side, writer};
+use super::{Logs, Opened, QUEUE, Side, writer};
 use crate::logs::work::{Full, OPERATION, Request, TOOL};
 
 pub const SIDE: Side = Side { name: "slog", open };
@@ -22,7 +22,7 @@ struct Slog {
     _guard: AsyncGuard,
 }
 
-fn open(path: &Path, full: Full) -> Result<Box<dyn Logs>, String> {
+fn open(path: &Path, full: Full) -> Opened {
     let json: Json<BufWriter<File>> = Json::default(writer(path)?);
     let queue = Async::new(json.fuse()).chan_size(QUEUE);
     let overflow = match full {

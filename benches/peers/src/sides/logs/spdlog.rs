@@ -10,7 +10,7 @@ use spdlog::formatter::JsonFormatter;
 use spdlog::sink::{AsyncPoolSink, FileSink, OverflowPolicy};
 use spdlog::{Logger, ThreadPool, debug, info};
 
-use super::{BUFFER, Logs, QUEUE, Side};
+use super::{BUFFER, Logs, Opened, QUEUE, Side};
 use crate::logs::work::{Full, OPERATION, Request, TOOL};
 
 pub const SIDE: Side = Side { name: "spdlog", open };
@@ -20,7 +20,7 @@ struct Spdlog {
     pool: Arc<ThreadPool>,
 }
 
-fn open(path: &Path, full: Full) -> Result<Box<dyn Logs>, String> {
+fn open(path: &Path, full: Full) -> Opened {
     let file = FileSink::builder().path(path).truncate(true).capacity(BUFFER);
     let file = file.formatter(JsonFormatter::new()).build_arc();
     let queue = NonZeroUsize::new(QUEUE).ok_or("an empty queue")?;

@@ -9,7 +9,7 @@ use tracing::subscriber::set_global_default;
 use tracing::{Level, debug, info, info_span};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
-use super::{Logs, Side, writer};
+use super::{Logs, Opened, Side, writer};
 use crate::logs::work::{Full, OPERATION, Request, TOOL};
 
 pub const SIDE: Side = Side { name: "tracing", open };
@@ -18,7 +18,7 @@ struct Tracing {
     _guard: WorkerGuard,
 }
 
-fn open(path: &Path, full: Full) -> Result<Box<dyn Logs>, String> {
+fn open(path: &Path, full: Full) -> Opened {
     let queue = NonBlockingBuilder::default().lossy(full == Full::Drop);
     let (writer, guard) = queue.finish(writer(path)?);
     let format = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false);
