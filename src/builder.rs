@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::export::textfile;
+use crate::logs::LogConfig;
 use crate::mcp::{CatalogOptions, UserId};
 use crate::metrics::sample::RATES;
 use crate::registry::check_labels;
@@ -43,6 +44,7 @@ pub struct VitalsBuilder {
     pub(crate) sampling: HashMap<String, u32>,
     /// By metric, how long a series may be idle.
     pub(crate) idle: HashMap<String, Duration>,
+    pub(crate) logs: Option<LogConfig>,
 }
 
 /// Series of a family unless somebody says otherwise.
@@ -68,6 +70,7 @@ impl Default for VitalsBuilder {
             catalog: CatalogOptions::default(),
             sampling: HashMap::new(),
             idle: HashMap::new(),
+            logs: None,
         }
     }
 }
@@ -222,6 +225,13 @@ impl VitalsBuilder {
         self
     }
 
+    /// Structured logs: where lines go and which are taken; see [`LogConfig`]. Without it a
+    /// [`Logger`](crate::Logger) takes none.
+    pub fn logs(mut self, logs: LogConfig) -> Self {
+        self.logs = Some(logs);
+        self
+    }
+
     /// Checks every setting, then starts the engine.
     ///
     /// With `MCP_VITALS_DISABLED` or `OTEL_SDK_DISABLED` set to `1` or `true` in the environment
@@ -280,6 +290,9 @@ impl VitalsBuilder {
         }
         let millis = u64::try_from(self.collect_deadline.as_millis()).unwrap_or(u64::MAX);
         check("", "collect_deadline (milliseconds)", millis, 1..=60_000)?;
+        if let Some(logs) = &self.logs {
+            logs.check()?;
+        }
         if let Some((_, interval)) = &self.textfile {
             textfile::check_interval(*interval)?;
         }

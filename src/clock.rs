@@ -64,6 +64,12 @@ impl Clock {
         self.0.nanos(ticks)
     }
 
+    /// About how many ticks make so many nanoseconds.
+    pub(crate) fn ticks_of(self, nanos: u64) -> u64 {
+        let in_a_million = self.0.nanos(1 << 20).max(1);
+        (u128::from(nanos) << 20).div_ceil(u128::from(in_a_million)) as u64
+    }
+
     /// Reads the clock, to measure from.
     #[inline]
     pub(crate) fn start(self) -> Stopwatch {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::{fmt, io};
 
@@ -105,6 +106,11 @@ pub enum Error {
     },
     /// Stdout cannot be guarded.
     StdoutGuard(io::Error),
+    /// Settings of the logs that go against each other.
+    Logs {
+        /// What is in the way.
+        rule: &'static str,
+    },
     /// The system refused a thread of ours.
     Spawn(io::Error),
 }
@@ -147,6 +153,7 @@ impl fmt::Display for Error {
             }
             Error::LogFile { path, source } => write!(f, "cannot log to {path:?}: {source}"),
             Error::StdoutGuard(source) => write!(f, "cannot guard stdout: {source}"),
+            Error::Logs { rule } => write!(f, "logs: {rule}"),
             Error::Spawn(source) => write!(f, "cannot start a background thread: {source}"),
             Error::MemoryLimit { name, limit } => write!(
                 f,
@@ -166,6 +173,20 @@ impl std::error::Error for Error {
             _ => None,
         }
     }
+}
+
+/// A limit within its range, or the error that says so; `metric` is empty for the engine's own.
+pub(crate) fn check(
+    metric: &str,
+    field: &'static str,
+    value: u64,
+    range: RangeInclusive<u64>,
+) -> Result<(), Error> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (min, max) = range.into_inner();
+    Err(Error::OutOfRange { metric: metric.to_owned(), field, value, min, max })
 }
 
 /// One line on stderr. Not `eprintln!`, which panics when stderr is closed: then nobody listens.

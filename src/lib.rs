@@ -68,6 +68,8 @@ mod error;
 #[cfg(not(vitals_loom))]
 mod export;
 #[cfg(not(vitals_loom))]
+mod flusher;
+#[cfg(not(vitals_loom))]
 pub mod logs;
 #[cfg(not(vitals_loom))]
 mod mcp;

@@ -1,6 +1,7 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
 mod collectors;
+mod logs;
 
 pub use collectors::Collector;
 
@@ -48,6 +49,8 @@ struct Core {
     own: Own,
     limits: Limits,
     collectors: Collectors,
+    /// Set before anybody else has the handle, where the builder asked for them.
+    logs: OnceLock<logs::Logs>,
     /// By metric, what the builder said of its sampling, and of how long a series may be idle.
     sampling: HashMap<String, u32>,
     idle: HashMap<String, Duration>,
@@ -104,6 +107,7 @@ impl Vitals {
             sampling: builder.sampling.clone(),
             idle: builder.idle.clone(),
             collectors: Collectors::new(builder.collect_deadline),
+            logs: OnceLock::new(),
             kept: Mutex::default(),
             mcp: OnceLock::new(),
             outlets: Mutex::default(),
@@ -111,6 +115,10 @@ impl Vitals {
         let vitals = Vitals { core: Some(core.clone()) };
         core.describe(&builder.service)?;
         let _ = core.mcp.set(Mcp::register(&vitals, &builder.catalog)?);
+        if let Some(config) = &builder.logs {
+            let logs = logs::Logs::start(&vitals, config, core.table.space(), &builder.service.0)?;
+            let _ = core.logs.set(logs);
+        }
         // The last: nothing fails after it, and what it has started ends with `vitals`.
         *lock(&core.outlets) = Outlets::start(&vitals, &builder)?;
         Ok(vitals)
@@ -299,7 +307,8 @@ impl Vitals {
     }
 
     /// Writes the textfile once more, lets answers that are under way end, lets go of callbacks and
-    /// collectors, and stops the threads, all within `deadline`. Recording and scraping by hand go
+    /// collectors, writes the logs out, and stops the threads, all within `deadline` and a quarter.
+    /// Loggers take no lines any more. Recording and scraping by hand go
     /// on working. The second call is harmless; the last handle that is dropped does the same with
     /// a deadline of two seconds.
     pub fn shutdown(&self, deadline: Duration) {
@@ -417,6 +426,12 @@ impl Core {
         // writing what the others say.
         outlets.stop(|text| self.scrape_into(text, deadline / 4), deadline);
         self.collectors.stop(deadline.saturating_sub(started.elapsed()));
+        // The last, with what the others had to say; a quarter of the time is theirs whatever
+        // happened before.
+        if let Some(logs) = self.logs.get() {
+            let left = deadline.saturating_sub(started.elapsed()).max(deadline / 4);
+            logs.stop(Instant::now() + left);
+        }
     }
 
     /// Appends all metrics; waits for collectors up to `most`, or the engine's deadline if that is
@@ -461,6 +476,9 @@ impl Core {
         visit: &mut V,
     ) {
         self.table.sweep(turn);
+        if let Some(logs) = self.logs.get() {
+            logs.refresh();
+        }
         self.own.refresh(&self.table, collected.map_or(0, Round::samples));
         scrape.walk(&self.table.families(), turn, visit);
         if let Some(round) = collected {
@@ -545,19 +563,7 @@ pub(crate) fn check_idle(metric: &str, after: Duration) -> Result<(), Error> {
     check(metric, "idle_expiry in milliseconds", millis, IDLE_MILLIS)
 }
 
-/// A limit within its range, or the error that says so; `metric` is empty for the engine's own.
-pub(crate) fn check(
-    metric: &str,
-    field: &'static str,
-    value: u64,
-    range: RangeInclusive<u64>,
-) -> Result<(), Error> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    let (min, max) = range.into_inner();
-    Err(Error::OutOfRange { metric: metric.to_owned(), field, value, min, max })
-}
+pub(crate) use crate::error::check;
 
 impl fmt::Debug for Vitals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

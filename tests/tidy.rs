@@ -23,6 +23,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ring", &["sync", "shard"]),
     ("batch", &["ring", "logs"]),
     ("logs", &["ring", "sync", "clock", "error", "batch", "export"]),
+    // Read, written in words, handed to the sinks.
+    (
+        "flusher",
+        &["ring", "batch", "logs", "encode", "export", "clock", "sync", "error", "background"],
+    ),
     // What exists. It counts its losses in counters, and spells a boundary when a family is born.
     ("registry", &["shard", "sync", "clock", "error", "metrics", "encode"]),
     // Record. `get` reads like a scrape does.

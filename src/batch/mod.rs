@@ -1,11 +1,10 @@
 //! Plain data between the rings and the sinks.
 
+mod known;
 mod record;
 #[cfg(test)]
 pub(crate) mod tests;
 
-#[allow(unused_imports)]
 pub(crate) use crate::ring::names::SiteText;
-#[allow(unused_imports)]
-pub(crate) use record::Names;
+pub(crate) use known::Known;
 pub use record::Record;

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{Names, Record, SiteText};
+use super::record::Names;
+use super::{Record, SiteText};
 use crate::logs::Level;
 use crate::ring::frame::{Frame, HEADER, kind, tag};
 use crate::ring::writer::{self, Head, MOST_TEXT, Writer};

@@ -3,14 +3,16 @@
 //! ```
 //! use mcp_vitals::{Vitals, info, logs::LogConfig};
 //!
-//! let vitals = Vitals::builder().logs(LogConfig::memory()).build()?;
+//! let vitals = Vitals::builder().logs(LogConfig::to_memory()).build()?;
 //! let logger = vitals.logger("search");
 //! info!(logger, "indexed", documents = 12, took_seconds = 0.25);
 //! assert!(vitals.captured_logs()[0].contains("\"documents\":12"));
 //! # Ok::<(), mcp_vitals::Error>(())
 //! ```
 
+pub(crate) mod config;
 mod context;
+pub(crate) mod export;
 mod filter;
 mod format;
 mod level;
@@ -23,7 +25,9 @@ pub use crate::batch::Record;
 pub use crate::export::sink::settings::{Compression, LogFile, Rotation};
 pub use crate::ring::frame::{ContextView, Field, Fields, Text, Value};
 pub use crate::ring::set::Overflow;
+pub use config::LogConfig;
 pub use context::{Context, ContextFuture, Entered, InContext, set_request_context};
+pub use export::{Batch, Export, ExportError};
 pub use filter::LogFilter;
 pub use format::{LogFormat, UnknownFormat};
 pub use level::{Level, UnknownLevel};

@@ -4,6 +4,9 @@
 #[allow(unsafe_code)]
 pub(crate) mod context;
 pub(crate) mod cursor;
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
+pub(crate) mod drain;
 pub(crate) mod frame;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]

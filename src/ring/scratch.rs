@@ -86,7 +86,8 @@ pub(crate) fn render(write: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) -> Re
     let start = SCRATCH_OF_THREAD.try_with(|scratch| scratch.borrow().used);
     let own = start.is_err().then(Vec::new);
     let mut into = Appending { start: start.unwrap_or(0), length: 0, lost: 0, own };
-    if catch_unwind(AssertUnwindSafe(|| drop(write(&mut into)))).is_err() {
+    // What fails is kept as far as it came.
+    if catch_unwind(AssertUnwindSafe(|| write(&mut into).is_ok())).is_err() {
         into.length = 0;
         into.lost = 0;
         into.own.iter_mut().for_each(Vec::clear);

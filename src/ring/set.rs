@@ -99,6 +99,8 @@ pub(crate) struct Rings {
     waiting: AtomicUsize,
     room: (Mutex<()>, Condvar),
     flusher: OnceLock<Thread>,
+    /// There is one reader, and somebody has it.
+    read: AtomicBool,
 }
 
 /// Numbers engines; 0 is nobody's.
@@ -127,6 +129,7 @@ impl Rings {
             waiting: AtomicUsize::new(0),
             room: Default::default(),
             flusher: OnceLock::new(),
+            read: AtomicBool::new(false),
         }))
     }
 
@@ -195,6 +198,11 @@ impl Rings {
         }
     }
 
+    /// Whether the caller is the first to ask for the reader's side.
+    pub(crate) fn take_reader(&self) -> bool {
+        !self.read.swap(true, Ordering::Relaxed)
+    }
+
     /// Who drains these rings; told to wake up by callers that wait.
     pub(crate) fn set_flusher(&self, thread: Thread) {
         let _ = self.flusher.set(thread);
@@ -206,10 +214,15 @@ impl Rings {
         }
     }
 
+    /// Whether a caller waits for room.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
     /// Tells callers that wait that there is room.
     pub(crate) fn made_room(&self) {
         // Relaxed: who is missed here looks again after a nap.
-        if self.waiting.load(Ordering::Relaxed) > 0 {
+        if self.is_waited_for() {
             drop(lock(&self.room.0));
             self.room.1.notify_all();
         }

@@ -216,6 +216,14 @@ impl<'a> Writer<'a> {
         Some(length)
     }
 
+    /// [`finish`](Self::finish), with the frame's bytes.
+    pub(crate) fn finish_bytes(self, head: Head) -> Option<&'a [u8]> {
+        let start = self.start;
+        let length = self.finish(head)?;
+        // SAFETY: so many bytes at the front of the room are written, and the room is borrowed.
+        Some(unsafe { std::slice::from_raw_parts(start, length) })
+    }
+
     /// # Safety
     /// The header's bytes are in the room.
     #[inline(always)]

@@ -1,0 +1,45 @@
+//! What frames say by number, as a reader knows it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::record::Names;
+use crate::ring::frame::Frame;
+use crate::ring::names::{self, SiteText};
+
+/// Names of threads that are kept at hand.
+const THREADS: usize = 4_096;
+
+/// A copy of the process's names that grows as frames need it.
+#[derive(Default)]
+pub(crate) struct Known {
+    sites: Vec<Arc<SiteText>>,
+    loggers: Vec<Arc<str>>,
+    threads: HashMap<u32, Arc<str>>,
+    nowhere: SiteText,
+}
+
+impl Known {
+    /// Makes sure that [`get`](Self::get) knows what `frame` says.
+    pub(crate) fn learn(&mut self, frame: Frame<'_>) {
+        let known = |number: u32, known: usize| number as usize <= known;
+        if !known(frame.site(), self.sites.len()) || !known(frame.logger(), self.loggers.len()) {
+            names::list(&mut self.sites, &mut self.loggers);
+        }
+        if !self.threads.contains_key(&frame.thread()) {
+            if self.threads.len() >= THREADS {
+                self.threads.clear();
+            }
+            self.threads.insert(frame.thread(), names::thread_name(frame.thread()));
+        }
+    }
+
+    /// What `frame` says by number.
+    pub(crate) fn get(&self, frame: Frame<'_>) -> (&SiteText, Names<'_>) {
+        let at = |number: u32| (number as usize).wrapping_sub(1);
+        let site = self.sites.get(at(frame.site())).map_or(&self.nowhere, |site| site);
+        let logger = self.loggers.get(at(frame.logger())).map_or("", |name| name);
+        let thread = self.threads.get(&frame.thread()).map_or("", |name| name);
+        (site, Names { logger, thread, recovered: false })
+    }
+}

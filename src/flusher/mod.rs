@@ -1,0 +1,269 @@
+//! The one thread that takes lines out of an engine's rings and gives them to the sinks.
+//!
+//! It polls: a caller that woke it would pay for two hundred lines. While lines come it looks every
+//! millisecond, else less and less often, up to [`IDLE`]; what a ring can hold meanwhile is what a
+//! thread may log in one burst.
+
+pub(crate) mod anchors;
+mod report;
+mod route;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::background::Joined;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::export::sink::SinkThread;
+use crate::ring::drain::Drain;
+use crate::ring::set::{ByLevel, Rings};
+use crate::ring::thread::set_ours;
+use crate::sync::{AtomicU64, Ordering, lock};
+use anchors::Anchors;
+pub(crate) use report::Report;
+use route::Router;
+pub(crate) use route::{Form, Outlet};
+
+/// How long it sleeps while lines come, and when none have come for a while.
+const BUSY: Duration = Duration::from_millis(1);
+const IDLE: Duration = Duration::from_millis(16);
+/// Rounds without a line after which it sleeps twice as long.
+const PATIENT_ROUNDS: u32 = 16;
+/// Lines in one look after which it looks again at once.
+const MANY: usize = 256;
+/// What is younger waits for what may still come from another thread.
+const HOLD_BACK_NANOS: u64 = 1_000_000;
+/// How often it looks at the wall clock, and reports losses.
+const CHORES: Duration = Duration::from_secs(1);
+
+/// The flusher of an engine, and its sinks.
+pub(crate) struct Flusher {
+    shared: Arc<Shared>,
+    sinks: Mutex<Vec<Arc<SinkThread>>>,
+    thread: Mutex<Joined>,
+}
+
+struct Shared {
+    rings: Arc<Rings>,
+    asked: Mutex<Asked>,
+    answered: Condvar,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Asked {
+    /// Flushes that were asked for, and those that have been done.
+    flushes: u64,
+    done: u64,
+    stop: bool,
+    ended: bool,
+}
+
+/// What the flusher counts, for whoever scrapes.
+#[derive(Default)]
+pub(crate) struct Counts {
+    lost: [AtomicU64; 5],
+    poison: AtomicU64,
+    restarted: AtomicU64,
+}
+
+impl Counts {
+    /// Lines lost in front of the rings, by level.
+    pub(crate) fn lost(&self) -> ByLevel {
+        std::array::from_fn(|at| self.lost[at].load(Ordering::Relaxed))
+    }
+
+    /// Frames that could not be read or written.
+    pub(crate) fn poison(&self) -> u64 {
+        self.poison.load(Ordering::Relaxed)
+    }
+
+    /// How often the flusher panicked and went on.
+    pub(crate) fn restarted(&self) -> u64 {
+        self.restarted.load(Ordering::Relaxed)
+    }
+}
+
+impl Flusher {
+    /// Starts to drain `rings`, whose one flusher this is, into `outlets`.
+    pub(crate) fn start(rings: Arc<Rings>, outlets: Vec<Outlet>) -> Result<Flusher, Error> {
+        let shared = Arc::new(Shared {
+            rings: rings.clone(),
+            asked: Mutex::default(),
+            answered: Condvar::new(),
+            counts: Counts::default(),
+        });
+        let sinks = outlets.iter().map(|outlet| outlet.sink.clone()).collect();
+        let worker = Worker {
+            drain: Drain::only(rings)
+                .ok_or(Error::Spawn(std::io::ErrorKind::AlreadyExists.into()))?,
+            router: Router::new(outlets),
+            anchors: Anchors::new(Clock::get()),
+            clock: Clock::get(),
+            shared: shared.clone(),
+            report: Report::default(),
+        };
+        let thread =
+            Joined::spawn("mcp-vitals-logs", move || worker.run()).map_err(Error::Spawn)?;
+        Ok(Flusher { shared, sinks: Mutex::new(sinks), thread: Mutex::new(thread) })
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.shared.counts
+    }
+
+    /// Waits until what was logged before is in its sinks' hands, and these have written it; false
+    /// when that took longer than `deadline`. The host's threads alone may wait here.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        let mut asked = lock(&self.shared.asked);
+        asked.flushes += 1;
+        let target = asked.flushes;
+        self.shared.rings.wake_flusher();
+        while asked.done < target && !asked.ended {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.answered.wait_timeout(asked, left);
+            asked = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+        drop(asked);
+        let sinks = lock(&self.sinks).clone();
+        // All of them, also behind one that is late.
+        let late = sinks.iter().filter(|sink| !sink.flush(deadline)).count();
+        late == 0
+    }
+
+    /// Drains and flushes everything and ends, up to `deadline`; false when something was left. The
+    /// second call does nothing.
+    pub(crate) fn stop(&self, deadline: Instant) -> bool {
+        lock(&self.shared.asked).stop = true;
+        self.shared.rings.wake_flusher();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let ended = lock(&self.thread).join(left);
+        let sinks = std::mem::take(&mut *lock(&self.sinks));
+        // Where the flusher has not ended it still has the sinks, which end with it.
+        let stop =
+            |sink: Arc<SinkThread>| Arc::into_inner(sink).is_some_and(|mut s| s.stop(deadline));
+        sinks.into_iter().map(stop).fold(ended, |all, stopped| all && stopped)
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        self.stop(Instant::now() + crate::background::DROP_DEADLINE);
+    }
+}
+
+/// What runs on the flusher's thread.
+struct Worker {
+    drain: Drain,
+    router: Router,
+    anchors: Anchors,
+    clock: Clock,
+    shared: Arc<Shared>,
+    report: Report,
+}
+
+impl Worker {
+    fn run(mut self) {
+        set_ours();
+        self.shared.rings.set_flusher(thread::current());
+        let _ended = Ended(self.shared.clone());
+        while catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
+            // What panicked was not a frame: those are looked at one by one. On with the next.
+            self.shared.counts.restarted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn work(&mut self) {
+        let (mut idle_rounds, mut pause) = (0, BUSY);
+        let mut chores = Instant::now();
+        loop {
+            let (flushes, stop) = {
+                let asked = lock(&self.shared.asked);
+                (asked.flushes, asked.stop)
+            };
+            let must = stop || flushes > lock(&self.shared.asked).done;
+            let seen = if must { self.drain_all() } else { self.drain_held_back() };
+            self.router.send();
+            if chores.elapsed() >= CHORES || must {
+                chores = Instant::now();
+                self.chores();
+            }
+            if must {
+                lock(&self.shared.asked).done = flushes;
+                self.shared.answered.notify_all();
+            }
+            if stop {
+                return;
+            }
+            if seen > MANY {
+                // They come faster than rings can wait.
+                continue;
+            }
+            if seen > 0 {
+                (idle_rounds, pause) = (0, BUSY);
+            } else {
+                idle_rounds += 1;
+                if idle_rounds % PATIENT_ROUNDS == 0 {
+                    pause = (pause * 2).min(IDLE);
+                }
+            }
+            thread::park_timeout(pause);
+        }
+    }
+
+    /// What stood in the rings when it began, whatever its age.
+    fn drain_all(&mut self) -> usize {
+        let now = self.clock.ticks();
+        self.rounds(now)
+    }
+
+    fn drain_held_back(&mut self) -> usize {
+        let now = self.clock.ticks();
+        // A ring that fills up can't wait.
+        let pressed = self.drain.is_pressed() || self.shared.rings.is_waited_for();
+        let back = if pressed { 0 } else { self.clock.ticks_of(HOLD_BACK_NANOS) };
+        self.rounds(now.saturating_sub(back))
+    }
+
+    fn rounds(&mut self, horizon: u64) -> usize {
+        let Worker { drain, router, anchors, .. } = self;
+        let mut seen = 0;
+        loop {
+            let round = drain.round(horizon, |frame| router.route(frame, anchors));
+            seen += round;
+            if round == 0 {
+                return seen;
+            }
+        }
+    }
+
+    fn chores(&mut self) {
+        self.anchors.renew();
+        let lost = self.shared.rings.lost(self.drain.known());
+        let counts = &self.shared.counts;
+        for (count, lost) in counts.lost.iter().zip(lost) {
+            count.store(lost, Ordering::Relaxed);
+        }
+        counts.poison.store(self.router.poison() + self.drain.torn(), Ordering::Relaxed);
+        let now = self.clock.ticks();
+        if let Some(frame) = self.report.lost(lost, now) {
+            self.router.route(frame, &self.anchors);
+            self.router.send();
+        }
+    }
+}
+
+/// Says that the flusher has ended, whatever ended it.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        lock(&self.0.asked).ended = true;
+        self.0.answered.notify_all();
+    }
+}

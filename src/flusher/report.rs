@@ -1,0 +1,63 @@
+//! What the log says of itself.
+
+use std::mem::MaybeUninit;
+
+use crate::logs::Level;
+use crate::ring::frame::{Frame, kind, tag};
+use crate::ring::names;
+use crate::ring::set::ByLevel;
+use crate::ring::writer::{Head, MOST_TEXT, Writer};
+
+/// The logger of our own lines.
+const LOGGER: &str = "mcp_vitals";
+
+/// Says once how much was lost since the last time.
+#[derive(Default)]
+pub(crate) struct Report {
+    told: ByLevel,
+    bytes: Vec<u8>,
+}
+
+impl Report {
+    /// A line about what was lost, of all times `lost`, where there is more than was told.
+    pub(crate) fn lost(&mut self, lost: ByLevel, ticks: u64) -> Option<Frame<'_>> {
+        if lost == self.told {
+            return None;
+        }
+        let since: ByLevel = std::array::from_fn(|at| lost[at].saturating_sub(self.told[at]));
+        self.told = lost;
+        let all: u64 = since.iter().sum();
+        let message = format!("{all} lines were lost: their rings were full");
+        self.write(Level::Warn, &message, ticks, |writer| {
+            writer.word(Some("lost"), tag::U64, all);
+            for (level, lost) in Level::ALL.iter().zip(since).filter(|(_, lost)| *lost > 0) {
+                let key = format!("lost_{level}");
+                writer.word(Some(&key), tag::U64, lost);
+            }
+        })
+    }
+
+    /// A line of our own.
+    fn write(
+        &mut self,
+        level: Level,
+        message: &str,
+        ticks: u64,
+        fields: impl Fn(&mut Writer<'_>),
+    ) -> Option<Frame<'_>> {
+        let mut room = [MaybeUninit::new(0); 1 << 10];
+        let mut writer = Writer::begin(&mut room, MOST_TEXT, &[]);
+        writer.message(message.as_bytes(), 0);
+        fields(&mut writer);
+        let head = Head {
+            kind: kind::LINE,
+            level: level as u8,
+            ticks,
+            site: 0,
+            logger: names::define_logger(LOGGER),
+            thread: names::this_thread(),
+        };
+        self.bytes = writer.finish_bytes(head)?.to_vec();
+        Frame::first(&self.bytes)
+    }
+}

@@ -1,0 +1,101 @@
+//! Sinks of the host's own.
+
+use std::fmt;
+
+use crate::batch::{Known, Record};
+use crate::export::sink::{Chunk, Sink};
+use crate::ring::frame::Frame;
+
+/// Why an exporter did not take a batch.
+pub type ExportError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Takes lines out of the process: a sink of the host's own, called on a thread of its own.
+///
+/// ```
+/// use mcp_vitals::logs::{Batch, Export, ExportError, LogConfig};
+///
+/// struct CountErrors(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+///
+/// impl Export for CountErrors {
+///     fn export(&mut self, batch: &Batch<'_>) -> Result<(), ExportError> {
+///         let errors = batch.records().filter(|record| record.level == mcp_vitals::Level::Error);
+///         self.0.fetch_add(errors.count(), std::sync::atomic::Ordering::Relaxed);
+///         Ok(())
+///     }
+/// }
+/// # let counted = std::sync::Arc::default();
+/// let logs = LogConfig::new().export(CountErrors(counted));
+/// ```
+pub trait Export: Send + 'static {
+    /// Takes the batch, or says why not: it is then offered again after a pause, while others wait in
+    /// the queue and are dropped when that is full. A panic is contained and costs the batch.
+    fn export(&mut self, batch: &Batch<'_>) -> Result<(), ExportError>;
+
+    /// What was taken is to be where it goes; nobody waits for more lines.
+    fn flush(&mut self) -> Result<(), ExportError> {
+        Ok(())
+    }
+}
+
+/// Lines that are exported together, as they were logged and after redaction.
+pub struct Batch<'a> {
+    bytes: &'a [u8],
+    known: &'a Known,
+}
+
+impl Batch<'_> {
+    /// The lines, the oldest first.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let mut rest = self.bytes;
+        std::iter::from_fn(move || {
+            loop {
+                let (unix_nanos, frame) = timed(&mut rest)?;
+                let (site, names) = self.known.get(frame);
+                if let Some(record) = Record::read(frame, site, names, unix_nanos) {
+                    return Some(record);
+                }
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("records", &self.records().count()).finish()
+    }
+}
+
+/// The next frame, which stands behind its time.
+fn timed<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Frame<'a>)> {
+    let (unix_nanos, rest) = bytes.split_first_chunk()?;
+    let frame = Frame::first(rest)?;
+    *bytes = &rest[frame.bytes().len()..];
+    Some((u64::from_le_bytes(*unix_nanos), frame))
+}
+
+/// A sink that hands over records.
+pub(crate) struct Exporter {
+    export: Box<dyn Export>,
+    known: Known,
+}
+
+impl Exporter {
+    pub(crate) fn new(export: Box<dyn Export>) -> Exporter {
+        Exporter { export, known: Known::default() }
+    }
+}
+
+impl Sink for Exporter {
+    fn write(&mut self, chunk: &Chunk) -> std::io::Result<()> {
+        let mut rest = &*chunk.bytes;
+        while let Some((_, frame)) = timed(&mut rest) {
+            self.known.learn(frame);
+        }
+        let batch = Batch { bytes: &chunk.bytes, known: &self.known };
+        self.export.export(&batch).map_err(std::io::Error::other)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.export.flush().map_err(std::io::Error::other)
+    }
+}

@@ -1,0 +1,229 @@
+//! Takes frames out of the rings, merged by time.
+//!
+//! Order is exact within a ring. Between rings it is by the clock: what is younger than the hold-back
+//! waits for what may still come from another thread, and what comes later than that is written late
+//! with its right time.
+
+use std::sync::Arc;
+
+use super::frame::Frame;
+use super::overwrite;
+use super::set::{Kind, Leased, Rings};
+use crate::sync::Ordering;
+
+/// What a ring gives up to be read, as positions of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Of the ring in the set's list; `None` is the shared one.
+    pub(crate) ring: Option<usize>,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
+/// How far one ring was read.
+#[derive(Default)]
+struct Source {
+    read: u64,
+    freed: u64,
+    /// Up to where frames are looked at in this round.
+    end: u64,
+    /// Of a [`Kind::Recorder`]: a copy of what it had, from `read` on, and where in it `read` is.
+    copy: Vec<u8>,
+    at: usize,
+}
+
+/// The flusher's side of an engine's rings: their one reader.
+pub(crate) struct Drain {
+    rings: Arc<Rings>,
+    known: Vec<Arc<Leased>>,
+    sources: Vec<Source>,
+    shared: Source,
+    words: Vec<u64>,
+    /// Frames that made no sense.
+    torn: u64,
+    /// Whoever reads frees; else somebody else says when.
+    frees: bool,
+}
+
+/// Frames that are looked at before rings get their bytes back.
+const ROUND: usize = 1_024;
+
+impl Drain {
+    /// The reader of these rings, where nobody has been given it yet.
+    pub(crate) fn only(rings: Arc<Rings>) -> Option<Drain> {
+        if !rings.take_reader() {
+            return None;
+        }
+        let mut drain = Drain {
+            rings,
+            known: Vec::new(),
+            sources: Vec::new(),
+            shared: Source::default(),
+            words: Vec::new(),
+            torn: 0,
+            frees: true,
+        };
+        drain.shared.read = drain.rings.shared.freed();
+        drain.shared.freed = drain.shared.read;
+        Some(drain)
+    }
+
+    pub(crate) fn torn(&self) -> u64 {
+        self.torn
+    }
+
+    pub(crate) fn known(&self) -> &[Arc<Leased>] {
+        &self.known
+    }
+
+    /// Whether a ring is half full, as of now.
+    pub(crate) fn is_pressed(&self) -> bool {
+        let half = |leased: &Arc<Leased>| match &leased.kind {
+            Kind::Queue(ring) => ring.used() > ring.capacity() / 2,
+            Kind::Recorder(_) => false,
+        };
+        let shared = &self.rings.shared;
+        self.known.iter().any(half) || shared.reserved() - shared.freed() > shared.capacity() / 2
+    }
+
+    /// Hands over at most `ROUND` frames with ticks up to `horizon`, the oldest first, then gives
+    /// the rings back what was read; how many there were.
+    pub(crate) fn round(&mut self, horizon: u64, mut see: impl FnMut(Frame<'_>)) -> usize {
+        self.look();
+        let mut seen = 0;
+        while seen < ROUND {
+            let Some((first, until)) = self.oldest(horizon) else { break };
+            // As long as no other ring has an older one.
+            while seen < ROUND && self.take(first, until, &mut see) {
+                seen += 1;
+            }
+        }
+        if self.frees {
+            self.free();
+        }
+        seen
+    }
+
+    /// Sees what was published up to now.
+    fn look(&mut self) {
+        self.rings.list(&mut self.known);
+        for leased in &self.known[self.sources.len()..] {
+            let at = match &leased.kind {
+                Kind::Queue(ring) => ring.cursor().freed(),
+                Kind::Recorder(_) => 0,
+            };
+            self.sources.push(Source { read: at, freed: at, ..Source::default() });
+        }
+        for (leased, source) in self.known.iter().zip(&mut self.sources) {
+            match &leased.kind {
+                Kind::Queue(ring) => source.end = ring.cursor().published(),
+                Kind::Recorder(recorder) if source.at == source.copy.len() => {
+                    self.words.clear();
+                    let (from, to) = recorder.read(source.read, &mut self.words);
+                    source.copy.clear();
+                    source.copy.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
+                    (source.read, source.end, source.at) = (from, to, 0);
+                    // What is copied is no loss when it is overwritten.
+                    leased.seen.store(to, Ordering::Relaxed);
+                }
+                Kind::Recorder(_) => {}
+            }
+        }
+        self.shared.end = self.rings.shared.reserved();
+    }
+
+    /// The frame that comes next from ring `of`, and where the one after it begins.
+    fn peek(&mut self, of: Option<usize>) -> Option<(Frame<'_>, u64)> {
+        let Some(at) = of else {
+            // SAFETY: the one reader, with a position that it has not freed.
+            return unsafe { self.rings.shared.read(self.shared.read, self.shared.end) };
+        };
+        let (leased, source) = (self.known.get(at)?, self.sources.get_mut(at)?);
+        match &leased.kind {
+            // SAFETY: as above; what is borrowed goes before `free`, which takes `self` mutably.
+            Kind::Queue(ring) => match unsafe { ring.read(source.read, source.end) }? {
+                (Some(frame), next) => Some((frame, next)),
+                (None, next) => {
+                    // Nothing that can be read: the rest of what is there is given up.
+                    self.torn += 1;
+                    source.read = next;
+                    None
+                }
+            },
+            Kind::Recorder(_) => {
+                let rest = &source.copy[source.at..];
+                let frame = overwrite::frames(rest).next()?;
+                Some((frame, source.read + frame.bytes().len() as u64))
+            }
+        }
+    }
+
+    /// The ring with the oldest frame up to `horizon`, and the ticks up to which no other has one.
+    fn oldest(&mut self, horizon: u64) -> Option<(Option<usize>, u64)> {
+        let mut first: Option<(Option<usize>, u64)> = None;
+        let mut second = horizon;
+        for of in (0..self.sources.len()).map(Some).chain([None]) {
+            let Some(ticks) = self.peek(of).map(|(frame, _)| frame.ticks()) else { continue };
+            match first {
+                Some((_, least)) if ticks >= least => second = second.min(ticks),
+                _ => {
+                    if let Some((_, least)) = first {
+                        second = second.min(least);
+                    }
+                    first = Some((of, ticks));
+                }
+            }
+        }
+        first.filter(|(_, ticks)| *ticks <= horizon).map(|(of, _)| (of, second))
+    }
+
+    /// Hands over the next frame of ring `of` if it is no younger than `until`.
+    fn take(&mut self, of: Option<usize>, until: u64, see: &mut impl FnMut(Frame<'_>)) -> bool {
+        let Some((frame, next)) = self.peek(of).filter(|(frame, _)| frame.ticks() <= until) else {
+            return false;
+        };
+        let length = frame.bytes().len();
+        see(frame);
+        match of.map(|at| &mut self.sources[at]) {
+            None => self.shared.read = next,
+            Some(source) => {
+                source.read = next;
+                // Of a recorder's copy.
+                source.at = (source.at + length).min(source.copy.len());
+            }
+        }
+        true
+    }
+
+    /// What was read and not freed yet; from here on it counts as being freed.
+    pub(crate) fn spans(&mut self, into: &mut Vec<Span>) {
+        let rings = self.known.iter().zip(&mut self.sources).enumerate();
+        for (at, (leased, source)) in rings {
+            if matches!(leased.kind, Kind::Queue(_)) && source.read > source.freed {
+                into.push(Span { ring: Some(at), from: source.freed, to: source.read });
+                source.freed = source.read;
+            }
+        }
+        if self.shared.read > self.shared.freed {
+            into.push(Span { ring: None, from: self.shared.freed, to: self.shared.read });
+            self.shared.freed = self.shared.read;
+        }
+    }
+
+    fn free(&mut self) {
+        for (leased, source) in self.known.iter().zip(&mut self.sources) {
+            if let Kind::Queue(ring) = &leased.kind
+                && source.read > source.freed
+            {
+                source.freed = source.read;
+                ring.cursor().free(source.read);
+            }
+        }
+        if self.shared.read > self.shared.freed {
+            // SAFETY: the one reader, which has read up to there and borrows none of it any more.
+            unsafe { self.rings.shared.free(self.shared.freed, self.shared.read) };
+            self.shared.freed = self.shared.read;
+        }
+        self.rings.made_room();
+    }
+}

@@ -1,0 +1,287 @@
+//! The logs of an engine: its rings, its flusher, its sinks, and what it says of them.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::Vitals;
+use crate::error::Error;
+use crate::export::sink::memory::Memory;
+use crate::export::sink::stderr::{self, StderrSink};
+use crate::export::sink::{Loss, Sink, SinkEvents, SinkThread};
+use crate::flusher::{Flusher, Form, Outlet};
+use crate::logs::config::{QUEUE_BYTES, RING_BYTES, RINGS, To, Wanted};
+use crate::logs::export::Exporter;
+use crate::logs::{Level, LogConfig, LogFilter, LogFormat, Logger, Loggers};
+use crate::metrics::{Counter, Desc, Gauge};
+use crate::ring::set::{Rings, Settings};
+use crate::shard::space::Space;
+use crate::sync::lock;
+
+/// Lines and bytes that a sink in memory keeps.
+const MEMORY_LINES: usize = 10_000;
+const MEMORY_BYTES: usize = 16 << 20;
+
+/// What an engine has where it logs.
+pub(crate) struct Logs {
+    loggers: Loggers,
+    flusher: Flusher,
+    memory: Option<Memory>,
+    shown: Mutex<Shown>,
+}
+
+impl Logs {
+    /// Opens the sinks and starts the flusher. On an error what had been started has stopped again.
+    pub(crate) fn start(
+        vitals: &Vitals,
+        config: &LogConfig,
+        space: &Arc<Space>,
+        service: &str,
+    ) -> Result<Logs, Error> {
+        let settings = Settings {
+            ring_bytes: config.ring_bytes.unwrap_or(RING_BYTES) as usize,
+            rings: config.rings.unwrap_or(RINGS) as usize,
+            overflow: config.overflow,
+        };
+        let no_room = || Error::MemoryLimit { name: "logs".into(), limit: space.limit() };
+        let rings = Rings::new(settings, space.clone()).ok_or_else(no_room)?;
+        let mut memory = None;
+        let mut outlets = Vec::new();
+        let mut shown = Shown::new(vitals)?;
+        let queue_bytes = config.queue_bytes.unwrap_or(QUEUE_BYTES) as usize;
+        for wanted in &config.sinks {
+            let events = Arc::new(SinkEvents::default());
+            let (name, form, sink) = open(wanted, service, &events, &mut memory)?;
+            shown.add(vitals, name, events.clone())?;
+            let sink = SinkThread::start(name, sink, queue_bytes, events)?;
+            outlets.push(Outlet::new(sink, form, wanted.level));
+        }
+        let flusher = Flusher::start(rings.clone(), outlets)?;
+        let loggers = Loggers::new(rings, config.filter.clone());
+        Ok(Logs { loggers, flusher, memory, shown: Mutex::new(shown) })
+    }
+
+    pub(crate) fn logger(&self, name: &str) -> Logger {
+        self.loggers.get(name)
+    }
+
+    pub(crate) fn filter(&self) -> LogFilter {
+        self.loggers.filter()
+    }
+
+    pub(crate) fn set_filter(&self, filter: LogFilter) {
+        self.loggers.set_filter(filter);
+    }
+
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        self.flusher.flush(deadline)
+    }
+
+    pub(crate) fn captured(&self) -> Vec<String> {
+        let Some(memory) = &self.memory else { return Vec::new() };
+        self.flush(Instant::now() + Duration::from_secs(10));
+        memory.lines()
+    }
+
+    /// Takes no more lines, and writes out what there is.
+    pub(crate) fn stop(&self, deadline: Instant) -> bool {
+        self.loggers.close();
+        self.flusher.stop(deadline)
+    }
+
+    /// Brings the metrics up to date.
+    pub(crate) fn refresh(&self) {
+        lock(&self.shown).refresh(&self.flusher);
+    }
+}
+
+/// A sink, what it is called, and how it wants its lines.
+fn open(
+    wanted: &Wanted,
+    service: &str,
+    events: &Arc<SinkEvents>,
+    memory: &mut Option<Memory>,
+) -> Result<(&'static str, Form, Box<dyn Sink>), Error> {
+    let lines = |or: LogFormat| Form::Lines(wanted.format.unwrap_or(or));
+    Ok(match &wanted.to {
+        To::File(file) => {
+            let sink = file.open(service, events.clone(), None)?;
+            ("file", lines(LogFormat::Json), Box::new(sink))
+        }
+        To::Stderr => {
+            let or = if stderr::wants_colour() { LogFormat::Pretty } else { LogFormat::Json };
+            ("stderr", lines(or), Box::new(StderrSink::default()))
+        }
+        To::Memory => {
+            let sink = memory.insert(Memory::new(MEMORY_LINES, MEMORY_BYTES)).clone();
+            ("memory", lines(LogFormat::Json), Box::new(sink))
+        }
+        To::Export(export) => {
+            let rule = "another engine has the exporter already";
+            let export = lock(export).take().ok_or(Error::Logs { rule })?;
+            ("export", Form::Frames, Box::new(Exporter::new(export)))
+        }
+    })
+}
+
+/// A count that stands elsewhere, and how much of it is in its counter.
+struct Told {
+    counter: Counter,
+    told: u64,
+}
+
+impl Told {
+    fn tell(&mut self, now: u64) {
+        self.counter.add(now.saturating_sub(self.told));
+        self.told = self.told.max(now);
+    }
+}
+
+/// What the metrics say of one sink.
+struct ShownSink {
+    events: Arc<SinkEvents>,
+    written: [Told; 5],
+    lost: [[Told; 5]; 3],
+    happened: [Told; 4],
+    bytes: Told,
+    queued: Gauge,
+}
+
+/// What the metrics say of the logs.
+struct Shown {
+    ring: [Told; 5],
+    poison: Told,
+    restarted: Told,
+    sinks: Vec<ShownSink>,
+}
+
+fn told(counter: Counter) -> Told {
+    Told { counter, told: 0 }
+}
+
+const LOST: &str = "mcp_vitals_log_lost_total";
+
+impl Shown {
+    fn new(vitals: &Vitals) -> Result<Shown, Error> {
+        let lost = lost(vitals)?;
+        let errors = vitals.register_own(
+            Desc::counter("mcp_vitals_log_flusher_total", "What happened to the logs' flusher.")
+                .labels(["event"]),
+        )?;
+        Ok(Shown {
+            ring: Level::ALL.map(|level| told(lost.with(["ring", level.as_str(), "full"]))),
+            poison: told(errors.with(["poison"])),
+            restarted: told(errors.with(["restarted"])),
+            sinks: Vec::new(),
+        })
+    }
+
+    fn add(&mut self, vitals: &Vitals, sink: &str, events: Arc<SinkEvents>) -> Result<(), Error> {
+        // A second one of a kind has its number.
+        let before = self.sinks.len() + 1;
+        let name = if self.sinks.is_empty() { sink.to_owned() } else { format!("{sink}_{before}") };
+        let lines = vitals.register_own(
+            Desc::counter("mcp_vitals_log_lines_total", "Lines that a sink has written.")
+                .labels(["sink", "level"]),
+        )?;
+        let bytes = vitals.register_own(
+            Desc::counter("mcp_vitals_log_written_bytes_total", "Bytes that a sink has written.")
+                .labels(["sink"]),
+        )?;
+        let happened = vitals.register_own(
+            Desc::counter(
+                "mcp_vitals_log_sink_events_total",
+                "What happened to a sink of the logs.",
+            )
+            .labels(["sink", "event"]),
+        )?;
+        let queued = vitals.register_own(
+            Desc::gauge("mcp_vitals_log_queued_bytes", "Bytes that wait for a sink of the logs.")
+                .labels(["sink"]),
+        )?;
+        let lost = lost(vitals)?;
+        let name = name.as_str();
+        self.sinks.push(ShownSink {
+            events,
+            written: Level::ALL.map(|level| told(lines.with([name, level.as_str()]))),
+            lost: Loss::ALL.map(|why| {
+                Level::ALL.map(|level| told(lost.with([name, level.as_str(), why.as_str()])))
+            }),
+            happened: ["error", "restarted", "rotated", "reopened"]
+                .map(|event| told(happened.with([name, event]))),
+            bytes: told(bytes.with([name])),
+            queued: queued.with([name]),
+        });
+        Ok(())
+    }
+
+    fn refresh(&mut self, flusher: &Flusher) {
+        let tell = |told: &mut [Told; 5], now: [u64; 5]| {
+            told.iter_mut().zip(now).for_each(|(told, now)| told.tell(now));
+        };
+        tell(&mut self.ring, flusher.counts().lost());
+        self.poison.tell(flusher.counts().poison());
+        self.restarted.tell(flusher.counts().restarted());
+        for ShownSink { events, written, lost, happened, bytes, queued } in &mut self.sinks {
+            tell(written, events.written());
+            for (lost, why) in lost.iter_mut().zip(Loss::ALL) {
+                tell(lost, events.lost(why));
+            }
+            let now = [events.errors(), events.restarted(), events.rotations(), events.reopened()];
+            happened.iter_mut().zip(now).for_each(|(told, now)| told.tell(now));
+            bytes.tell(events.written_bytes());
+            queued.set(events.queued_bytes() as f64);
+        }
+    }
+}
+
+fn lost(vitals: &Vitals) -> Result<crate::metrics::Family<Counter, 3>, Error> {
+    let help = "Lines that were lost, in the rings or in front of a sink.";
+    vitals.register_own(Desc::counter(LOST, help).labels(["place", "level", "reason"]))
+}
+
+impl Vitals {
+    /// The logger of this name, which lines carry; the same one for the same name. Locks and
+    /// allocates: make it once and keep it.
+    ///
+    /// Where the builder was given no [`logs`](crate::VitalsBuilder::logs) it takes no lines.
+    pub fn logger(&self, name: &str) -> Logger {
+        self.logs().map_or_else(Logger::disabled, |logs| logs.logger(name))
+    }
+
+    /// Waits until what was logged before is written by every sink; false when it took longer than
+    /// `deadline`, or some of it was lost on the way at the end.
+    pub fn flush(&self, deadline: Duration) -> bool {
+        self.logs().is_none_or(|logs| logs.flush(Instant::now() + deadline))
+    }
+
+    /// The lines that the sink in memory has, the oldest first, after a flush: for tests.
+    ///
+    /// ```
+    /// use mcp_vitals::{Vitals, info, logs::LogConfig};
+    ///
+    /// let vitals = Vitals::builder().logs(LogConfig::to_memory()).build()?;
+    /// info!(vitals.logger("search"), "indexed", documents = 12);
+    /// assert!(vitals.captured_logs()[0].contains("\"documents\":12"));
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    pub fn captured_logs(&self) -> Vec<String> {
+        self.logs().map_or_else(Vec::new, Logs::captured)
+    }
+
+    /// Which lines are logged.
+    pub fn log_filter(&self) -> LogFilter {
+        self.logs().map_or_else(LogFilter::off, Logs::filter)
+    }
+
+    /// Changes which lines are logged, from the next call on; a [`Level`], or a [`LogFilter`] with
+    /// levels by module: `vitals.set_log_filter("info,my_server::search=debug".parse::<LogFilter>()?)`.
+    pub fn set_log_filter(&self, filter: impl Into<LogFilter>) {
+        if let Some(logs) = self.logs() {
+            logs.set_filter(filter.into());
+        }
+    }
+
+    fn logs(&self) -> Option<&Logs> {
+        self.core.as_ref()?.logs.get()
+    }
+}
