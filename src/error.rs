@@ -111,6 +111,13 @@ pub enum Error {
         /// What is in the way.
         rule: &'static str,
     },
+    /// A pattern of what to keep out of the logs that is no regular expression.
+    InvalidPattern {
+        /// The pattern as given.
+        pattern: String,
+        /// Where it goes wrong.
+        why: String,
+    },
     /// The system refused a thread of ours.
     Spawn(io::Error),
 }
@@ -121,6 +128,7 @@ impl fmt::Display for Error {
             Error::InvalidName { name } => {
                 write!(f, "metric name {name:?}: must match [a-zA-Z_:][a-zA-Z0-9_:]*")
             }
+            Error::InvalidPattern { pattern, why } => write!(f, "pattern {pattern:?}: {why}"),
             Error::InvalidLabel { metric, label, rule } if metric.is_empty() => {
                 write!(f, "label {label:?}: {rule}")
             }

@@ -59,6 +59,14 @@ impl<'a> Record<'a> {
         })
     }
 
+    /// The same line with context, message and fields from `frame`, where each field has its key;
+    /// its own message stays where the frame has none.
+    pub(crate) fn with(self, frame: Frame<'a>) -> Option<Record<'a>> {
+        let (message, fields) = frame.body(&[])?;
+        let (message, context) = (message.unwrap_or(self.message), frame.context()?);
+        Some(Record { message, context, fields, ..self })
+    }
+
     /// The fields that its call gave, in their order. Those of its context are
     /// [`ContextView::fields`].
     pub fn fields(&self) -> Fields<'a> {

@@ -19,6 +19,9 @@ mod level;
 mod loggable;
 mod logger;
 mod macros;
+#[allow(dead_code)]
+mod redact;
+mod secret;
 mod site;
 
 pub use crate::batch::Record;
@@ -34,6 +37,10 @@ pub use level::{Level, UnknownLevel};
 pub use loggable::{Exception, Loggable, exception};
 pub use logger::Logger;
 pub(crate) use logger::Loggers;
+pub use redact::Redaction;
+#[allow(unused_imports)]
+pub(crate) use redact::{Redacted, Redactor, SiteRules};
+pub use secret::Secret;
 
 /// What the macros' code names.
 pub(crate) mod private {

@@ -1,0 +1,171 @@
+//! Credentials within texts: what follows `Bearer` or `Basic`, wherever it stands.
+
+use crate::logs::secret::REDACTED;
+
+/// Bytes that [`suspect`] looks at a time, and how far past them.
+const BLOCK: usize = 16;
+const AHEAD: usize = 3;
+
+/// Whether `bytes` may have a credential: `be?r` or `ba?i` in any case. It reads a whole frame, its
+/// numbers too: a wrong yes costs time, and there is no wrong no, because texts stand in a frame in
+/// one piece.
+///
+/// Compiled to vector instructions: 1 ns for 16 bytes.
+#[inline]
+pub(super) fn suspect(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        if suspect_block(block) {
+            return true;
+        }
+        at += BLOCK;
+    }
+    match bytes.last_chunk() {
+        Some(block) => suspect_block(block),
+        None => bytes.windows(AHEAD + 1).any(|four| suspect_four(four[0], four[1], four[3])),
+    }
+}
+
+#[inline(always)]
+fn suspect_block(block: &[u8; BLOCK + AHEAD]) -> bool {
+    let mut any = false;
+    for at in 0..BLOCK {
+        any |= suspect_four(block[at], block[at + 1], block[at + 3]);
+    }
+    any
+}
+
+#[inline(always)]
+fn suspect_four(first: u8, second: u8, fourth: u8) -> bool {
+    let [first, second, fourth] = [first | 0x20, second | 0x20, fourth | 0x20];
+    let bearer = (second == b'e') & (fourth == b'r');
+    let basic = (second == b'a') & (fourth == b'i');
+    (first == b'b') & (bearer | basic)
+}
+
+/// Writes `text` to `out` without its credentials and says how many there were; writes nothing when
+/// there were none.
+pub(super) fn replace(text: &[u8], out: &mut Vec<u8>) -> u32 {
+    let (mut count, mut copied, mut at) = (0, 0, 0);
+    while at < text.len() {
+        let Some(scheme) = scheme(&text[at..]) else {
+            at += 1;
+            continue;
+        };
+        at += scheme;
+        let Some(gap) = self::gap(&text[at..]) else { continue };
+        let credential = &text[at + gap..];
+        let length = credential_length(credential);
+        // `Bearer Bearer abc`, as proxies write that add one to what has it.
+        let again = self::scheme(credential)
+            .is_some_and(|scheme| self::gap(&credential[scheme..]).is_some());
+        if length == 0 || again || credential.starts_with(REDACTED.as_bytes()) {
+            continue;
+        }
+        out.extend_from_slice(&text[copied..at + gap]);
+        out.extend_from_slice(REDACTED.as_bytes());
+        at += gap + length;
+        copied = at;
+        count += 1;
+    }
+    if count > 0 {
+        out.extend_from_slice(&text[copied..]);
+    }
+    count
+}
+
+/// The length of the scheme that `text` begins with.
+fn scheme(text: &[u8]) -> Option<usize> {
+    [&b"bearer"[..], b"basic"].into_iter().find_map(|scheme| {
+        text.get(..scheme.len())?.eq_ignore_ascii_case(scheme).then_some(scheme.len())
+    })
+}
+
+/// What stands between scheme and credential: blanks, also as URLs and forms spell them, and what
+/// JSON or a map's `Debug` puts there.
+fn gap(text: &[u8]) -> Option<usize> {
+    let first = match text {
+        [b'%', b'2', b'0', ..] => 3,
+        [b'+', ..] => 1,
+        _ => 0,
+    };
+    let is_gap = |byte: &u8| byte.is_ascii_whitespace() || b"\"'\\:=".contains(byte);
+    let rest = text[first..].iter().take_while(|byte| is_gap(byte)).count();
+    Some(first + rest).filter(|&length| length > 0)
+}
+
+/// Up to whatever can't be in a credential; to the end where the text was cut in its middle.
+fn credential_length(text: &[u8]) -> usize {
+    let ends = |at: usize, byte: u8| match byte {
+        // `\/` is how some write a slash, and `\u003d` an equals sign.
+        b'\\' => !matches!(text.get(at + 1), Some(b'/' | b'u')),
+        _ => {
+            byte.is_ascii_whitespace()
+                || byte.is_ascii_control()
+                || b"\"',;<>()]}&`|".contains(&byte)
+        }
+    };
+    let end = text.iter().enumerate().position(|(at, &byte)| ends(at, byte));
+    end.unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn replaced(text: &str) -> (String, u32) {
+        let mut out = Vec::new();
+        let count = replace(text.as_bytes(), &mut out);
+        let text = if count == 0 { text.to_owned() } else { String::from_utf8(out).unwrap() };
+        (text, count)
+    }
+
+    #[test]
+    fn the_scheme_stays_and_the_credential_goes() {
+        for (text, wanted, count) in [
+            ("Authorization: Bearer abc.def-123==", "Authorization: Bearer [redacted]", 1),
+            ("BASIC  dXNlcjpwYXNz, bearer x", "BASIC  [redacted], bearer [redacted]", 2),
+            (r#"{"authorization":"Bearer a\/b"}"#, r#"{"authorization":"Bearer [redacted]"}"#, 1),
+            (r#"{\"h\":\"Bearer abc\"}"#, r#"{\"h\":\"Bearer [redacted]\"}"#, 1),
+            ("?auth=Bearer%20abc&n=1", "?auth=Bearer%20[redacted]&n=1", 1),
+            ("{\"bearer\": \"abc\"}", "{\"bearer\": \"[redacted]\"}", 1),
+            ("Bearer Bearer abc", "Bearer Bearer [redacted]", 1),
+            ("Bearer [redacted]", "Bearer [redacted]", 0),
+            (
+                "a forbearer, basics, bearers and Bearer",
+                "a forbearer, basics, bearers and Bearer",
+                0,
+            ),
+            ("Bearer ", "Bearer ", 0),
+            ("", "", 0),
+        ] {
+            assert_eq!(replaced(text), (wanted.to_owned(), count));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_has_one_is_suspect(
+            before in prop::collection::vec(any::<u8>(), 0..40),
+            scheme in "[Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][Cc]",
+            secret in "[A-Za-z0-9._~+/-]{8,90}",
+            after in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let bytes = [&before, scheme.as_bytes(), b" ", secret.as_bytes(), b"\n", &after].concat();
+            prop_assert!(suspect(&bytes));
+            let mut out = Vec::new();
+            prop_assert!(replace(&bytes, &mut out) > 0);
+            let is_there = |text: &[u8]| text.windows(secret.len()).any(|part| part == secret.as_bytes());
+            prop_assert!(is_there(&bytes) && !is_there(&out));
+        }
+
+        #[test]
+        fn blocks_miss_nothing(bytes in prop::collection::vec(
+            prop::sample::select(b"bBeEaArRiI x".to_vec()), 0..70))
+        {
+            let by_four = bytes.windows(4).any(|four| suspect_four(four[0], four[1], four[3]));
+            prop_assert_eq!(suspect(&bytes), by_four);
+        }
+    }
+}
