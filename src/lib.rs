@@ -33,7 +33,8 @@
 //!
 //! # Features
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
-//! as a service to mount. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `cli`: the `mcp-vitals` command with its demo.
+//! as a service to mount. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `patterns`:
+//! `Redaction::pattern` of the [`logs`]. `cli`: the `mcp-vitals` command with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
 #![cfg_attr(vitals_loom, allow(dead_code, unused_imports))]
@@ -142,3 +143,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../docs/LABELS.md")]
 struct LabelsPage;
+
+/// The page on logs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/LOGS.md")]
+struct LogsPage;

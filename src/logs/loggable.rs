@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Secret;
 use crate::ring::frame::tag;
 use crate::ring::scratch::{Rendered, render};
 use crate::ring::writer::Writer;
@@ -82,6 +83,15 @@ impl<T: Loggable> Loggable for Option<T> {
             Some(value) => value.put(key, line),
             None => line.0.bare(key, tag::NULL),
         }
+    }
+}
+
+impl<T> sealed::Sealed for Secret<T> {}
+
+impl<T> Loggable for Secret<T> {
+    #[inline(always)]
+    fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>) {
+        line.0.bare(key, tag::SECRET);
     }
 }
 

@@ -116,6 +116,25 @@ fn pretty_looks_like_this() {
     );
 }
 
+/// The page shows what is written.
+#[test]
+fn the_page_has_these_very_lines() {
+    let page = include_str!("../../../docs/LOGS.md");
+    let uncoloured = |text: String| {
+        let ours = ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[1;31m"];
+        ours.iter().fold(text, |text, colour| text.replace(colour, ""))
+    };
+    for (format, line) in [
+        (LogFormat::Json, Line::failed()),
+        (LogFormat::Logfmt, Line::failed()),
+        (LogFormat::Text, Line::example()),
+        (LogFormat::Pretty, Line::failed()),
+    ] {
+        let shown = uncoloured(written(format, &line));
+        assert!(page.contains(&format!("\n{shown}```\n")), "{format}: {shown}");
+    }
+}
+
 /// An object as its text has it: in order, and each name as often as it stands there.
 #[derive(Debug, PartialEq)]
 struct Object(Vec<(String, Json)>);

@@ -5,7 +5,7 @@ use super::{Redacted, Redaction, SiteRules, keyed};
 use crate::batch::{Record, SiteText};
 use crate::logs::secret::REDACTED;
 use crate::ring::frame::{Frame, HEADER, Text, Value, tag};
-use crate::ring::writer::{self, Head, MOST_TEXT, SQUEEZED_TEXT, Writer};
+use crate::ring::writer::{self, Head, MOST_TEXT, TEXT_LIMITS, Writer};
 
 /// Room to write in, which stays.
 #[derive(Default)]
@@ -35,7 +35,7 @@ pub(super) fn rewrite<'a>(
     let mut length = 0;
     let mut count = 0;
     // Once more with shorter texts if there is no room, which takes a line of many long names.
-    for most_text in [MOST_TEXT, SQUEEZED_TEXT] {
+    for most_text in TEXT_LIMITS {
         let mut cleaner = Cleaner { rules, count: 0 };
         let context = cleaner.context(record, room, most_text, |key| is_denied(None, key, answers));
         if room.len() < ROOM {
