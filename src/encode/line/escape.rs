@@ -122,7 +122,7 @@ fn first(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         [b'\r', ..] => b'r',
         [b'\t', ..] => b't',
         [0xc2, low @ 0x80..=0x9f, ..] => return Some(unicode(u16::from(*low), 2, out)),
-        [0xe2, 0x80, low @ (0xa8 | 0xa9 | 0xaa..=0xae), ..] => {
+        [0xe2, 0x80, low @ 0xa8..=0xae, ..] => {
             return Some(unicode(0x2000 | u16::from(low & 0x3f), 3, out));
         }
         [0xe2, 0x81, low @ 0xa6..=0xa9, ..] => {

@@ -13,6 +13,8 @@ mod time;
 mod value;
 
 #[cfg(test)]
+mod redaction_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::batch::{Record, SiteText};

@@ -267,7 +267,7 @@ fn expected(line: &Line) -> Vec<(String, Json)> {
         say(&name, Some(expected_value(value)));
     }
     say("exception", exception);
-    say("recovered", line.recovered.then(|| json!(true)));
+    say("recovered", line.recovered.then_some(json!(true)));
     pairs
 }
 

@@ -8,9 +8,6 @@ mod patterns;
 mod rewrite;
 mod values;
 
-#[cfg(test)]
-mod tests;
-
 use crate::batch::{Record, SiteText};
 use crate::ring::frame::{Frame, Text, Value};
 use keys::{Answers, Keys};

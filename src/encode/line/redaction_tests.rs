@@ -2,10 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::Lines;
 use crate::batch::tests::{Given, Line};
-use crate::encode::line::Lines;
-use crate::logs::LogFormat;
+use crate::logs::{LogFormat, Redacted, Redaction, Redactor};
 use crate::ring::frame::Frame;
 
 /// What each format says of a line, and how much was taken out of it.
