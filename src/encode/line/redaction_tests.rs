@@ -19,7 +19,18 @@ fn told(redaction: &Redaction, line: &Line) -> (Vec<String>, u32) {
     }
     let frame = Frame::first(&frame).unwrap();
     let (record, count) = match redactor.redact(frame, &record, &line.site, &rules) {
-        Some(Redacted { record, count }) => (record, count),
+        Some(Redacted { frame: anew, record, count }) => {
+            // Whoever reads the frame sees the same.
+            let read = line.record(anew.bytes());
+            for format in LogFormat::ALL {
+                let [mut one, mut other] = [Vec::new(), Vec::new()];
+                Lines::new(format).write(&record, &mut one);
+                Lines::new(format).write(&read, &mut other);
+                assert!(one == other, "{line:?}");
+            }
+            assert_eq!(anew.kind(), frame.kind());
+            (record, count)
+        }
         None => (record, 0),
     };
     let tell = |format| {

@@ -103,6 +103,8 @@ pub(crate) struct SiteRules {
 
 /// A line without what must not get out.
 pub(crate) struct Redacted<'a> {
+    /// Of the same call site, time and level; each field carries its key.
+    pub(crate) frame: Frame<'a>,
     pub(crate) record: Record<'a>,
     /// How many values or parts of texts were taken out.
     pub(crate) count: u32,
@@ -152,7 +154,7 @@ impl Redactor {
             return None;
         }
         let Redactor { rules: what, answers, scratch } = self;
-        rewrite::rewrite(record, site, rules, what, answers, scratch)
+        rewrite::rewrite(frame, record, site, rules, what, answers, scratch)
     }
 
     /// Whether a field that carries its own key is to be kept out.

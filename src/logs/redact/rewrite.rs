@@ -1,5 +1,7 @@
 //! Writes a line anew, without what must not get out.
 
+use std::borrow::Cow;
+
 use super::keys::Answers;
 use super::{Redacted, Redaction, SiteRules, keyed};
 use crate::batch::{Record, SiteText};
@@ -20,6 +22,7 @@ struct Cleaner<'r> {
 }
 
 pub(super) fn rewrite<'a>(
+    frame: Frame<'_>,
     record: &Record<'a>,
     site: &SiteText,
     of_site: &SiteRules,
@@ -30,6 +33,15 @@ pub(super) fn rewrite<'a>(
     let is_denied = |place: Option<usize>, key: Text<'_>, answers: &mut Answers| match place {
         Some(at) if at < 256 => of_site.denied[at / 64] >> (at % 64) & 1 == 1,
         _ => answers.deny_field(key.as_bytes(), &rules.keys),
+    };
+    // As before, so that whoever reads the frame finds its call site, time and level.
+    let head = Head {
+        kind: frame.kind(),
+        level: frame.level(),
+        ticks: frame.ticks(),
+        site: frame.site(),
+        logger: frame.logger(),
+        thread: frame.thread(),
     };
     let Scratch { room } = scratch;
     let mut length = 0;
@@ -42,15 +54,17 @@ pub(super) fn rewrite<'a>(
             room.resize(ROOM, 0);
         }
         let mut writer = Writer::over(room, most_text, &context);
-        if let Some((message, lost)) = cleaner.text(record.message) {
-            writer.message(&message, lost);
+        let message = cleaner.bytes(record.message);
+        // A constant message that has nothing stays at its call site.
+        if message != record.message.as_bytes() || !is_of(site, record) {
+            writer.message(&message, record.message.lost_bytes());
         }
         for (place, field) in keyed(record, site) {
             let denied = is_denied(place, field.key, answers);
             cleaner.field(field.key, field.value, denied, &mut writer);
         }
         count = cleaner.count;
-        if let Some(written) = writer.finish(Head::default()) {
+        if let Some(written) = writer.finish(head) {
             length = written;
             break;
         }
@@ -59,30 +73,35 @@ pub(super) fn rewrite<'a>(
         // Rather a line without anything than one with what must not be there.
         let mut writer = Writer::over(room, MOST_TEXT, &[]);
         writer.message(REDACTED.as_bytes(), 0);
-        length = writer.finish(Head::default())?;
+        length = writer.finish(head)?;
         count += 1;
     }
     if count == 0 {
         return None;
     }
-    let record = record.clone().with(Frame::first(&room[..length])?)?;
-    Some(Redacted { record, count })
+    let frame = Frame::first(&room[..length])?;
+    let record = record.clone().with(frame)?;
+    Some(Redacted { frame, record, count })
+}
+
+/// Whether the message is the call site's: the same memory.
+fn is_of(site: &SiteText, record: &Record<'_>) -> bool {
+    site.message
+        .as_deref()
+        .is_some_and(|message| message.as_ptr() == record.message.as_bytes().as_ptr())
 }
 
 /// Bytes of [`Scratch`].
 const ROOM: usize = 512 << 10;
 
 impl Cleaner<'_> {
-    /// A text that had something, without it, and how much of it is not there.
-    fn text(&mut self, text: Text<'_>) -> Option<(Vec<u8>, u32)> {
-        let (cleaned, count) = self.rules.clean(text)?;
-        self.count += count;
-        Some((cleaned, text.lost_bytes()))
-    }
-
-    fn bytes<'t>(&mut self, text: Text<'t>) -> std::borrow::Cow<'t, [u8]> {
-        match self.text(text) {
-            Some((cleaned, _)) => cleaned.into(),
+    /// A text without what it had.
+    fn bytes<'t>(&mut self, text: Text<'t>) -> Cow<'t, [u8]> {
+        match self.rules.clean(text) {
+            Some((cleaned, count)) => {
+                self.count += count;
+                cleaned.into()
+            }
             None => text.as_bytes().into(),
         }
     }
