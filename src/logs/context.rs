@@ -52,7 +52,7 @@ impl Context {
     /// The calling thread's, to add to or to take elsewhere.
     pub fn current() -> Context {
         let Some(encoded) = thread::current() else { return Context::default() };
-        let view = ContextView::parse(&encoded).unwrap_or_default();
+        let view = ContextView::parse(encoded.blocks().bytes()).unwrap_or_default();
         let text = |text: crate::ring::frame::Text<'_>| text.to_str().into();
         Context {
             request_id: view.request_id.map(text),
@@ -90,8 +90,8 @@ impl Context {
 
     /// A field of its own.
     pub fn field(mut self, key: &str, value: impl Loggable) -> Context {
-        let put = |line: &mut Line<'_, '_>| value.put(Some(key), line);
-        if let Some(bytes) = writer::keyed(MOST_FIELDS - self.fields.len(), &put_in(&put)) {
+        let put = |writer: &mut writer::Writer<'_>| value.put(Some(key), &mut Line(writer));
+        if let Some(bytes) = writer::keyed(MOST_FIELDS - self.fields.len(), &put) {
             self.fields.extend_from_slice(&bytes);
         }
         self.changed()
@@ -109,7 +109,7 @@ impl Context {
                 let ids = [&self.request_id, &self.user_id, &self.session_id];
                 let mut bytes = writer::context(ids.map(|id| id.as_deref()), self.trace);
                 bytes.extend_from_slice(&self.fields);
-                std::sync::Arc::new(bytes.into_boxed_slice())
+                std::sync::Arc::new(thread::Bytes::new(&bytes))
             })
             .clone()
     }
@@ -119,10 +119,6 @@ impl Context {
         let encoded = self.clone().encode();
         Entered { before: thread::swap(Some(encoded)), _not_send: PhantomData }
     }
-}
-
-fn put_in<'p>(put: &'p dyn Fn(&mut Line<'_, '_>)) -> impl Fn(&mut writer::Writer<'_>) + use<'p> {
-    move |writer| put(&mut Line(writer))
 }
 
 /// A context that is the thread's until this is dropped.
@@ -213,8 +209,8 @@ mod tests {
     use crate::ring::frame::Value;
 
     fn current() -> (Vec<Option<String>>, Vec<(String, String)>) {
-        thread::with(|bytes| {
-            let view = ContextView::parse(bytes).unwrap();
+        thread::with(|context| {
+            let view = ContextView::parse(context.bytes()).unwrap();
             let ids = [view.request_id, view.user_id, view.session_id];
             let field = |field: crate::ring::frame::Field<'_>| match field.value {
                 Value::Str(text) => (field.key.to_string(), text.to_string()),

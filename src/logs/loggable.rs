@@ -10,10 +10,15 @@ use std::time::Duration;
 use super::Secret;
 use crate::ring::frame::tag;
 use crate::ring::scratch::{Rendered, render};
-use crate::ring::writer::Writer;
+use crate::ring::writer::{Fill, MOST_TEXT, Writer};
 
 /// Where a line's fields are put.
-pub struct Line<'a, 'b>(pub(crate) &'a mut Writer<'b>);
+pub struct Line<'a, 'b, const CHECKED: bool = true>(pub(crate) &'a mut Writer<'b, CHECKED>);
+
+/// What stands for the room of a field that is written with checks alone.
+const UNKNOWN: usize = usize::MAX;
+/// Bytes of a field beside its text: tag and length.
+const AROUND: usize = 3;
 
 /// What a field of a line may be: numbers, `bool`, `char`, text, bytes, `Duration` (in seconds),
 /// `Option`, references and boxes of these, [`Secret`](super::Secret) and [`exception`]. Anything
@@ -21,8 +26,12 @@ pub struct Line<'a, 'b>(pub(crate) &'a mut Writer<'b>);
 ///
 /// Sealed: a line is put together in the ring, where no code of a host's may run.
 pub trait Loggable: sealed::Sealed {
+    /// Bytes that it takes in a frame at most.
     #[doc(hidden)]
-    fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>);
+    fn room(&self) -> usize;
+
+    #[doc(hidden)]
+    fn put<const C: bool>(&self, key: Option<&str>, line: &mut Line<'_, '_, C>);
 }
 
 mod sealed {
@@ -30,11 +39,18 @@ mod sealed {
 }
 
 macro_rules! loggable {
-    ($($type:ty: |$this:ident, $key:ident, $line:ident| $put:expr;)*) => {$(
+    ($($type:ty: |$this:ident, $key:ident, $line:ident| $room:expr, $put:expr;)*) => {$(
         impl sealed::Sealed for $type {}
         impl Loggable for $type {
             #[inline(always)]
-            fn put(&self, $key: Option<&str>, $line: &mut Line<'_, '_>) {
+            fn room(&self) -> usize {
+                #[allow(unused_variables)]
+                let $this = self;
+                $room
+            }
+
+            #[inline(always)]
+            fn put<const C: bool>(&self, $key: Option<&str>, $line: &mut Line<'_, '_, C>) {
                 let $this = self;
                 $put
             }
@@ -43,33 +59,48 @@ macro_rules! loggable {
 }
 
 loggable! {
-    bool: |this, key, line| line.0.bare(key, if *this { tag::TRUE } else { tag::FALSE });
-    i8: |this, key, line| i64::from(*this).put(key, line);
-    i16: |this, key, line| i64::from(*this).put(key, line);
-    i32: |this, key, line| i64::from(*this).put(key, line);
-    i64: |this, key, line| line.0.word(key, tag::I64, *this as u64);
-    isize: |this, key, line| (*this as i64).put(key, line);
-    u8: |this, key, line| u64::from(*this).put(key, line);
-    u16: |this, key, line| u64::from(*this).put(key, line);
-    u32: |this, key, line| u64::from(*this).put(key, line);
-    u64: |this, key, line| line.0.word(key, tag::U64, *this);
-    usize: |this, key, line| (*this as u64).put(key, line);
-    f32: |this, key, line| f64::from(*this).put(key, line);
-    f64: |this, key, line| line.0.word(key, tag::F64, this.to_bits());
-    char: |this, key, line| this.encode_utf8(&mut [0; 4]).put(key, line);
-    str: |this, key, line| line.0.text(key, tag::STR, this.as_bytes(), 0);
-    String: |this, key, line| this.as_str().put(key, line);
-    Cow<'_, str>: |this, key, line| (**this).put(key, line);
-    [u8]: |this, key, line| line.0.text(key, tag::BYTES, this, 0);
-    Vec<u8>: |this, key, line| this.as_slice().put(key, line);
-    Duration: |this, key, line| this.as_secs_f64().put(key, line);
-    Rendered: |this, key, line| this.with(&mut |text, lost| line.0.text(key, tag::STR, text, lost));
+    bool: |this, key, line| WORD, line.0.bare(key, if *this { tag::TRUE } else { tag::FALSE });
+    i8: |this, key, line| WORD, i64::from(*this).put(key, line);
+    i16: |this, key, line| WORD, i64::from(*this).put(key, line);
+    i32: |this, key, line| WORD, i64::from(*this).put(key, line);
+    i64: |this, key, line| WORD, line.0.word(key, tag::I64, *this as u64);
+    isize: |this, key, line| WORD, (*this as i64).put(key, line);
+    u8: |this, key, line| WORD, u64::from(*this).put(key, line);
+    u16: |this, key, line| WORD, u64::from(*this).put(key, line);
+    u32: |this, key, line| WORD, u64::from(*this).put(key, line);
+    u64: |this, key, line| WORD, line.0.word(key, tag::U64, *this);
+    usize: |this, key, line| WORD, (*this as u64).put(key, line);
+    f32: |this, key, line| WORD, f64::from(*this).put(key, line);
+    f64: |this, key, line| WORD, line.0.word(key, tag::F64, this.to_bits());
+    char: |this, key, line| WORD, this.encode_utf8(&mut [0; 4]).put(key, line);
+    str: |this, key, line| text_room(this.len()), line.0.text(key, tag::STR, this.as_bytes(), 0);
+    String: |this, key, line| this.as_str().room(), this.as_str().put(key, line);
+    Cow<'_, str>: |this, key, line| (**this).room(), (**this).put(key, line);
+    [u8]: |this, key, line| text_room(this.len()), line.0.text(key, tag::BYTES, this, 0);
+    Vec<u8>: |this, key, line| this.as_slice().room(), this.as_slice().put(key, line);
+    Duration: |this, key, line| WORD, this.as_secs_f64().put(key, line);
+    Rendered: |this, key, line| this.whole_length().map_or(UNKNOWN, text_room), this.with(&mut |text, lost| line.0.text(key, tag::STR, text, lost));
+}
+
+/// Bytes of a field of one number: its tag and a word.
+const WORD: usize = 9;
+
+/// Bytes of a field of a text, where that is not cut.
+#[inline(always)]
+fn text_room(length: usize) -> usize {
+    if length > MOST_TEXT { UNKNOWN } else { AROUND + length }
 }
 
 impl<const N: usize> sealed::Sealed for [u8; N] {}
 
 impl<const N: usize> Loggable for [u8; N] {
-    fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>) {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        text_room(N)
+    }
+
+    #[inline(always)]
+    fn put<const C: bool>(&self, key: Option<&str>, line: &mut Line<'_, '_, C>) {
         self.as_slice().put(key, line);
     }
 }
@@ -78,7 +109,12 @@ impl<T: Loggable> sealed::Sealed for Option<T> {}
 
 impl<T: Loggable> Loggable for Option<T> {
     #[inline(always)]
-    fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>) {
+    fn room(&self) -> usize {
+        self.as_ref().map_or(WORD, T::room)
+    }
+
+    #[inline(always)]
+    fn put<const C: bool>(&self, key: Option<&str>, line: &mut Line<'_, '_, C>) {
         match self {
             Some(value) => value.put(key, line),
             None => line.0.bare(key, tag::NULL),
@@ -90,7 +126,12 @@ impl<T> sealed::Sealed for Secret<T> {}
 
 impl<T> Loggable for Secret<T> {
     #[inline(always)]
-    fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>) {
+    fn room(&self) -> usize {
+        WORD
+    }
+
+    #[inline(always)]
+    fn put<const C: bool>(&self, key: Option<&str>, line: &mut Line<'_, '_, C>) {
         line.0.bare(key, tag::SECRET);
     }
 }
@@ -100,7 +141,12 @@ macro_rules! through {
         impl<T: Loggable + ?Sized> sealed::Sealed for $type {}
         impl<T: Loggable + ?Sized> Loggable for $type {
             #[inline(always)]
-            fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>) {
+            fn room(&self) -> usize {
+                (**self).room()
+            }
+
+            #[inline(always)]
+            fn put<const C: bool>(&self, key: Option<&str>, line: &mut Line<'_, '_, C>) {
                 (**self).put(key, line);
             }
         }
@@ -150,7 +196,11 @@ fn causes(first: Option<&(dyn Error + 'static)>, out: &mut dyn Write) -> fmt::Re
 impl sealed::Sealed for Exception {}
 
 impl Loggable for Exception {
-    fn put(&self, key: Option<&str>, line: &mut Line<'_, '_>) {
+    fn room(&self) -> usize {
+        UNKNOWN
+    }
+
+    fn put<const C: bool>(&self, key: Option<&str>, line: &mut Line<'_, '_, C>) {
         self.message.with(&mut |message, _| {
             self.traceback.with(&mut |traceback, lost| {
                 line.0.error(key, [self.type_name.as_bytes(), message, traceback], lost);
@@ -162,18 +212,63 @@ impl Loggable for Exception {
 /// The fields of a call, one within the other.
 pub trait Values {
     #[doc(hidden)]
-    fn put(&self, line: &mut Line<'_, '_>);
+    fn room(&self) -> usize;
+
+    #[doc(hidden)]
+    fn put<const C: bool>(&self, line: &mut Line<'_, '_, C>);
 }
 
 impl Values for () {
     #[inline(always)]
-    fn put(&self, _: &mut Line<'_, '_>) {}
+    fn room(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn put<const C: bool>(&self, _: &mut Line<'_, '_, C>) {}
 }
 
 impl<A: Loggable, B: Values> Values for (A, B) {
     #[inline(always)]
-    fn put(&self, line: &mut Line<'_, '_>) {
+    fn room(&self) -> usize {
+        self.0.room().saturating_add(self.1.room())
+    }
+
+    #[inline(always)]
+    fn put<const C: bool>(&self, line: &mut Line<'_, '_, C>) {
         self.0.put(None, line);
         self.1.put(line);
+    }
+}
+
+/// A call, as it goes into its frame.
+pub(crate) struct Call<'a, V> {
+    pub(crate) message: Option<&'a Rendered>,
+    pub(crate) values: &'a V,
+}
+
+impl<V: Values> Call<'_, V> {
+    #[inline(always)]
+    fn put<const C: bool>(&self, writer: &mut Writer<'_, C>) {
+        if let Some(message) = self.message {
+            message.with(&mut |text, lost| writer.message(text, lost));
+        }
+        self.values.put(&mut Line(writer));
+    }
+}
+
+impl<V: Values> Fill for Call<'_, V> {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        self.message.room().saturating_add(self.values.room())
+    }
+
+    fn fill(&self, writer: &mut Writer<'_>) {
+        self.put(writer);
+    }
+
+    #[inline(always)]
+    fn fill_unchecked(&self, writer: &mut Writer<'_, false>) {
+        self.put(writer);
     }
 }

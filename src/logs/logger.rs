@@ -8,13 +8,13 @@ use arc_swap::ArcSwap;
 
 use super::filter::LogFilter;
 use super::level::Level;
-use super::loggable::{Line, Values};
+use super::loggable::{Call, Values};
 use super::site::Site;
 use crate::clock::Clock;
 use crate::ring::frame::kind;
 use crate::ring::scratch::Rendered;
 use crate::ring::set::Rings;
-use crate::ring::writer::Head;
+use crate::ring::writer::{Fill, Head};
 use crate::ring::{context, names};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, lock};
 
@@ -131,17 +131,13 @@ impl Logger {
         if takes & BY_MODULE != 0 && !site.allows(&self.core, stamp, level as u8) {
             return;
         }
-        self.write(level, site.number(), &|line| {
-            if let Some(message) = &message {
-                message.with(&mut |text, lost| line.0.message(text, lost));
-            }
-            values.put(line);
-        });
+        let call = Call { message: message.as_ref(), values: &values };
+        self.write(level, site.number(), &call);
     }
 
     /// Writes a frame; `fill` puts the message first, where the site has none.
     #[inline(always)]
-    pub(crate) fn write(&self, level: Level, site: u32, fill: &impl Fn(&mut Line<'_, '_>)) {
+    pub(crate) fn write(&self, level: Level, site: u32, fill: &impl Fill) {
         let core = &*self.core;
         let Some(way) = &core.way else { return };
         let head = Head {
@@ -152,9 +148,7 @@ impl Logger {
             logger: core.number,
             thread: 0,
         };
-        context::with(|context| {
-            way.rings.write(head, context, &|writer| fill(&mut Line(writer)));
-        });
+        context::with(|context| way.rings.write(head, context, fill));
     }
 }
 

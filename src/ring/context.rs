@@ -4,14 +4,36 @@ use std::cell::Cell;
 use std::ptr::null;
 use std::sync::Arc;
 
+use super::writer::{BLOCK, Blocks};
+
 thread_local! {
     // Const and without a destructor, so that it is there while other thread-locals are destroyed:
     // made by `Arc::into_raw`, or null. A guard that is leaked leaks its context.
-    static CURRENT: Cell<*const Box<[u8]>> = const { Cell::new(null()) };
+    static CURRENT: Cell<*const Bytes> = const { Cell::new(null()) };
 }
 
-/// A context, encoded as frames carry it.
-pub(crate) type Encoded = Arc<Box<[u8]>>;
+/// A context's bytes, as frames carry it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Bytes {
+    blocks: Box<[[u8; BLOCK]]>,
+    length: usize,
+}
+
+impl Bytes {
+    pub(crate) fn new(bytes: &[u8]) -> Bytes {
+        let mut blocks = vec![[0; BLOCK]; bytes.len().div_ceil(BLOCK)];
+        blocks.as_flattened_mut()[..bytes.len()].copy_from_slice(bytes);
+        Bytes { blocks: blocks.into(), length: bytes.len() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn blocks(&self) -> Blocks<'_> {
+        Blocks::new(&self.blocks, self.length)
+    }
+}
+
+/// A context, encoded.
+pub(crate) type Encoded = Arc<Bytes>;
 
 /// Makes `context` the calling thread's; gives the one before.
 pub(crate) fn swap(context: Option<Encoded>) -> Option<Encoded> {
@@ -30,14 +52,14 @@ pub(crate) fn current() -> Option<Encoded> {
 /// Runs `write` with the bytes of the calling thread's context. For code of this crate that calls
 /// none of a host's: the context must not be swapped meanwhile.
 #[inline(always)]
-pub(crate) fn with<R>(write: impl FnOnce(&[u8]) -> R) -> R {
+pub(crate) fn with<R>(write: impl FnOnce(Blocks<'_>) -> R) -> R {
     let current = CURRENT.get();
     if current.is_null() {
-        return write(&[]);
+        return write(Blocks::default());
     }
     // SAFETY: `CURRENT` holds a count of this `Arc` until the next `swap`, which only this thread
     // does, and not within `write`.
-    write(unsafe { &*current })
+    write(unsafe { &*current }.blocks())
 }
 
 #[cfg(test)]
@@ -46,16 +68,17 @@ mod tests {
 
     #[test]
     fn the_last_one_set_is_current_and_none_is_freed_too_soon_or_never() {
-        let context = |byte: u8| -> Encoded { Arc::new([byte].into()) };
+        let context = |byte: u8| -> Encoded { Arc::new(Bytes::new(&[byte])) };
         let (one, two) = (context(1), context(2));
         assert!(swap(Some(one.clone())).is_none());
         let outer = swap(Some(two.clone()));
-        assert_eq!(with(<[u8]>::to_vec), [2]);
+        let seen = || with(|context| context.bytes().to_vec());
+        assert_eq!(seen(), [2]);
         assert_eq!(Arc::strong_count(&two), 2);
         swap(outer);
-        assert_eq!((with(<[u8]>::to_vec), current().as_deref()), (vec![1], Some(&[1].into())));
+        assert_eq!((seen(), current().as_deref()), (vec![1], Some(&Bytes::new(&[1]))));
         swap(None);
         assert_eq!((Arc::strong_count(&one), Arc::strong_count(&two)), (1, 1));
-        assert_eq!(with(<[u8]>::len), 0);
+        assert!(seen().is_empty());
     }
 }

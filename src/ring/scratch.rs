@@ -103,6 +103,12 @@ pub(crate) fn render(write: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) -> Re
 }
 
 impl Rendered {
+    /// How long it is, where nothing of it is lost.
+    #[inline]
+    pub(crate) fn whole_length(&self) -> Option<usize> {
+        (self.lost == 0).then_some(self.length)
+    }
+
     /// Runs `read` with the text and how many bytes of it were lost.
     #[inline]
     pub(crate) fn with(&self, read: &mut dyn FnMut(&[u8], u32)) {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::cursor::Cursor;
 use super::frame::{ALIGN, Frame, kind};
 use super::memory::Memory;
-use super::writer::{Head, MOST_TEXT, TEXT_LIMITS, Writer};
+use super::writer::{Blocks, Fill, Head, TEXT_LIMITS, Writer, frame_room};
 use super::{Place, Refused, most_frame};
 
 /// A ring that one thread writes and the flusher reads.
@@ -82,25 +82,24 @@ impl Producer {
         ring: &Ring,
         reserve: u64,
         head: Head,
-        context: &[u8],
-        fill: &impl Fn(&mut Writer<'_>),
+        context: Blocks<'_>,
+        fill: &impl Fill,
     ) -> Result<(), Refused> {
         let tail = self.tail.get();
         // The most of a frame bounds it too: a ring is never one frame.
         let most = self.limit.get().saturating_sub(tail + reserve).min(most_frame(ring.capacity()));
         let n = ring.memory.contiguous(tail, most);
-        // SAFETY: from `tail` up to the limit the bytes are the producer's.
-        let room = unsafe { ring.memory.room(tail, n) };
-        let mut writer = Writer::begin(room, MOST_TEXT, context);
-        fill(&mut writer);
-        match writer.finish(head) {
-            Some(length) => {
-                self.publish(ring, tail + length as u64);
-                Ok(())
-            }
+        if frame_room(context, fill.room()) > n {
             // SAFETY: the caller's promise.
-            None => unsafe { self.write_slowly(ring, reserve, head, context, fill) },
+            return unsafe { self.write_slowly(ring, reserve, head, context.bytes(), fill) };
         }
+        // SAFETY: from `tail` up to the limit the bytes are the producer's; they are enough.
+        let mut writer = unsafe { Writer::unchecked(ring.memory.room(tail, n), context) };
+        fill.fill_unchecked(&mut writer);
+        if let Some(length) = writer.finish(head) {
+            self.publish(ring, tail + length as u64);
+        }
+        Ok(())
     }
 
     #[inline(always)]
@@ -109,7 +108,8 @@ impl Producer {
         ring.cursor.publish(tail);
     }
 
-    /// After a look at what is free now, and at the ring's other end.
+    /// After a look at what is free now, and at the ring's other end; and for frames whose size is
+    /// not known before.
     ///
     /// # Safety
     /// As [`write`](Self::write).
@@ -121,7 +121,7 @@ impl Producer {
         reserve: u64,
         head: Head,
         context: &[u8],
-        fill: &dyn Fn(&mut Writer<'_>),
+        fill: &impl Fill,
     ) -> Result<(), Refused> {
         self.limit.set(ring.cursor.freed() + ring.capacity());
         let tail = self.tail.get();
@@ -136,7 +136,7 @@ impl Producer {
                 // SAFETY: from `tail` up to the limit the bytes are the producer's.
                 let room = unsafe { ring.memory.room(at, n) };
                 let mut writer = Writer::begin(room, most_text, context);
-                fill(&mut writer);
+                fill.fill(&mut writer);
                 if let Some(length) = writer.finish(head) {
                     if at != tail {
                         // SAFETY: as above; the padding is in front of the frame.

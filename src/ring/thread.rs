@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use super::frame::{MOST_URGENT, kind};
 use super::set::{Kind, Leased, Overflow, Rings};
 use super::spsc::Producer;
-use super::writer::{Head, TEXT_LIMITS, Writer};
+use super::writer::{Blocks, Fill, Head, TEXT_LIMITS, Writer};
 use super::{Refused, most_frame, names};
 use crate::sync::Ordering;
 
@@ -88,7 +88,7 @@ impl Rings {
     /// Writes one line into the calling thread's ring, or counts it as lost. `fill` may run more than
     /// once and calls no code of a host's.
     #[inline(always)]
-    pub(crate) fn write(&self, head: Head, context: &[u8], fill: &impl Fn(&mut Writer<'_>)) {
+    pub(crate) fn write(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
         if let Current(Some(local)) = CURRENT.get() {
             // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
             let local = unsafe { local.as_ref() };
@@ -139,7 +139,7 @@ impl Rings {
     /// Where the thread's current ring is not one of this engine's that is written in place.
     #[cold]
     #[inline(never)]
-    fn write_elsewhere(&self, head: Head, context: &[u8], fill: &impl Fn(&mut Writer<'_>)) {
+    fn write_elsewhere(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
         let found = LEASES.try_with(|leases| {
             let mut leases = leases.0.try_borrow_mut().ok()?;
             self.find(&mut leases)
@@ -219,7 +219,7 @@ impl Rings {
         })))
     }
 
-    fn write_shared(&self, head: Head, context: &[u8], fill: &impl Fn(&mut Writer<'_>)) {
+    fn write_shared(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
         let capacity = self.shared.capacity();
         let reserve = match self.overflow() {
             Overflow::DropNewest if !is_urgent(head.level) => Rings::reserve(capacity),
@@ -240,8 +240,8 @@ impl Rings {
 fn outside(
     limit: u64,
     head: Head,
-    context: &[u8],
-    fill: &impl Fn(&mut Writer<'_>),
+    context: Blocks<'_>,
+    fill: &impl Fill,
     push: impl FnOnce(&[u8]) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
     debug_assert_ne!(head.kind, kind::PAD);
@@ -251,8 +251,8 @@ fn outside(
         unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), OUTSIDE) };
     let room = &mut room[..limit.min(OUTSIDE as u64) as usize];
     for most_text in TEXT_LIMITS {
-        let mut writer = Writer::begin(room, most_text, context);
-        fill(&mut writer);
+        let mut writer = Writer::begin(room, most_text, context.bytes());
+        fill.fill(&mut writer);
         if let Some(length) = writer.finish(head) {
             // SAFETY: `finish` says that so many bytes at the front are written.
             let frame = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), length) };
@@ -280,7 +280,7 @@ mod tests {
 
     fn line(rings: &Rings, level: u8, number: u64, text: &str) {
         let head = Head { kind: kind::LINE, level, ticks: number, ..Head::default() };
-        rings.write(head, &[], &|writer| {
+        rings.write(head, Blocks::default(), &|writer: &mut Writer<'_>| {
             writer.word(None, tag::U64, number);
             writer.text(None, tag::STR, text.as_bytes(), 0);
         });
@@ -380,7 +380,9 @@ mod tests {
         line(&rings, INFO, 1, &"x".repeat(1 << 20));
         assert_eq!(reader.drain().len(), 1);
         let head = Head { kind: kind::LINE, level: INFO, ..Head::default() };
-        rings.write(head, &[], &|writer| (0..200).for_each(|n| writer.word(None, tag::U64, n)));
+        rings.write(head, Blocks::default(), &|writer: &mut Writer<'_>| {
+            (0..200).for_each(|n| writer.word(None, tag::U64, n))
+        });
         assert_eq!((reader.drain().len(), reader.lost()), (0, [0, 0, 1, 0, 0]));
     }
 

@@ -13,6 +13,65 @@ pub(crate) const TEXT_LIMITS: [usize; 3] = [MOST_TEXT, 1 << 10, 64];
 /// Bytes of an id in a context, and of a field's name.
 pub(crate) const MOST_SHORT: usize = 255;
 
+/// Bytes of a block.
+pub(crate) const BLOCK: usize = 32;
+
+/// A context's bytes, in whole blocks so that it can be copied by them.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Blocks<'a> {
+    blocks: &'a [[u8; BLOCK]],
+    length: usize,
+}
+
+impl<'a> Blocks<'a> {
+    /// `blocks` has room for `length` bytes.
+    pub(crate) fn new(blocks: &'a [[u8; BLOCK]], length: usize) -> Blocks<'a> {
+        Blocks { blocks, length: length.min(blocks.len() * BLOCK) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        &self.blocks.as_flattened()[..self.length]
+    }
+
+    /// Bytes that a copy of it touches.
+    #[inline(always)]
+    fn room(self) -> usize {
+        self.blocks.len() * BLOCK
+    }
+}
+
+/// What goes into a frame.
+pub(crate) trait Fill {
+    /// Bytes that [`fill_unchecked`](Self::fill_unchecked) writes at most; `usize::MAX` where that is
+    /// not for this.
+    fn room(&self) -> usize;
+
+    fn fill(&self, writer: &mut Writer<'_>);
+
+    /// [`fill`](Self::fill), where there is room for all of it.
+    fn fill_unchecked(&self, writer: &mut Writer<'_, false>);
+}
+
+impl<F: Fn(&mut Writer<'_>)> Fill for F {
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
+    fn fill(&self, writer: &mut Writer<'_>) {
+        self(writer);
+    }
+
+    fn fill_unchecked(&self, _: &mut Writer<'_, false>) {}
+}
+
+/// Bytes that a frame with this context takes at most, with what a writer that is not checked may
+/// write behind it.
+#[inline(always)]
+pub(crate) fn frame_room(context: Blocks<'_>, fill: usize) -> usize {
+    fill.saturating_add(HEADER + context.room() + SLACK)
+}
+
 /// What goes into a frame's header beside its length and counts.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Head {
@@ -24,8 +83,9 @@ pub(crate) struct Head {
     pub(crate) thread: u32,
 }
 
-/// A frame being written. Past the end of its room it writes nothing and says so at the end.
-pub(crate) struct Writer<'a> {
+/// A frame being written. Past the end of its room it writes nothing and says so at the end; one that
+/// is not `CHECKED` has been promised room for all that it will be given.
+pub(crate) struct Writer<'a, const CHECKED: bool = true> {
     start: *mut u8,
     at: *mut u8,
     end: *mut u8,
@@ -36,6 +96,34 @@ pub(crate) struct Writer<'a> {
     room: PhantomData<&'a mut [MaybeUninit<u8>]>,
 }
 
+/// Bytes that an unchecked writer may write behind its frame.
+pub(crate) const SLACK: usize = BLOCK + ALIGN;
+
+impl<'a> Writer<'a, false> {
+    /// Begins a frame at the front of `room`, with its context.
+    ///
+    /// # Safety
+    /// The room has bytes for header, context, all that will be written, and [`SLACK`].
+    #[inline(always)]
+    pub(crate) unsafe fn unchecked(
+        room: &'a mut [MaybeUninit<u8>],
+        context: Blocks<'_>,
+    ) -> Writer<'a, false> {
+        let mut writer = Writer::new(room, usize::MAX);
+        if let Some(at) = writer.take(HEADER) {
+            // SAFETY: the caller's promise. Whole blocks: what is too much is written over.
+            unsafe {
+                put(at.add(28), (context.length as u32).to_le_bytes());
+                for (i, block) in context.blocks.iter().enumerate() {
+                    put(at.add(HEADER + i * BLOCK), *block);
+                }
+            }
+        }
+        writer.take(context.length);
+        writer
+    }
+}
+
 impl<'a> Writer<'a> {
     /// Begins a frame at the front of `room`, with its context, which is encoded already.
     #[inline(always)]
@@ -44,19 +132,7 @@ impl<'a> Writer<'a> {
         most_text: usize,
         context: &[u8],
     ) -> Writer<'a> {
-        let start = room.as_mut_ptr().cast::<u8>();
-        // SAFETY: one past the end of the same slice.
-        let end = unsafe { start.add(room.len()) };
-        let mut writer = Writer {
-            start,
-            at: start,
-            end,
-            most_text,
-            fields: 0,
-            flags: 0,
-            whole: true,
-            room: PhantomData,
-        };
+        let mut writer = Writer::new(room, most_text);
         if let Some(at) = writer.take(HEADER) {
             // Where the length of the context goes; the rest at the end, when it is known.
             // SAFETY: within the header's bytes.
@@ -74,6 +150,24 @@ impl<'a> Writer<'a> {
         let room = unsafe { std::slice::from_raw_parts_mut::<MaybeUninit<u8>>(start, n) };
         Writer::begin(room, most_text, context)
     }
+}
+
+impl<'a, const CHECKED: bool> Writer<'a, CHECKED> {
+    #[inline(always)]
+    fn new(room: &'a mut [MaybeUninit<u8>], most_text: usize) -> Writer<'a, CHECKED> {
+        let start = room.as_mut_ptr().cast::<u8>();
+        Writer {
+            start,
+            at: start,
+            // SAFETY: one past the end of the same slice.
+            end: unsafe { start.add(room.len()) },
+            most_text,
+            fields: 0,
+            flags: 0,
+            whole: true,
+            room: PhantomData,
+        }
+    }
 
     /// How many bytes there are so far, with the header.
     pub(crate) fn written(&self) -> usize {
@@ -84,12 +178,13 @@ impl<'a> Writer<'a> {
     #[inline(always)]
     fn take(&mut self, n: usize) -> Option<*mut u8> {
         let left = self.end as usize - self.at as usize;
-        if n > left {
+        debug_assert!(CHECKED || n <= left);
+        if CHECKED && n > left {
             self.whole = false;
             return None;
         }
         let at = self.at;
-        // SAFETY: at most `end`, just compared.
+        // SAFETY: at most `end`, as compared, or as promised.
         self.at = unsafe { at.add(n) };
         Some(at)
     }
@@ -146,7 +241,8 @@ impl<'a> Writer<'a> {
     /// A text or bytes, of which the end may have been cut off already.
     #[inline(always)]
     pub(crate) fn text(&mut self, key: Option<&str>, tag: u8, text: &[u8], lost: u32) {
-        if text.len() > self.most_text || lost > 0 {
+        debug_assert!(CHECKED || lost == 0);
+        if CHECKED && (text.len() > self.most_text || lost > 0) {
             return self.cut_text(key, tag, text, lost);
         }
         self.tag(key, tag);
@@ -203,14 +299,17 @@ impl<'a> Writer<'a> {
     #[inline(always)]
     pub(crate) fn finish(self, head: Head) -> Option<usize> {
         let length = (self.at as usize - self.start as usize).next_multiple_of(ALIGN);
-        if !self.whole || length > self.end as usize - self.start as usize {
+        if CHECKED && (!self.whole || length > self.end as usize - self.start as usize) {
             return None;
         }
-        // SAFETY: `whole`: the header's bytes were taken, and the padding is in the room.
+        // SAFETY: the header's bytes were taken, and the padding is in the room, as is the slack.
         unsafe {
             // Zeroes up to the length: nothing of an earlier frame gets out, into a file say.
-            let padding = self.start as usize + length - self.at as usize;
-            ptr::write_bytes(self.at, 0, padding);
+            if CHECKED {
+                ptr::write_bytes(self.at, 0, self.start as usize + length - self.at as usize);
+            } else {
+                put(self.at, [0; ALIGN]);
+            }
             self.head(head, length, self.fields);
         }
         Some(length)

@@ -2,6 +2,10 @@
 
 use std::hint::black_box;
 
+use mcp_vitals::logs::{LogConfig, set_request_context};
+use mcp_vitals::{Vitals, info};
+
+use crate::logs::work::{OPERATION, Request, TOOL};
 use crate::sides::{Scraped, ours};
 use crate::work::{HISTOGRAM, NANOS, VALUES};
 
@@ -23,7 +27,7 @@ pub struct HotPath {
 }
 
 /// All of them. `loop` is what the loop around the others costs.
-pub const ALL: [HotPath; 9] = [
+pub const ALL: [HotPath; 10] = [
     HotPath { name: "loop", calls: 10_000, warm_up: 4_096, prepare: nothing },
     HotPath { name: "counter", calls: 10_000, warm_up: 4_096, prepare: counter },
     HotPath { name: "updown", calls: 10_000, warm_up: 4_096, prepare: updown },
@@ -36,6 +40,7 @@ pub const ALL: [HotPath; 9] = [
         warm_up: 4_096,
         prepare: timer_passed_over,
     },
+    HotPath { name: "log_call", calls: 1_000, warm_up: 100, prepare: log_call },
     HotPath { name: "scrape", calls: 20, warm_up: 2, prepare: scrape },
     HotPath { name: "scrape_histograms", calls: 5, warm_up: 2, prepare: scrape_histograms },
 ];
@@ -77,6 +82,24 @@ fn counter() -> Calls {
         let _engine = &vitals;
         for _ in 0..calls {
             black_box(&counter).inc();
+        }
+    })
+}
+
+/// A line with three fields and a request's context, into a ring that has room for all of them.
+fn log_call() -> Calls {
+    let logs = LogConfig::to_memory().ring_bytes(4 << 20);
+    let vitals = Vitals::builder().system_metrics(false).logs(logs).build();
+    let vitals = vitals.expect("the defaults are good");
+    let logger = vitals.logger("bench");
+    Box::new(move |calls| {
+        let _engine = &vitals;
+        let request = Request::new(7);
+        let ids = [&request.id, &request.user, &request.session].map(|id| Some(id.as_str()));
+        let _context = set_request_context(ids[0], ids[1], ids[2]);
+        for n in 0..calls {
+            let (logger, n) = (black_box(&logger), black_box(n));
+            info!(logger, "request handled", tool = TOOL, operation = OPERATION, n = n);
         }
     })
 }

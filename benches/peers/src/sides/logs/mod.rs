@@ -7,6 +7,7 @@
 
 mod fast_log;
 mod ftlog;
+mod ours;
 mod slog;
 mod spdlog;
 mod tracing;
@@ -43,7 +44,8 @@ pub trait Logs: Sync {
 }
 
 /// All of them; ours first.
-pub const SIDES: &[Side] = &[tracing::SIDE, slog::SIDE, spdlog::SIDE, fast_log::SIDE, ftlog::SIDE];
+pub const SIDES: &[Side] =
+    &[ours::SIDE, tracing::SIDE, slog::SIDE, spdlog::SIDE, fast_log::SIDE, ftlog::SIDE];
 
 /// Lines of the queue of a side that has no better opinion.
 const QUEUE: usize = 8_192;
