@@ -4,6 +4,8 @@
 #   scripts/model.sh            runs the models
 #   scripts/model.sh --weaken   takes one ordering or one atomic step after the other away, in a
 #                               copy of the tree, and demands that its model then fails
+#
+# Either takes the name of a room, shard or ring, and leaves the other out.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
@@ -14,8 +16,21 @@ models() {
     cargo test --quiet --lib "$@"
 }
 
-if [ "${1:-}" != --weaken ]; then
-    models model
+weaken=
+if [ "${1:-}" = --weaken ]; then
+    weaken=yes
+    shift
+fi
+only=${1:-}
+case $only in
+'' | shard | ring) ;;
+*)
+    echo "no such room: $only" >&2
+    exit 2
+    ;;
+esac
+if [ -z "$weaken" ]; then
+    models "${only:+$only::}model"
     exit
 fi
 copy=$(mktemp -d)
@@ -32,12 +47,13 @@ cd "$copy"
 export CARGO_TARGET_DIR="$target/loom-weakened"
 touch src/lib.rs
 # A model that fails anyway would prove nothing.
-models model
+models "${only:+$only::}model"
 failed=0
 
-# weaken FILE MODEL FROM TO: FROM stands in FILE exactly once.
+# weaken FILE MODEL FROM TO: FROM stands exactly once in FILE, which is in $room.
 weaken() {
-    file=src/shard/$1 model=$2
+    [ "${only:-$room}" = "$room" ] || return 0
+    file=src/$room/$1 model=$2
     if ! FROM=$3 TO=$4 awk '
         { text = text $0 "\n" }
         END {
@@ -55,7 +71,7 @@ weaken() {
         if ! cargo test --quiet --lib --no-run > "$log" 2>&1; then
             verdict="NO BUILD"
         # One minute at most: a weakened model may also never come to an end.
-        elif timeout 60 cargo test --quiet --lib "shard::model::$model" -- --exact \
+        elif timeout 60 cargo test --quiet --lib "$room::model::$model" -- --exact \
             > "$log" 2>&1; then
             verdict=MISSED
             grep -q "^test result: ok. 1 passed" "$log" || verdict="NO MODEL"
@@ -70,6 +86,7 @@ weaken() {
     cp "$tree/$file" "$file"
 }
 
+room=shard
 weaken cells.rs a_chunk_is_seen_whole \
     'Box::into_raw(chunk), Ordering::Release' 'Box::into_raw(chunk), Ordering::Relaxed'
 weaken cells.rs a_chunk_is_seen_whole \
