@@ -336,6 +336,8 @@ weaken overwrite.rs overwritten_is_dropped \
             }
         }
         // Release: whoever'
+weaken overwrite.rs a_lapped_reader_gets_nothing 'oldest.clamp(begin, tail)' 'oldest'
+weaken overwrite.rs a_lapped_reader_gets_nothing '.max(from).min(tail)' '.max(from)'
 # What the caller must do, too.
 weaken model.rs no_reuse_while_read 'if tail + WORD > limit {' 'if tail + WORD > limit + WORD {'
 weaken model.rs a_lease_hands_over \

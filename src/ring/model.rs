@@ -274,3 +274,23 @@ fn overwritten_is_dropped() {
         assert_eq!(copied(&ring, 0), (end - full, end));
     });
 }
+
+/// While the ring is read all that the reader saw there is overwritten.
+#[test]
+fn a_lapped_reader_gets_nothing() {
+    let mut model = loom::model::Builder::new();
+    // Ten frames are too many for every interleaving: those with two switches are tried.
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let ring = Arc::new(Overwrite::new(64));
+        let positions = |from: u64, to: u64| (from..to).step_by(WORD as usize);
+        overwrite(&ring, 0);
+        let read = ring.clone();
+        let flusher = thread::spawn(move || copied(&read, 0));
+        let end = ring.capacity() + 2 * WORD;
+        positions(WORD, end).for_each(|at| overwrite(&ring, at));
+        let (begin, seen) = flusher.join().unwrap();
+        assert!(begin <= seen && seen <= end, "{begin} {seen}");
+        assert_eq!(copied(&ring, seen), (seen.max(2 * WORD), end));
+    });
+}
