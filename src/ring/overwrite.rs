@@ -7,7 +7,8 @@
 //! | a word   | recorder | flusher | Relaxed                     | nothing by itself              | `overwritten_is_dropped` |
 //!
 //! The recorder never waits for the reader. The reader copies, and afterwards throws away what the
-//! recorder has passed in the meantime: all of it where it was lapped (`a_lapped_reader_gets_nothing`).
+//! recorder has passed in the meantime: all of it where it was lapped
+//! (`a_lapped_reader_gets_nothing`).
 
 use super::frame::{ALIGN, Frame, kind};
 use super::{Refused, most_frame};
