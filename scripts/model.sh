@@ -4,6 +4,8 @@
 #   scripts/model.sh            runs the models
 #   scripts/model.sh --weaken   takes one ordering or one atomic step after the other away, in a
 #                               copy of the tree, and demands that its model then fails
+#
+# Either takes the name of a room, shard or ring, and leaves the other out.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
@@ -14,8 +16,21 @@ models() {
     cargo test --quiet --lib "$@"
 }
 
-if [ "${1:-}" != --weaken ]; then
-    models model
+weaken=
+if [ "${1:-}" = --weaken ]; then
+    weaken=yes
+    shift
+fi
+only=${1:-}
+case $only in
+'' | shard | ring) ;;
+*)
+    echo "no such room: $only" >&2
+    exit 2
+    ;;
+esac
+if [ -z "$weaken" ]; then
+    models "${only:+$only::}model"
     exit
 fi
 copy=$(mktemp -d)
@@ -32,12 +47,13 @@ cd "$copy"
 export CARGO_TARGET_DIR="$target/loom-weakened"
 touch src/lib.rs
 # A model that fails anyway would prove nothing.
-models model
+models "${only:+$only::}model"
 failed=0
 
-# weaken FILE MODEL FROM TO: FROM stands in FILE exactly once.
+# weaken FILE MODEL FROM TO: FROM stands exactly once in FILE, which is in $room.
 weaken() {
-    file=src/shard/$1 model=$2
+    [ "${only:-$room}" = "$room" ] || return 0
+    file=src/$room/$1 model=$2
     if ! FROM=$3 TO=$4 awk '
         { text = text $0 "\n" }
         END {
@@ -55,7 +71,7 @@ weaken() {
         if ! cargo test --quiet --lib --no-run > "$log" 2>&1; then
             verdict="NO BUILD"
         # One minute at most: a weakened model may also never come to an end.
-        elif timeout 60 cargo test --quiet --lib "shard::model::$model" -- --exact \
+        elif timeout 60 cargo test --quiet --lib "$room::model::$model" -- --exact \
             > "$log" 2>&1; then
             verdict=MISSED
             grep -q "^test result: ok. 1 passed" "$log" || verdict="NO MODEL"
@@ -70,6 +86,7 @@ weaken() {
     cp "$tree/$file" "$file"
 }
 
+room=shard
 weaken cells.rs a_chunk_is_seen_whole \
     'Box::into_raw(chunk), Ordering::Release' 'Box::into_raw(chunk), Ordering::Relaxed'
 weaken cells.rs a_chunk_is_seen_whole \
@@ -238,4 +255,99 @@ weaken index.rs index::what_is_there_is_never_called_missing \
 weaken index.rs index::a_place_is_found_with_its_labels \
     'cell.store(tag(hash) << PLACE_BITS | new, Ordering::Release);' \
     'cell.store(tag(hash) << PLACE_BITS | new, Ordering::Relaxed);'
+room=ring
+weaken cursor.rs frames_arrive_whole \
+    'self.tail.0.store(tail, Ordering::Release)' 'self.tail.0.store(tail, Ordering::Relaxed)'
+weaken cursor.rs frames_arrive_whole \
+    'self.tail.0.load(Ordering::Acquire)' 'self.tail.0.load(Ordering::Relaxed)'
+weaken cursor.rs no_reuse_while_read \
+    'self.head.0.store(head, Ordering::Release)' 'self.head.0.store(head, Ordering::Relaxed)'
+weaken cursor.rs no_reuse_while_read \
+    'self.head.0.load(Ordering::Acquire)' 'self.head.0.load(Ordering::Relaxed)'
+weaken cursor.rs a_lease_hands_over \
+    'self.tail.0.store(tail, Ordering::Release)' 'self.tail.0.store(tail, Ordering::Relaxed)'
+weaken cursor.rs a_lease_hands_over \
+    'self.head.0.load(Ordering::Acquire)' 'self.head.0.load(Ordering::Relaxed)'
+weaken parting.rs shared_frames_arrive_whole \
+    'match tail.compare_exchange_weak(
+                at,
+                frame + length,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {' \
+    'match Ok::<u64, u64>(at).inspect(|_| tail.store(frame + length, Ordering::Relaxed)) {'
+weaken parting.rs shared_frames_arrive_whole \
+    'word.store(first, Ordering::Release)' 'word.store(first, Ordering::Relaxed)'
+weaken parting.rs shared_frames_arrive_whole \
+    'word.load(Ordering::Acquire)' 'word.load(Ordering::Relaxed)'
+weaken parting.rs shared_frames_arrive_whole '.filter(|&word| word != 0)' '/* taken away */'
+weaken parting.rs shared_frames_arrive_whole \
+    'at - head.load(Ordering::Acquire).min(at)' \
+    'at.wrapping_sub(head.load(Ordering::Acquire))'
+weaken parting.rs shared_room_comes_back_clean \
+    'head.store(to, Ordering::Release)' 'head.store(to, Ordering::Relaxed)'
+weaken parting.rs shared_room_comes_back_clean \
+    'head.load(Ordering::Acquire)' 'head.load(Ordering::Relaxed)'
+weaken parting.rs shared_room_comes_back_clean \
+    'if length > to_end { at + to_end } else { at }' 'at'
+weaken parting.rs shared_room_comes_back_clean \
+    'frame + length - at + reserve > free' 'length + reserve > free'
+weaken parting.rs shared_room_comes_back_clean \
+    'frame + length - at + reserve > free' 'frame == u64::MAX'
+weaken parting.rs shared_room_comes_back_clean \
+    'frame + length,
+                Ordering::Relaxed,' \
+    'at + length,
+                Ordering::Relaxed,'
+weaken overwrite.rs overwritten_is_dropped \
+    'self.tail.store(tail + length, Ordering::Release)' \
+    'self.tail.store(tail + length, Ordering::Relaxed)'
+weaken overwrite.rs overwritten_is_dropped \
+    'let tail = self.tail.load(Ordering::Acquire)' 'let tail = self.tail.load(Ordering::Relaxed)'
+weaken overwrite.rs overwritten_is_dropped \
+    'fence(Ordering::Release);' '/* taken away */'
+weaken overwrite.rs overwritten_is_dropped \
+    'fence(Ordering::Acquire);' '/* taken away */'
+weaken overwrite.rs overwritten_is_dropped \
+    'fence(Ordering::Release);' 'fence(Ordering::Acquire);'
+weaken overwrite.rs overwritten_is_dropped \
+    'fence(Ordering::Acquire);' 'fence(Ordering::Release);'
+weaken overwrite.rs overwritten_is_dropped \
+    'fence(Ordering::Acquire);
+        let oldest = self.oldest.load(Ordering::Relaxed);' \
+    'let oldest = self.oldest.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);'
+weaken overwrite.rs overwritten_is_dropped \
+    'fence(Ordering::Acquire);
+        let oldest = self.oldest.load(Ordering::Relaxed);' \
+    'let oldest = begin;'
+weaken overwrite.rs overwritten_is_dropped \
+    'self.oldest.store(oldest, Ordering::Relaxed);
+        // Release:' \
+    '// Release:'
+weaken overwrite.rs overwritten_is_dropped \
+    'self.oldest.store(oldest, Ordering::Relaxed);
+        // Release: whoever' \
+    'let _late = Late(self, oldest);
+        struct Late<'"'"'a>(&'"'"'a Overwrite, u64);
+        impl Drop for Late<'"'"'_> {
+            fn drop(&mut self) {
+                self.0.oldest.store(self.1, Ordering::Relaxed);
+            }
+        }
+        // Release: whoever'
+weaken overwrite.rs a_lapped_reader_gets_nothing 'oldest.clamp(begin, tail)' 'oldest'
+weaken overwrite.rs a_lapped_reader_gets_nothing '.max(from).min(tail)' '.max(from)'
+# What the caller must do, too.
+weaken model.rs no_reuse_while_read 'if tail + WORD > limit {' 'if tail + WORD > limit + WORD {'
+weaken model.rs a_lease_hands_over \
+    'if !std::mem::take(&mut *free.lock().unwrap()) {' 'if !*free.lock().unwrap() {'
+weaken model.rs a_lease_hands_over \
+    'let pushed = ring.push();
+            *free.lock().unwrap() = true;' \
+    '*free.lock().unwrap() = true;
+            let pushed = ring.push();'
+weaken model.rs shared_room_comes_back_clean \
+    'word.first.store(0, Ordering::Relaxed);' '/* taken away */'
+weaken model.rs shared_frames_arrive_whole 'while at < end {' 'loop {'
 exit $failed

@@ -305,12 +305,17 @@ impl<'a> Frame<'a> {
         (least + context <= length).then_some(frame)
     }
 
+    /// Zeroes where padding, which may be a word, is shorter than a header.
+    fn array<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
+    }
+
     fn u16(&self, at: usize) -> u16 {
-        self.bytes[at..].first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes))
+        u16::from_le_bytes(self.array(at))
     }
 
     fn u32(&self, at: usize) -> u32 {
-        self.bytes[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+        u32::from_le_bytes(self.array(at))
     }
 
     pub(crate) fn bytes(&self) -> &'a [u8] {
@@ -326,7 +331,7 @@ impl<'a> Frame<'a> {
     }
 
     pub(crate) fn ticks(&self) -> u64 {
-        self.bytes[8..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        u64::from_le_bytes(self.array(8))
     }
 
     pub(crate) fn site(&self) -> u32 {
@@ -346,13 +351,13 @@ impl<'a> Frame<'a> {
     }
 
     pub(crate) fn context(&self) -> Option<ContextView<'a>> {
-        ContextView::parse(&self.bytes[HEADER..HEADER + self.context_length()])
+        ContextView::parse(self.bytes.get(HEADER..HEADER + self.context_length())?)
     }
 
     /// The message, where the frame carries it, and the fields; nothing when the message makes no
     /// sense.
     pub(crate) fn body(&self, keys: &'a [Box<str>]) -> Option<(Option<Text<'a>>, Fields<'a>)> {
-        let mut bytes = Bytes(&self.bytes[HEADER + self.context_length()..]);
+        let mut bytes = Bytes(self.bytes.get(HEADER + self.context_length()..)?);
         let message = match self.bytes[6] & MESSAGE {
             0 => None,
             _ => {

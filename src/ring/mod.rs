@@ -12,6 +12,7 @@ pub(crate) mod frame;
 #[allow(unsafe_code)]
 pub(crate) mod memory;
 #[cfg(all(test, vitals_loom))]
+#[allow(unsafe_code)]
 mod model;
 #[cfg(not(vitals_loom))]
 pub(crate) mod names;

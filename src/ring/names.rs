@@ -175,9 +175,9 @@ pub(crate) fn thread_began() {
 
 /// Says that the calling thread's name will not be needed for long.
 pub(crate) fn thread_ended() {
-    if let Some(thread) = lock(&TABLE).threads.iter_mut().flatten().find(|(n, _)| **n == OWN.get())
-    {
-        thread.1.ended = Some(Instant::now());
+    let mut table = lock(&TABLE);
+    if let Some(thread) = table.threads.as_mut().and_then(|threads| threads.get_mut(&OWN.get())) {
+        thread.ended = Some(Instant::now());
     }
 }
 
@@ -218,7 +218,8 @@ mod tests {
             .unwrap()
             .join()
             .unwrap();
-        let heard = lock(&heard.0);
+        // A copy: who listens is told under the table's lock, which `list` below takes.
+        let heard = lock(&heard.0).clone();
         let has = |number, name| heard.contains(&(number, name));
         assert!(has(before, Name::Site(site(1).into())) && has(after, Name::Site(site(2).into())));
         assert!(has(logger, Name::Logger("names-test".into())));

@@ -7,9 +7,10 @@
 //! | a word   | recorder | flusher | Relaxed                     | nothing by itself              | `overwritten_is_dropped` |
 //!
 //! The recorder never waits for the reader. The reader copies, and afterwards throws away what the
-//! recorder has passed in the meantime.
+//! recorder has passed in the meantime: all of it where it was lapped
+//! (`a_lapped_reader_gets_nothing`).
 
-use super::frame::{ALIGN, Frame};
+use super::frame::{ALIGN, Frame, kind};
 use super::{Refused, most_frame};
 use crate::sync::{AtomicU64, Ordering, fence};
 
@@ -89,11 +90,36 @@ impl Overwrite {
     }
 }
 
-/// The frames in `bytes`, which were words of a ring.
+/// The frames in `bytes`, which were words of a ring, without padding.
 pub(crate) fn frames(mut bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
-    std::iter::from_fn(move || {
+    let all = std::iter::from_fn(move || {
         let frame = Frame::first(bytes)?;
         bytes = &bytes[frame.bytes().len()..];
         Some(frame)
-    })
+    });
+    all.filter(|frame| frame.kind() != kind::PAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::HEADER;
+    use super::*;
+
+    #[test]
+    fn padding_in_a_file_is_no_frame() {
+        let head = |length: usize, of: u8| (length as u64 | u64::from(of) << 32).to_le_bytes();
+        let mut line = head(HEADER, kind::LINE).to_vec();
+        line.resize(HEADER, 0);
+        let bytes = [&head(ALIGN, kind::PAD)[..], &line, &head(ALIGN, kind::PAD)].concat();
+        let kinds: Vec<u8> = frames(&bytes).map(|frame| frame.kind()).collect();
+        assert_eq!(kinds, [kind::LINE]);
+    }
+
+    #[test]
+    fn padding_that_is_asked_for_more_has_nothing() {
+        let word = (ALIGN as u64 | u64::from(kind::PAD) << 32).to_le_bytes();
+        let frame = Frame::first(&word).unwrap();
+        assert_eq!((frame.ticks(), frame.site(), frame.logger(), frame.thread()), (0, 0, 0, 0));
+        assert!(frame.context().is_none() && frame.body(&[]).is_none());
+    }
 }

@@ -87,7 +87,11 @@ pub(crate) fn render(write: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) -> Re
     let own = start.is_err().then(Vec::new);
     let mut into = Appending { start: start.unwrap_or(0), length: 0, lost: 0, own };
     // What fails is kept as far as it came.
-    if catch_unwind(AssertUnwindSafe(|| write(&mut into).is_ok())).is_err() {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| write(&mut into).is_ok())) {
+        // Dropping what it panicked with may panic in turn; what that throws is left lying.
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(again);
+        }
         into.length = 0;
         into.lost = 0;
         into.own.iter_mut().for_each(Vec::clear);
@@ -202,6 +206,24 @@ mod tests {
         let rendered = display(&Panics);
         assert_eq!(text(&rendered), (PANICKED.into(), 0));
         drop(rendered);
+        assert_eq!(used(), 0);
+    }
+
+    #[test]
+    fn a_panic_with_a_payload_that_panics_is_no_more() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                std::panic::resume_unwind(Box::new(()));
+            }
+        }
+        struct Panics;
+        impl fmt::Display for Panics {
+            fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+                std::panic::resume_unwind(Box::new(Bomb));
+            }
+        }
+        assert_eq!(text(&display(&Panics)), (PANICKED.into(), 0));
         assert_eq!(used(), 0);
     }
 }

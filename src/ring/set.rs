@@ -73,8 +73,22 @@ pub(crate) struct Leased {
     pub(crate) lost: Lost,
     /// Up to where the flusher has read a [`Kind::Recorder`]: what goes before is no loss.
     pub(crate) seen: AtomicU64,
-    /// A caller waited in vain, and the ring has not been empty since.
-    missed: AtomicBool,
+    missed: Missed,
+}
+
+/// Whether a caller waited in vain for room in a ring that has not been empty since.
+#[derive(Default)]
+struct Missed(AtomicBool);
+
+impl Missed {
+    fn still(&self, is_empty: impl FnOnce() -> bool) -> bool {
+        if !self.0.load(Ordering::Relaxed) {
+            return false;
+        }
+        let still = !is_empty();
+        self.0.store(still, Ordering::Relaxed);
+        still
+    }
 }
 
 #[derive(Default)]
@@ -87,6 +101,7 @@ struct Leases {
 pub(crate) struct Rings {
     id: u64,
     me: Weak<Rings>,
+    /// With the bytes that a ring has in fact.
     settings: Settings,
     space: Arc<Space>,
     leases: Mutex<Leases>,
@@ -94,6 +109,7 @@ pub(crate) struct Rings {
     count: AtomicUsize,
     pub(crate) shared: Shared,
     pub(crate) shared_lost: Lost,
+    shared_missed: Missed,
     /// Lines that no ring would take, or of a process that was forked off.
     pub(crate) refused: Lost,
     waiting: AtomicUsize,
@@ -112,10 +128,12 @@ const NAP: Duration = Duration::from_millis(2);
 impl Rings {
     /// The shared ring is charged to `space`; nothing when it has no room for it.
     pub(crate) fn new(settings: Settings, space: Arc<Space>) -> Option<Arc<Rings>> {
-        let shared = Memory::heap(settings.ring_bytes);
-        if !space.charge(shared.capacity()) {
+        let ring_bytes = settings.ring_bytes.max(Memory::LEAST).checked_next_power_of_two()?;
+        if !space.charge(ring_bytes as u64) {
             return None;
         }
+        let settings = Settings { ring_bytes, ..settings };
+        let shared = Memory::heap(ring_bytes);
         Some(Arc::new_cyclic(|me| Rings {
             me: me.clone(),
             id: ENGINES.fetch_add(1, Ordering::Relaxed),
@@ -125,6 +143,7 @@ impl Rings {
             count: AtomicUsize::new(0),
             shared: Shared::new(shared, Place::heap(Cursor::new())),
             shared_lost: Lost::default(),
+            shared_missed: Missed::default(),
             refused: Lost::default(),
             waiting: AtomicUsize::new(0),
             room: Default::default(),
@@ -169,7 +188,7 @@ impl Rings {
     }
 
     fn make(&self) -> Option<Arc<Leased>> {
-        let bytes = self.settings.ring_bytes.max(Memory::LEAST).next_power_of_two();
+        let bytes = self.settings.ring_bytes;
         if !self.space.charge(bytes as u64) {
             return None;
         }
@@ -181,7 +200,7 @@ impl Rings {
             kind,
             lost: Lost::default(),
             seen: AtomicU64::new(0),
-            missed: AtomicBool::new(false),
+            missed: Missed::default(),
         }))
     }
 
@@ -236,21 +255,23 @@ impl Rings {
         mut write: impl FnMut() -> Result<(), Refused>,
     ) -> Result<(), Refused> {
         let Overflow::Block(patience) = self.settings.overflow else { return Err(Refused::Full) };
-        if ring.is_some_and(Leased::still_missed) || super::thread::is_ours() {
+        let (missed, is_missed) = match ring {
+            Some(ring) => (&ring.missed, ring.missed.still(|| ring.is_empty())),
+            None => (&self.shared_missed, self.shared_missed.still(|| self.shared.is_empty())),
+        };
+        if is_missed || super::thread::is_ours() {
             return Err(Refused::Full);
         }
-        let until = Instant::now() + patience;
+        let began = Instant::now();
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let result = loop {
             self.wake_flusher();
             let guard = lock(&self.room.0);
-            let left = until.saturating_duration_since(Instant::now());
+            let left = patience.saturating_sub(began.elapsed());
             drop(self.room.1.wait_timeout(guard, left.min(NAP)));
             match write() {
                 Err(Refused::Full) if left.is_zero() => {
-                    if let Some(ring) = ring {
-                        ring.missed.store(true, Ordering::Relaxed);
-                    }
+                    missed.0.store(true, Ordering::Relaxed);
                     break Err(Refused::Full);
                 }
                 Err(Refused::Full) => {}
@@ -272,21 +293,68 @@ impl Rings {
 }
 
 impl Leased {
-    /// Whether a caller waited in vain, and the ring has not been empty since.
-    fn still_missed(&self) -> bool {
-        if !self.missed.load(Ordering::Relaxed) {
-            return false;
-        }
-        let empty = matches!(&self.kind, Kind::Queue(ring) if ring.used() == 0);
-        self.missed.store(!empty, Ordering::Relaxed);
-        !empty
+    fn is_empty(&self) -> bool {
+        matches!(&self.kind, Kind::Queue(ring) if ring.used() == 0)
     }
 }
 
 impl Drop for Rings {
     fn drop(&mut self) {
         let leases = self.leases.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let bytes = self.settings.ring_bytes.max(Memory::LEAST).next_power_of_two() as u64;
+        let bytes = self.settings.ring_bytes as u64;
         self.space.refund(bytes * (1 + leases.all.len() as u64));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: Settings =
+        Settings { ring_bytes: 4096, rings: 1, overflow: Overflow::DropNewest };
+
+    fn rings(overflow: Overflow) -> Arc<Rings> {
+        Rings::new(Settings { overflow, ..SETTINGS }, Arc::new(Space::new(1 << 20))).unwrap()
+    }
+
+    #[test]
+    fn a_ring_larger_than_the_budget_is_never_made() {
+        // The last one has no power of two above it, and the one before no place in any memory.
+        for ring_bytes in [1 << 21, isize::MAX as usize, usize::MAX] {
+            let space = Arc::new(Space::new(1 << 20));
+            assert!(Rings::new(Settings { ring_bytes, ..SETTINGS }, space.clone()).is_none());
+            assert_eq!(space.used(), 0);
+        }
+    }
+
+    #[test]
+    fn patience_may_be_longer_than_any_clock_runs() {
+        let rings = rings(Overflow::Block(Duration::MAX));
+        let mut tries = 0;
+        let write = || {
+            tries += 1;
+            if tries < 3 { Err(Refused::Full) } else { Ok(()) }
+        };
+        assert_eq!(rings.wait_for_room(None, write), Ok(()));
+    }
+
+    #[test]
+    fn who_shares_a_ring_does_not_wait_in_vain_twice() {
+        let rings = rings(Overflow::Block(Duration::ZERO));
+        let frame = [(64u64).to_le_bytes(), [0; 8]].concat().repeat(4);
+        while rings.shared.push(&frame, 0).is_ok() {}
+        let tried = || {
+            let mut tries = 0;
+            let write = || {
+                tries += 1;
+                Err(Refused::Full)
+            };
+            assert_eq!(rings.wait_for_room(None, write), Err(Refused::Full));
+            tries > 0
+        };
+        assert!(tried());
+        assert!(!tried(), "nothing was read since");
+        rings.shared.empty();
+        assert!(tried(), "it has been empty");
     }
 }

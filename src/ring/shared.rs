@@ -52,6 +52,13 @@ impl Shared {
         Ok(())
     }
 
+    /// As a flusher would that reads all there is.
+    #[cfg(test)]
+    pub(crate) fn empty(&self) {
+        // SAFETY: of a test, which has no other reader.
+        unsafe { self.free(self.freed(), self.reserved()) };
+    }
+
     /// Up to where frames may have been reserved.
     pub(crate) fn reserved(&self) -> u64 {
         self.cursor.published()
@@ -59,6 +66,12 @@ impl Shared {
 
     pub(crate) fn freed(&self) -> u64 {
         self.cursor.freed()
+    }
+
+    /// Whether all that was reserved is free again.
+    pub(crate) fn is_empty(&self) -> bool {
+        // In this order: what is freed was reserved before.
+        self.freed() == self.reserved()
     }
 
     /// The frame at position `at`, and where the next one begins; nothing where none is whole yet, or
@@ -70,7 +83,8 @@ impl Shared {
         // Past the last room lie frames that were read already and not freed yet.
         while at < end {
             let first = Parting::committed(self.word(at))?;
-            let length = (first & u64::from(u32::MAX)).next_multiple_of(ALIGN as u64);
+            // Never 0, not even in a file's: the reader would stand still.
+            let length = (first & u64::from(u32::MAX)).max(1).next_multiple_of(ALIGN as u64);
             if first >> 32 & 0xff == u64::from(kind::PAD) {
                 at += length;
                 continue;
@@ -97,5 +111,19 @@ impl Shared {
             at += n as u64;
         }
         Parting::free(self.cursor.head(), to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_without_a_length_stops_no_reader() {
+        let ring = Shared::new(Memory::heap(4096), Place::heap(Cursor::new()));
+        ring.push(&[0; 64], 0).unwrap();
+        Parting::commit(ring.word(0), u64::from(kind::PAD) << 32);
+        // SAFETY: the one reader, from the first position.
+        assert!(unsafe { ring.read(0, ring.reserved()) }.is_none());
     }
 }
