@@ -87,6 +87,8 @@ mod serve;
 #[cfg(not(vitals_loom))]
 mod snapshot;
 #[cfg(not(vitals_loom))]
+mod stdio;
+#[cfg(not(vitals_loom))]
 mod system;
 #[cfg(not(vitals_loom))]
 mod typed;
@@ -119,6 +121,8 @@ pub use serve::{ListenAddr, OnPortTaken};
 pub use serve::{MetricsFuture, MetricsService};
 #[cfg(not(vitals_loom))]
 pub use snapshot::{HistogramSnapshot, Snapshot};
+#[cfg(not(vitals_loom))]
+pub use stdio::StdoutGuard;
 #[cfg(not(vitals_loom))]
 pub use system::HeapAlloc;
 #[cfg(not(vitals_loom))]
