@@ -10,9 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::voice::Voice;
 use super::{Chunk, Loss, Sink, SinkEvents};
 use crate::background::{DROP_DEADLINE, Joined};
-use crate::error::{self, Error};
+use crate::error::Error;
 use crate::sync::lock;
 
 /// The pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
@@ -25,9 +26,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// Buffers kept for reuse, and the largest that is worth keeping.
 const SPARE_BUFFERS: usize = 8;
 const SPARE_BYTES: usize = 1 << 20;
-
-/// How long a line on stderr may hold up a sink that has something to say.
-const SAY: Duration = Duration::from_millis(200);
 
 /// A sink, its thread and its queue; drained and stopped when dropped.
 pub(crate) struct SinkThread {
@@ -83,7 +81,8 @@ impl SinkThread {
             events,
             queue_bytes,
         });
-        let runner = Runner { name, sink, shared: shared.clone(), outage: None, saying: None };
+        let runner =
+            Runner { name, sink, shared: shared.clone(), outage: None, voice: Voice::default() };
         let thread = Joined::spawn(name, move || runner.run()).map_err(Error::Spawn)?;
         Ok(SinkThread { shared, thread: Mutex::new(thread) })
     }
@@ -222,8 +221,7 @@ struct Runner {
     shared: Arc<Shared>,
     /// While the sink fails: the lines that were lost before it began to.
     outage: Option<u64>,
-    /// Whoever still tells stderr.
-    saying: Option<Joined>,
+    voice: Voice,
 }
 
 /// How the sink took something.
@@ -397,7 +395,7 @@ impl Runner {
         if self.outage.is_none() {
             self.outage = Some(self.shared.events.lost_lines());
             lock(&self.shared.state).failing = true;
-            self.say(format!("log sink {}: {why}; trying on", self.name));
+            self.voice.say(format!("log sink {}: {why}; trying on", self.name));
         }
     }
 
@@ -405,19 +403,8 @@ impl Runner {
         if let Some(before) = self.outage.take() {
             lock(&self.shared.state).failing = false;
             let lost = self.shared.events.lost_lines() - before;
-            self.say(format!("log sink {}: works again, lines lost meanwhile: {lost}", self.name));
-        }
-    }
-
-    /// On a thread of its own, waited for a moment: a stderr that nobody reads must not hold up a
-    /// file. One that still hangs keeps the next one from being said.
-    fn say(&mut self, what: String) {
-        if self.saying.as_ref().is_none_or(Joined::has_ended) {
-            let say = move || error::say(format_args!("{what}"));
-            self.saying = Joined::spawn("mcp-vitals-say", say).ok();
-            if let Some(saying) = &self.saying {
-                saying.wait(SAY);
-            }
+            self.voice
+                .say(format!("log sink {}: works again, lines lost meanwhile: {lost}", self.name));
         }
     }
 }
