@@ -143,7 +143,7 @@ impl SinkThread {
     /// Drains, flushes and ends the thread. What is not written by `deadline` is counted as lost,
     /// also a chunk that a blocked sink holds and may yet write; then it is false. Further calls do
     /// nothing, and answer whether the thread has ended.
-    pub(crate) fn stop(&mut self, deadline: Instant) -> bool {
+    pub(crate) fn stop(&self, deadline: Instant) -> bool {
         let lost_before = {
             let mut state = lock(&self.shared.state);
             state.stop.get_or_insert(deadline);

@@ -177,7 +177,7 @@ fn what_a_stop_does_not_get_out_in_time_is_lost_and_counted_once() {
 
 #[test]
 fn a_failing_sink_is_left_at_the_deadline() {
-    let mut rig = Rig::new(1 << 10);
+    let rig = Rig::new(1 << 10);
     rig.thread.push(line("one")).unwrap();
     for _ in 0..100 {
         rig.order(Order::Refuse(io::ErrorKind::StorageFull));
