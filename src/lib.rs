@@ -33,7 +33,7 @@
 //!
 //! # Features
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
-//! as a service to mount. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `patterns`:
+//! as a service to mount. `gzip`, `zstd`: rolled log files compressed. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `patterns`:
 //! `Redaction::pattern` of the [`logs`]. `cli`: the `mcp-vitals` command with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
@@ -87,6 +87,8 @@ mod serve;
 #[cfg(not(vitals_loom))]
 mod snapshot;
 #[cfg(not(vitals_loom))]
+mod stdio;
+#[cfg(not(vitals_loom))]
 mod system;
 #[cfg(not(vitals_loom))]
 mod typed;
@@ -119,6 +121,8 @@ pub use serve::{ListenAddr, OnPortTaken};
 pub use serve::{MetricsFuture, MetricsService};
 #[cfg(not(vitals_loom))]
 pub use snapshot::{HistogramSnapshot, Snapshot};
+#[cfg(not(vitals_loom))]
+pub use stdio::StdoutGuard;
 #[cfg(not(vitals_loom))]
 pub use system::HeapAlloc;
 #[cfg(not(vitals_loom))]

@@ -160,6 +160,17 @@ impl Own {
         Ok(own)
     }
 
+    /// The counter of what others print to a guarded stdout; only a server that guards it has one.
+    pub(crate) fn strays(&self, table: &Table) -> Result<Counter, Error> {
+        let desc = Desc::counter(
+            "mcp_vitals_stdout_strays_total",
+            "Lines that something printed to stdout, which is the protocol's.",
+        );
+        let limits =
+            Limits { series: 1, label_values: 1, value_length: 1, removable: false, idle: 0 };
+        add_family(table, desc, limits, Losses::none).map(|family| family.with([]))
+    }
+
     /// The counters of one family's losses, there at 0 from the start.
     pub(crate) fn losses(&self, metric: &str, labels: &[String], histogram: bool) -> Arc<Losses> {
         let counter = |family: &Family<Counter, 1>, wanted: bool| {

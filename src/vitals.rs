@@ -30,6 +30,7 @@ use crate::registry::table::Table;
 use crate::registry::{FamilyRef, Limits, Losses, MetricKind, Turn};
 use crate::shard::space::Space;
 use crate::snapshot::{Snapshot, SnapshotBuilder, Visit};
+use crate::stdio::{self, StdoutGuard};
 use crate::sync::lock;
 
 /// An engine: its metrics and the ways out of the process.
@@ -306,15 +307,34 @@ impl Vitals {
         Ok(crate::MetricsService::new(self.source("tower")?))
     }
 
+    /// Keeps stdout for the protocol of a stdio server; what else is printed there goes to stderr and
+    /// is counted in `mcp_vitals_stdout_strays_total`. Call it before anything else may print.
+    ///
+    /// With the feature `rmcp` what it returns is the transport to serve on:
+    /// `server.serve(vitals.guard_stdout()?)`. See [`StdoutGuard`].
+    ///
+    /// # Errors
+    /// [`Error::StdoutGuard`] when stdout is guarded already or closed, and where there are no pipes
+    /// in the place of file descriptors: elsewhere than on Unix.
+    pub fn guard_stdout(&self) -> Result<StdoutGuard, Error> {
+        let strays = match &self.core {
+            Some(core) => core.own.strays(&core.table)?,
+            None => Counter::DISABLED,
+        };
+        StdoutGuard::take(move |lines| strays.add(lines))
+    }
+
     /// Writes the textfile once more, lets answers that are under way end, lets go of callbacks and
     /// collectors, writes the logs out, and stops the threads, all within `deadline` and a quarter.
     /// Loggers take no lines any more. Recording and scraping by hand go
     /// on working. The second call is harmless; the last handle that is dropped does the same with
     /// a deadline of two seconds.
     pub fn shutdown(&self, deadline: Duration) {
+        let until = Instant::now() + deadline.min(Duration::from_secs(86_400));
         if let Some(core) = &self.core {
             core.stop(deadline);
         }
+        stdio::settle(until);
     }
 
     /// What the ways out read from: this engine, for as long as it is there.

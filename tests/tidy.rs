@@ -43,6 +43,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The edges: through the public API alone.
     ("export", &["api", "error", "sync", "background"]),
     ("serve", &["api", "error", "sync", "background", "export"]),
+    // Stdout for the protocol; strays go out by a sink.
+    ("stdio", &["api", "error", "sync", "background", "export"]),
     // The same names as `api`, taken from where they are made.
     ("system", &["api", "error", "sync", "background", "metrics", "vitals"]),
     // Each metric knows the outcomes that its labels take, and times what it records.
@@ -248,7 +250,9 @@ fn nothing_is_written_to_stdout() {
             let writes = ["println", "print", "eprintln", "eprint", "dbg"].contains(&word);
             assert!(!writes, "`{word}` in {path}");
         }
-        assert!(!code.contains("stdout()"), "stdout in {path}");
+        // The guard's own: there stdout is taken away from everybody else.
+        let guards = path == "stdio/strays.rs";
+        assert!(guards || !code.contains("stdout()"), "stdout in {path}");
     }
 }
 

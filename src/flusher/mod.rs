@@ -145,8 +145,7 @@ impl Flusher {
         let ended = lock(&self.thread).join(left);
         let sinks = std::mem::take(&mut *lock(&self.sinks));
         // Where the flusher has not ended it still has the sinks, which end with it.
-        let stop =
-            |sink: Arc<SinkThread>| Arc::into_inner(sink).is_some_and(|mut s| s.stop(deadline));
+        let stop = |sink: Arc<SinkThread>| Arc::into_inner(sink).is_some_and(|s| s.stop(deadline));
         sinks.into_iter().map(stop).fold(ended, |all, stopped| all && stopped)
     }
 }

@@ -24,8 +24,9 @@ use super::lock::Turn;
 use super::rolled::Names;
 use super::settings::LogFile;
 use super::stamp::stamp;
+use super::voice::Voice;
 use super::{Chunk, Sink, SinkEvents};
-use crate::error::{self, Error};
+use crate::error::Error;
 use crate::export::slot::Template;
 
 /// Room that is reserved at once.
@@ -66,6 +67,7 @@ pub(crate) struct FileSink {
     torn: Option<(FileId, u64)>,
     rotate_again: Option<Instant>,
     keeper: Keeper,
+    voice: Voice,
 }
 
 /// The file that is open.
@@ -114,6 +116,7 @@ impl LogFile {
             done: 0,
             torn: None,
             rotate_again: None,
+            voice: Voice::default(),
         };
         sink.reopen().map_err(refused)?;
         sink.keeper.wake();
@@ -234,7 +237,7 @@ impl FileSink {
                 self.events.add_error();
                 if self.rotate_again.is_none() {
                     let path = &self.names.path;
-                    error::say(format_args!(
+                    self.voice.say(format!(
                         "log file {path:?} ({size} bytes) cannot be rolled: {error}; it grows"
                     ));
                 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::compress::compress;
-use super::rolled::{Names, Rolled};
+use super::rolled::{Found, Names, Rolled};
 use super::settings::LogFile;
 use super::stamp::stamp;
 use super::{SinkEvents, lock::Turn};
@@ -103,7 +103,7 @@ impl Care {
 
     /// Sweeps, compresses, sweeps: what goes anyway is not compressed, and bytes are counted after.
     fn once(&self) -> io::Result<()> {
-        let (rolled, drafts) = self.names.list()?;
+        let Found { rolled, drafts } = self.names.list()?;
         for (draft, source) in drafts {
             // Left by a process that was killed; while one works, it has the source locked.
             if !is_locked(&source) {
@@ -124,7 +124,7 @@ impl Care {
                 Err(error) => failed = Err(error),
             }
         }
-        let (rolled, _) = self.names.list()?;
+        let rolled = self.names.list()?.rolled;
         self.remove_old(rolled, self.settings.keep_bytes)?;
         failed
     }

@@ -13,6 +13,7 @@ mod keeper;
 mod lock;
 mod rolled;
 mod stamp;
+mod voice;
 
 #[cfg(all(test, unix))]
 mod fault_tests;

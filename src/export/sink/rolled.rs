@@ -36,6 +36,15 @@ pub(crate) struct Rolled {
     pub(crate) compressed: bool,
 }
 
+/// What is in the folder.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The rolled files, the oldest first.
+    pub(crate) rolled: Vec<Rolled>,
+    /// Compressed files in the making, each with what it is made of.
+    pub(crate) drafts: Vec<(PathBuf, PathBuf)>,
+}
+
 /// What a name in the folder says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -101,8 +110,8 @@ impl Names {
         stamp::is_stamp(stamp).then(|| Kind::Rolled { stamp: stamp.to_owned(), compressed })
     }
 
-    /// The rolled files, the oldest first, and the drafts with what they are made of.
-    pub(crate) fn list(&self) -> io::Result<(Vec<Rolled>, Vec<(PathBuf, PathBuf)>)> {
+    /// What of ours is in the folder beside the log file.
+    pub(crate) fn list(&self) -> io::Result<Found> {
         let (mut rolled, mut drafts) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(self.folder())?.take(MOST_ENTRIES).flatten() {
             let name = entry.file_name();
@@ -118,7 +127,7 @@ impl Names {
             }
         }
         rolled.sort();
-        Ok((rolled, drafts))
+        Ok(Found { rolled, drafts })
     }
 }
 

@@ -10,9 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::voice::Voice;
 use super::{Chunk, Loss, Sink, SinkEvents};
 use crate::background::{DROP_DEADLINE, Joined};
-use crate::error::{self, Error};
+use crate::error::Error;
 use crate::sync::lock;
 
 /// The pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
@@ -25,9 +26,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// Buffers kept for reuse, and the largest that is worth keeping.
 const SPARE_BUFFERS: usize = 8;
 const SPARE_BYTES: usize = 1 << 20;
-
-/// How long a line on stderr may hold up a sink that has something to say.
-const SAY: Duration = Duration::from_millis(200);
 
 /// A sink, its thread and its queue; drained and stopped when dropped.
 pub(crate) struct SinkThread {
@@ -57,6 +55,8 @@ struct State {
     /// Chunks pushed, and how many of them are written and flushed, or given up.
     pushed: u64,
     settled: u64,
+    /// How many of them somebody waits for.
+    wanted: u64,
     /// The chunk under way was refused the last time.
     failing: bool,
     /// Set once, by the first stop: until when the rest may be drained.
@@ -83,7 +83,8 @@ impl SinkThread {
             events,
             queue_bytes,
         });
-        let runner = Runner { name, sink, shared: shared.clone(), outage: None, saying: None };
+        let runner =
+            Runner { name, sink, shared: shared.clone(), outage: None, voice: Voice::default() };
         let thread = Joined::spawn(name, move || runner.run()).map_err(Error::Spawn)?;
         Ok(SinkThread { shared, thread: Mutex::new(thread) })
     }
@@ -129,6 +130,7 @@ impl SinkThread {
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
         let mut state = lock(&self.shared.state);
         let target = state.pushed;
+        state.wanted = target;
         while state.settled < target && !state.ended {
             if Instant::now() >= deadline {
                 return false;
@@ -141,7 +143,7 @@ impl SinkThread {
     /// Drains, flushes and ends the thread. What is not written by `deadline` is counted as lost,
     /// also a chunk that a blocked sink holds and may yet write; then it is false. Further calls do
     /// nothing, and answer whether the thread has ended.
-    pub(crate) fn stop(&mut self, deadline: Instant) -> bool {
+    pub(crate) fn stop(&self, deadline: Instant) -> bool {
         let lost_before = {
             let mut state = lock(&self.shared.state);
             state.stop.get_or_insert(deadline);
@@ -222,8 +224,7 @@ struct Runner {
     shared: Arc<Shared>,
     /// While the sink fails: the lines that were lost before it began to.
     outage: Option<u64>,
-    /// Whoever still tells stderr.
-    saying: Option<Joined>,
+    voice: Voice,
 }
 
 /// How the sink took something.
@@ -251,14 +252,10 @@ impl Runner {
             if state.is_over() {
                 break;
             }
-            if let Some(chunk) = state.queue.pop_front() {
-                state.busy = Some(chunk.lines);
-                drop(state);
-                if !self.deliver(chunk) {
-                    break;
-                }
-                unflushed += 1;
-            } else if unflushed > 0 {
+            // When there is nothing else to do, and for whoever waits also while more comes.
+            let flush = state.queue.is_empty()
+                || (state.settled + 1..=state.settled + unflushed).contains(&state.wanted);
+            if unflushed > 0 && flush {
                 drop(state);
                 if !self.flush() {
                     break;
@@ -267,6 +264,13 @@ impl Runner {
                 state.settled += unflushed;
                 unflushed = 0;
                 self.shared.done.notify_all();
+            } else if let Some(chunk) = state.queue.pop_front() {
+                state.busy = Some(chunk.lines);
+                drop(state);
+                if !self.deliver(chunk) {
+                    break;
+                }
+                unflushed += 1;
             } else if state.stop.is_some() {
                 break;
             } else {
@@ -397,7 +401,7 @@ impl Runner {
         if self.outage.is_none() {
             self.outage = Some(self.shared.events.lost_lines());
             lock(&self.shared.state).failing = true;
-            self.say(format!("log sink {}: {why}; trying on", self.name));
+            self.voice.say(format!("log sink {}: {why}; trying on", self.name));
         }
     }
 
@@ -405,19 +409,8 @@ impl Runner {
         if let Some(before) = self.outage.take() {
             lock(&self.shared.state).failing = false;
             let lost = self.shared.events.lost_lines() - before;
-            self.say(format!("log sink {}: works again, lines lost meanwhile: {lost}", self.name));
-        }
-    }
-
-    /// On a thread of its own, waited for a moment: a stderr that nobody reads must not hold up a
-    /// file. One that still hangs keeps the next one from being said.
-    fn say(&mut self, what: String) {
-        if self.saying.as_ref().is_none_or(Joined::has_ended) {
-            let say = move || error::say(format_args!("{what}"));
-            self.saying = Joined::spawn("mcp-vitals-say", say).ok();
-            if let Some(saying) = &self.saying {
-                saying.wait(SAY);
-            }
+            self.voice
+                .say(format!("log sink {}: works again, lines lost meanwhile: {lost}", self.name));
         }
     }
 }
@@ -436,203 +429,4 @@ impl Drop for Ended {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc::{Receiver, Sender, channel};
-
-    use super::*;
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    fn long() -> Instant {
-        Instant::now() + LONG
-    }
-
-    /// Does with each chunk what the test says, and keeps what it took.
-    struct Told {
-        orders: Receiver<Order>,
-        taken: Arc<Mutex<Vec<u8>>>,
-    }
-
-    enum Order {
-        Take,
-        Refuse(io::ErrorKind),
-        Panic,
-    }
-
-    impl Sink for Told {
-        /// Without orders any more it takes everything.
-        fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
-            match self.orders.recv().unwrap_or(Order::Take) {
-                Order::Take => self.taken.lock().unwrap().extend_from_slice(&chunk.bytes),
-                Order::Refuse(kind) => return Err(kind.into()),
-                Order::Panic => std::panic::panic_any("told to"),
-            }
-            Ok(())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    struct Rig {
-        thread: SinkThread,
-        orders: Option<Sender<Order>>,
-        taken: Arc<Mutex<Vec<u8>>>,
-        events: Arc<SinkEvents>,
-    }
-
-    impl Rig {
-        fn new(queue_bytes: usize) -> Rig {
-            let (orders, told) = channel();
-            let (taken, events) = (Arc::default(), Arc::new(SinkEvents::default()));
-            let sink = Told { orders: told, taken: Arc::clone(&taken) };
-            let thread =
-                SinkThread::start("test", Box::new(sink), queue_bytes, events.clone()).unwrap();
-            Rig { thread, orders: Some(orders), taken, events }
-        }
-
-        fn order(&self, order: Order) {
-            self.orders.as_ref().unwrap().send(order).unwrap();
-        }
-
-        /// From here on all is taken.
-        fn release(&mut self) {
-            self.orders = None;
-        }
-
-        fn taken(&self) -> String {
-            String::from_utf8(self.taken.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    fn line(text: &str) -> Chunk {
-        Chunk { bytes: format!("{text}\n").into_bytes(), lines: [0, 0, 1, 0, 0], ticket: 0 }
-    }
-
-    #[test]
-    fn a_sink_that_blocks_holds_up_no_other_and_what_has_no_room_is_counted() {
-        let (mut blocked, mut other) = (Rig::new(40), Rig::new(40));
-        other.release();
-        let mut refused = 0;
-        for n in 0..100 {
-            let text = format!("line {n:03}");
-            if let Err(chunk) = blocked.thread.push(line(&text)) {
-                blocked.thread.lose(chunk);
-                refused += 1;
-            }
-            other.thread.push_until(line(&text), long()).unwrap();
-        }
-        assert!(other.thread.flush(long()));
-        assert_eq!(other.taken().lines().count(), 100);
-        assert!(!blocked.thread.flush(Instant::now()), "nothing was taken yet");
-        assert_eq!(refused, 100 - 4, "four of nine bytes fit into 40");
-        assert_eq!(blocked.events.lost(Loss::Full), [0, 0, 96, 0, 0]);
-        assert_eq!(blocked.events.queued_bytes(), 36);
-        blocked.release();
-        assert!(blocked.thread.flush(long()));
-        assert_eq!(blocked.taken(), "line 000\nline 001\nline 002\nline 003\n");
-        assert_eq!(blocked.events.written(), [0, 0, 4, 0, 0]);
-        assert_eq!((blocked.events.written_bytes(), blocked.events.queued_bytes()), (36, 0));
-    }
-
-    #[test]
-    fn a_chunk_larger_than_the_queue_fits_when_nothing_else_is_there() {
-        let rig = Rig::new(4);
-        rig.order(Order::Take);
-        rig.thread.push(line("longer than that")).unwrap();
-        assert!(rig.thread.flush(long()));
-        rig.thread.push(line("longer than that")).unwrap();
-        assert!(rig.thread.push(line("x")).is_err());
-        assert!(rig.thread.push_until(line("x"), Instant::now()).is_err());
-        rig.order(Order::Take);
-        rig.order(Order::Take);
-        assert!(rig.thread.push_until(line("x"), long()).is_ok());
-    }
-
-    #[test]
-    fn a_refused_chunk_comes_again_and_what_had_no_room_meanwhile_is_counted_as_failed() {
-        let mut rig = Rig::new(10);
-        rig.thread.push(line("first")).unwrap();
-        rig.order(Order::Refuse(io::ErrorKind::StorageFull));
-        rig.order(Order::Refuse(io::ErrorKind::StorageFull));
-        while rig.events.errors() < 2 {
-            std::thread::yield_now();
-        }
-        let chunk = rig.thread.push(line("second")).unwrap_err();
-        rig.thread.lose(chunk);
-        assert_eq!(rig.events.lost(Loss::Failed), [0, 0, 1, 0, 0]);
-        rig.release();
-        assert!(rig.thread.flush(long()));
-        assert_eq!(rig.taken(), "first\n");
-        let chunk = Chunk { lines: [1, 0, 0, 0, 0], ..line("later") };
-        rig.thread.push(chunk).unwrap();
-        assert!(rig.thread.stop(long()));
-        assert_eq!((rig.events.written(), rig.events.lost_lines()), ([1, 0, 1, 0, 0], 1));
-        let chunk = rig.thread.push(line("too late")).unwrap_err();
-        rig.thread.lose(chunk);
-        assert_eq!(rig.events.lost(Loss::Stopped), [0, 0, 1, 0, 0]);
-    }
-
-    #[test]
-    fn a_panic_costs_one_chunk() {
-        let mut rig = Rig::new(1 << 10);
-        for text in ["one", "two", "three"] {
-            rig.thread.push(line(text)).unwrap();
-        }
-        rig.order(Order::Take);
-        rig.order(Order::Panic);
-        rig.release();
-        assert!(rig.thread.flush(long()));
-        assert_eq!(rig.taken(), "one\nthree\n");
-        assert_eq!((rig.events.restarted(), rig.events.lost(Loss::Failed)[2]), (1, 1));
-    }
-
-    #[test]
-    fn where_nobody_reads_any_more_nothing_is_tried_again() {
-        let mut rig = Rig::new(1 << 10);
-        rig.thread.push(line("one")).unwrap();
-        rig.order(Order::Refuse(io::ErrorKind::BrokenPipe));
-        rig.release();
-        assert!(rig.thread.flush(long()));
-        assert_eq!((rig.taken().as_str(), rig.events.lost(Loss::Failed)[2]), ("", 1));
-    }
-
-    #[test]
-    fn what_a_stop_does_not_get_out_in_time_is_lost_and_counted_once() {
-        let mut rig = Rig::new(1 << 10);
-        for text in ["under way", "queued", "queued"] {
-            rig.thread.push(line(text)).unwrap();
-        }
-        assert!(!rig.thread.stop(Instant::now()));
-        assert_eq!(rig.events.lost(Loss::Stopped), [0, 0, 3, 0, 0]);
-        rig.release();
-        let events = rig.events.clone();
-        drop(rig);
-        assert_eq!((events.written(), events.lost_lines()), ([0; 5], 3));
-    }
-
-    #[test]
-    fn a_failing_sink_is_left_at_the_deadline() {
-        let mut rig = Rig::new(1 << 10);
-        rig.thread.push(line("one")).unwrap();
-        for _ in 0..100 {
-            rig.order(Order::Refuse(io::ErrorKind::StorageFull));
-        }
-        assert!(!rig.thread.stop(Instant::now() + Duration::from_millis(200)));
-        assert_eq!(rig.events.lost(Loss::Stopped)[2], 1);
-    }
-
-    #[test]
-    fn buffers_are_used_again() {
-        let mut rig = Rig::new(1 << 10);
-        rig.release();
-        let mut bytes = rig.thread.buffer();
-        bytes.extend_from_slice(b"line\n");
-        let (place, room) = (bytes.as_ptr(), bytes.capacity());
-        rig.thread.push(Chunk { bytes, ..line("") }).unwrap();
-        assert!(rig.thread.flush(long()));
-        let again = rig.thread.buffer();
-        assert_eq!((again.as_ptr(), again.capacity(), again.len()), (place, room, 0));
-    }
-}
+mod tests;

@@ -1,0 +1,219 @@
+//! A sink that does as it is told, behind its thread and queue.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn long() -> Instant {
+    Instant::now() + LONG
+}
+
+/// Does with each chunk what the test says, and keeps what it took.
+struct Told {
+    orders: Receiver<Order>,
+    taken: Arc<Mutex<Vec<u8>>>,
+}
+
+enum Order {
+    Take,
+    Refuse(io::ErrorKind),
+    Panic,
+}
+
+impl Sink for Told {
+    /// Without orders any more it takes everything.
+    fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
+        match self.orders.recv().unwrap_or(Order::Take) {
+            Order::Take => self.taken.lock().unwrap().extend_from_slice(&chunk.bytes),
+            Order::Refuse(kind) => return Err(kind.into()),
+            Order::Panic => std::panic::panic_any("told to"),
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Rig {
+    thread: SinkThread,
+    orders: Option<Sender<Order>>,
+    taken: Arc<Mutex<Vec<u8>>>,
+    events: Arc<SinkEvents>,
+}
+
+impl Rig {
+    fn new(queue_bytes: usize) -> Rig {
+        let (orders, told) = channel();
+        let (taken, events) = (Arc::default(), Arc::new(SinkEvents::default()));
+        let sink = Told { orders: told, taken: Arc::clone(&taken) };
+        let thread =
+            SinkThread::start("test", Box::new(sink), queue_bytes, events.clone()).unwrap();
+        Rig { thread, orders: Some(orders), taken, events }
+    }
+
+    fn order(&self, order: Order) {
+        self.orders.as_ref().unwrap().send(order).unwrap();
+    }
+
+    /// From here on all is taken.
+    fn release(&mut self) {
+        self.orders = None;
+    }
+
+    fn taken(&self) -> String {
+        String::from_utf8(self.taken.lock().unwrap().clone()).unwrap()
+    }
+}
+
+fn line(text: &str) -> Chunk {
+    Chunk { bytes: format!("{text}\n").into_bytes(), lines: [0, 0, 1, 0, 0], ticket: 0 }
+}
+
+#[test]
+fn a_sink_that_blocks_holds_up_no_other_and_what_has_no_room_is_counted() {
+    let (mut blocked, mut other) = (Rig::new(40), Rig::new(40));
+    other.release();
+    let mut refused = 0;
+    for n in 0..100 {
+        let text = format!("line {n:03}");
+        if let Err(chunk) = blocked.thread.push(line(&text)) {
+            blocked.thread.lose(chunk);
+            refused += 1;
+        }
+        other.thread.push_until(line(&text), long()).unwrap();
+    }
+    assert!(other.thread.flush(long()));
+    assert_eq!(other.taken().lines().count(), 100);
+    assert!(!blocked.thread.flush(Instant::now()), "nothing was taken yet");
+    assert_eq!(refused, 100 - 4, "four of nine bytes fit into 40");
+    assert_eq!(blocked.events.lost(Loss::Full), [0, 0, 96, 0, 0]);
+    assert_eq!(blocked.events.queued_bytes(), 36);
+    blocked.release();
+    assert!(blocked.thread.flush(long()));
+    assert_eq!(blocked.taken(), "line 000\nline 001\nline 002\nline 003\n");
+    assert_eq!(blocked.events.written(), [0, 0, 4, 0, 0]);
+    assert_eq!((blocked.events.written_bytes(), blocked.events.queued_bytes()), (36, 0));
+}
+
+#[test]
+fn a_chunk_larger_than_the_queue_fits_when_nothing_else_is_there() {
+    let rig = Rig::new(4);
+    rig.order(Order::Take);
+    rig.thread.push(line("longer than that")).unwrap();
+    assert!(rig.thread.flush(long()));
+    rig.thread.push(line("longer than that")).unwrap();
+    assert!(rig.thread.push(line("x")).is_err());
+    assert!(rig.thread.push_until(line("x"), Instant::now()).is_err());
+    rig.order(Order::Take);
+    rig.order(Order::Take);
+    assert!(rig.thread.push_until(line("x"), long()).is_ok());
+}
+
+#[test]
+fn a_refused_chunk_comes_again_and_what_had_no_room_meanwhile_is_counted_as_failed() {
+    let mut rig = Rig::new(10);
+    rig.thread.push(line("first")).unwrap();
+    rig.order(Order::Refuse(io::ErrorKind::StorageFull));
+    rig.order(Order::Refuse(io::ErrorKind::StorageFull));
+    while rig.events.errors() < 2 {
+        std::thread::yield_now();
+    }
+    let chunk = rig.thread.push(line("second")).unwrap_err();
+    rig.thread.lose(chunk);
+    assert_eq!(rig.events.lost(Loss::Failed), [0, 0, 1, 0, 0]);
+    rig.release();
+    assert!(rig.thread.flush(long()));
+    assert_eq!(rig.taken(), "first\n");
+    let chunk = Chunk { lines: [1, 0, 0, 0, 0], ..line("later") };
+    rig.thread.push(chunk).unwrap();
+    assert!(rig.thread.stop(long()));
+    assert_eq!((rig.events.written(), rig.events.lost_lines()), ([1, 0, 1, 0, 0], 1));
+    let chunk = rig.thread.push(line("too late")).unwrap_err();
+    rig.thread.lose(chunk);
+    assert_eq!(rig.events.lost(Loss::Stopped), [0, 0, 1, 0, 0]);
+}
+
+#[test]
+fn a_panic_costs_one_chunk() {
+    let mut rig = Rig::new(1 << 10);
+    for text in ["one", "two", "three"] {
+        rig.thread.push(line(text)).unwrap();
+    }
+    rig.order(Order::Take);
+    rig.order(Order::Panic);
+    rig.release();
+    assert!(rig.thread.flush(long()));
+    assert_eq!(rig.taken(), "one\nthree\n");
+    assert_eq!((rig.events.restarted(), rig.events.lost(Loss::Failed)[2]), (1, 1));
+}
+
+#[test]
+fn where_nobody_reads_any_more_nothing_is_tried_again() {
+    let mut rig = Rig::new(1 << 10);
+    rig.thread.push(line("one")).unwrap();
+    rig.order(Order::Refuse(io::ErrorKind::BrokenPipe));
+    rig.release();
+    assert!(rig.thread.flush(long()));
+    assert_eq!((rig.taken().as_str(), rig.events.lost(Loss::Failed)[2]), ("", 1));
+}
+
+#[test]
+fn what_a_stop_does_not_get_out_in_time_is_lost_and_counted_once() {
+    let mut rig = Rig::new(1 << 10);
+    for text in ["under way", "queued", "queued"] {
+        rig.thread.push(line(text)).unwrap();
+    }
+    assert!(!rig.thread.stop(Instant::now()));
+    assert_eq!(rig.events.lost(Loss::Stopped), [0, 0, 3, 0, 0]);
+    rig.release();
+    let events = rig.events.clone();
+    drop(rig);
+    assert_eq!((events.written(), events.lost_lines()), ([0; 5], 3));
+}
+
+#[test]
+fn a_failing_sink_is_left_at_the_deadline() {
+    let rig = Rig::new(1 << 10);
+    rig.thread.push(line("one")).unwrap();
+    for _ in 0..100 {
+        rig.order(Order::Refuse(io::ErrorKind::StorageFull));
+    }
+    assert!(!rig.thread.stop(Instant::now() + Duration::from_millis(200)));
+    assert_eq!(rig.events.lost(Loss::Stopped)[2], 1);
+}
+
+#[test]
+fn a_flush_waits_for_what_was_pushed_and_not_for_what_comes_later() {
+    let mut rig = Rig::new(1 << 10);
+    rig.thread.push(line("one")).unwrap();
+    rig.thread.push(line("two")).unwrap();
+    std::thread::scope(|scope| {
+        let flushed = scope.spawn(|| rig.thread.flush(long()));
+        while rig.thread.shared.state.lock().unwrap().wanted == 0 {
+            std::thread::yield_now();
+        }
+        rig.thread.push(line("later")).unwrap();
+        rig.order(Order::Take);
+        rig.order(Order::Take);
+        assert!(flushed.join().unwrap());
+    });
+    assert_eq!(rig.taken(), "one\ntwo\n");
+    rig.release();
+}
+
+#[test]
+fn buffers_are_used_again() {
+    let mut rig = Rig::new(1 << 10);
+    rig.release();
+    let mut bytes = rig.thread.buffer();
+    bytes.extend_from_slice(b"line\n");
+    let (place, room) = (bytes.as_ptr(), bytes.capacity());
+    rig.thread.push(Chunk { bytes, ..line("") }).unwrap();
+    assert!(rig.thread.flush(long()));
+    let again = rig.thread.buffer();
+    assert_eq!((again.as_ptr(), again.capacity(), again.len()), (place, room, 0));
+}
