@@ -71,6 +71,11 @@ impl Producer {
         Producer { tail, limit: Cell::new(ring.cursor.freed() + ring.capacity()) }
     }
 
+    /// For a thread that writes no ring in place.
+    pub(crate) fn nowhere() -> Producer {
+        Producer { tail: Cell::new(0), limit: Cell::new(0) }
+    }
+
     /// Writes one frame, keeping `reserve` bytes of the ring free. `fill` may run more than once and
     /// calls no code of a host's.
     ///

@@ -9,7 +9,7 @@ use super::frame::{MOST_URGENT, kind};
 use super::set::{Kind, Leased, Overflow, Rings};
 use super::spsc::Producer;
 use super::writer::{Head, TEXT_LIMITS, Writer};
-use super::{Refused, most_frame, names};
+use super::{Refused, forked, most_frame, names};
 use crate::sync::Ordering;
 
 /// Lines after which a thread without a ring looks for a free one again.
@@ -17,15 +17,18 @@ const RETRY_AFTER: u32 = 1_000;
 /// Bytes of a frame that is put together outside a ring.
 const OUTSIDE: usize = 12 << 10;
 
-/// What a thread knows of the ring that it has from one engine.
+/// What a thread knows of the ring that it has from one engine, at a place that is zeroed in a
+/// forked child: zeroes are a value of it.
 struct Local {
     /// 0 where the ring is not written in place.
     engine: u64,
-    producer: Option<Producer>,
-    ring: NonNull<Leased>,
+    producer: Producer,
+    ring: *const Leased,
     reserve: u64,
     thread: u32,
 }
+
+const _: () = assert!(size_of::<Local>() <= forked::PLACE && align_of::<Local>() <= forked::PLACE);
 
 /// What the thread writes in place, as it is looked at on each call.
 #[derive(Clone, Copy)]
@@ -35,6 +38,7 @@ struct Current(Option<NonNull<Local>>);
 struct Lease {
     rings: Weak<Rings>,
     engine: u64,
+    life: u32,
     held: Option<(NonNull<Local>, Arc<Leased>)>,
     /// Lines until the next try, where none is held.
     wait: u32,
@@ -51,7 +55,10 @@ thread_local! {
 
 impl Drop for Leases {
     fn drop(&mut self) {
-        names::thread_ended();
+        let inherited = |lease: &Lease| forked::is_inherited(lease.life);
+        if !self.0.get_mut().iter().any(inherited) {
+            names::thread_ended();
+        }
     }
 }
 
@@ -61,8 +68,13 @@ impl Drop for Lease {
         if CURRENT.get().0 == Some(local) {
             CURRENT.set(Current(None));
         }
-        // SAFETY: made by `Box::leak` for this lease, named by `CURRENT` alone, and not any more.
-        drop(unsafe { Box::from_raw(local.as_ptr()) });
+        if forked::is_inherited(self.life) {
+            // Whoever held a lock when the child was made may be no more.
+            std::mem::forget(ring);
+            return;
+        }
+        // SAFETY: taken for this lease, named by `CURRENT` alone, and not any more.
+        unsafe { forked::give_back(local.cast()) };
         if let Some(rings) = self.rings.upgrade() {
             rings.give_back(ring);
         }
@@ -92,11 +104,10 @@ impl Rings {
         if let Current(Some(local)) = CURRENT.get() {
             // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
             let local = unsafe { local.as_ref() };
-            if local.engine == self.id()
-                && let Some(producer) = &local.producer
-            {
+            if local.engine == self.id() {
+                let producer = &local.producer;
                 // SAFETY: the lease keeps it.
-                let leased = unsafe { local.ring.as_ref() };
+                let leased = unsafe { &*local.ring };
                 let Kind::Queue(ring) = &leased.kind else { return };
                 let reserve = if is_urgent(head.level) { 0 } else { local.reserve };
                 let head = Head { thread: local.thread, ..head };
@@ -140,6 +151,10 @@ impl Rings {
     #[cold]
     #[inline(never)]
     fn write_elsewhere(&self, head: Head, context: &[u8], fill: &impl Fn(&mut Writer<'_>)) {
+        // Before any lock: in a child its holder may be missing.
+        if self.is_inherited() {
+            return self.refused.count(head.level);
+        }
         let found = LEASES.try_with(|leases| {
             let mut leases = leases.0.try_borrow_mut().ok()?;
             self.find(&mut leases)
@@ -181,7 +196,8 @@ impl Rings {
                     names::thread_began();
                 }
                 let rings = self.weak();
-                leases.push(Lease { rings, engine: self.id(), held: None, wait: 0 });
+                let (engine, life) = (self.id(), self.life());
+                leases.push(Lease { rings, engine, life, held: None, wait: 0 });
                 leases.len() - 1
             }
         };
@@ -204,19 +220,23 @@ impl Rings {
     fn local(&self, leased: &Arc<Leased>) -> NonNull<Local> {
         let (engine, producer, capacity) = match &leased.kind {
             // SAFETY: the ring came off the list of free ones, so no other thread has it.
-            Kind::Queue(ring) => (self.id(), Some(unsafe { Producer::new(ring) }), ring.capacity()),
-            Kind::Recorder(recorder) => (0, None, recorder.capacity()),
+            Kind::Queue(ring) => (self.id(), unsafe { Producer::new(ring) }, ring.capacity()),
+            Kind::Recorder(recorder) => (0, Producer::nowhere(), recorder.capacity()),
         };
-        NonNull::from(Box::leak(Box::new(Local {
+        let local = Local {
             engine,
             producer,
-            ring: NonNull::from(&**leased),
+            ring: Arc::as_ptr(leased),
             reserve: match self.overflow() {
                 Overflow::DropNewest => Rings::reserve(capacity),
                 _ => 0,
             },
             thread: names::this_thread(),
-        })))
+        };
+        let place = forked::take().cast();
+        // SAFETY: large and aligned enough (see the assertion), and this call's alone.
+        unsafe { place.write(local) };
+        place
     }
 
     fn write_shared(&self, head: Head, context: &[u8], fill: &impl Fn(&mut Writer<'_>)) {
