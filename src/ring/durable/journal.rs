@@ -15,11 +15,11 @@
 //! Nobody reads while the process lives: that stores are in program order is all it takes.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use super::RingFile;
 use super::layout::note;
+use crate::ring::drain::Span;
 use crate::ring::set::Rings;
 use crate::sync::{Ordering, lock};
 
@@ -35,7 +35,7 @@ struct State {
     /// Chunks that are not written yet, the oldest first.
     pending: VecDeque<Pending>,
     /// Lists to be used again.
-    spare: Vec<Vec<(usize, Range<u64>)>>,
+    spare: Vec<Vec<Span>>,
     /// The ticket whose bytes stand in the file.
     kept: Option<u64>,
     /// Which note is next.
@@ -46,7 +46,7 @@ struct State {
 
 struct Pending {
     ticket: u64,
-    read: Vec<(usize, Range<u64>)>,
+    read: Vec<Span>,
 }
 
 impl Journal {
@@ -62,14 +62,9 @@ impl Journal {
         self.file.layout.sizes.chunk as usize
     }
 
-    /// The number by which the shared ring goes in [`note`](Self::note).
-    pub(crate) fn shared(&self) -> usize {
-        self.file.rings()
-    }
-
     /// Says which positions of which rings the chunk `ticket` was read from, before it is queued. Each
     /// chunk begins where the one before ended. Tickets rise, and are not 0.
-    pub(crate) fn note(&self, ticket: u64, read: impl IntoIterator<Item = (usize, Range<u64>)>) {
+    pub(crate) fn note(&self, ticket: u64, read: impl IntoIterator<Item = Span>) {
         let mut state = lock(&self.state);
         let mut list = state.spare.pop().unwrap_or_default();
         list.extend(read);
@@ -103,9 +98,9 @@ impl Journal {
                 return;
             };
             state.kept = Some(ticket);
-            for (ring, read) in &pending.read {
-                if let Some(to) = state.read.get_mut(*ring) {
-                    *to = read.end;
+            for span in &pending.read {
+                if let Some(to) = state.read.get_mut(span.ring.unwrap_or(self.file.rings())) {
+                    *to = span.to;
                 }
             }
             // SAFETY: no note is in force, and the lock keeps others out.
@@ -148,12 +143,13 @@ impl Journal {
     fn free(&self, state: &mut State, ticket: u64) {
         while state.pending.front().is_some_and(|pending| pending.ticket <= ticket) {
             let Some(pending) = state.pending.pop_front() else { break };
-            for (ring, read) in &pending.read {
-                if *ring == self.file.rings() {
+            for span in &pending.read {
+                match span.ring {
                     // SAFETY: the flusher is done with it, and nobody else frees, by `new`.
-                    unsafe { self.rings.shared.free(read.start, read.end) };
-                } else {
-                    self.file.cursor(*ring).inspect(|cursor| cursor.free(read.end));
+                    None => unsafe { self.rings.shared.free(span.from, span.to) },
+                    Some(ring) => {
+                        self.file.cursor(ring).inspect(|cursor| cursor.free(span.to));
+                    }
                 }
             }
             let mut list = pending.read;

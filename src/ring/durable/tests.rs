@@ -15,6 +15,7 @@ use std::sync::{Arc, LazyLock};
 use super::journal::Journal;
 use super::orphan::{self, Orphan, Recovered};
 use super::{Anchor, RingFile, Settings};
+use crate::ring::drain::Span;
 use crate::ring::frame::{Frame, Value, kind, tag};
 use crate::ring::names::{self, Define, SiteText};
 use crate::ring::set::{self, Kind, Leased, Overflow, Rings};
@@ -95,7 +96,7 @@ impl Engine {
         self.rings.list(&mut self.known);
         self.read.resize(self.known.len(), 0);
         let mut lines = Vec::new();
-        let mut ranges = Vec::new();
+        let mut spans = Vec::new();
         for ((number, leased), at) in self.known.iter().enumerate().zip(&mut self.read) {
             let Kind::Queue(ring) = &leased.kind else { continue };
             let (begin, end) = (*at, ring.cursor().published());
@@ -105,7 +106,7 @@ impl Engine {
                 *at = next;
             }
             *at = end;
-            ranges.push((number, begin..end));
+            spans.push(Span { ring: Some(number), from: begin, to: end });
         }
         let (begin, end) = (self.shared, self.rings.shared.reserved());
         // SAFETY: the one reader, from where it read.
@@ -113,12 +114,12 @@ impl Engine {
             write_line(&mut lines, &frame, &SITE.1);
             self.shared = next;
         }
-        ranges.push((self.journal.shared(), begin..self.shared));
+        spans.push(Span { ring: None, from: begin, to: self.shared });
         if lines.is_empty() {
             return None;
         }
         self.ticket += 1;
-        self.journal.note(self.ticket, ranges);
+        self.journal.note(self.ticket, spans);
         Some((self.ticket, lines))
     }
 }
@@ -127,7 +128,7 @@ impl Engine {
 static SITE: LazyLock<(u32, SiteText)> = LazyLock::new(|| {
     let keys = vec!["who".into(), "number".into()];
     let site = SiteText { file: "kept.rs".into(), line: 7, keys, ..SiteText::default() };
-    (names::define_site(site.clone()).unwrap(), site)
+    (names::define_site(site.clone()), site)
 });
 
 /// So long is the text of a line: all lengths up to 200, some long ones.

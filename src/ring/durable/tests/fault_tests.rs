@@ -160,6 +160,21 @@ fn names_without_room_are_numbers() {
     assert_eq!(seen, ["field_0 field_1 text"; 4]);
 }
 
+/// What `tests/ring_bytes` changes. With `MCP_VITALS_WRITE_BASE` set it is written anew, as after
+/// a change of the layout.
+#[test]
+fn the_base_for_fuzzing_is_of_this_version() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/bases/ring");
+    if std::env::var_os("MCP_VITALS_WRITE_BASE").is_some() {
+        let mut bytes = small(10);
+        // Whose machine it was made on is nobody's business.
+        [head::BOOT_ID, head::BOOT_ID + 8].iter().for_each(|at| set(&mut bytes, *at, 0));
+        fs::write(&path, bytes).unwrap();
+    }
+    let (_, tally) = read(&Image::of(fs::read(&path).unwrap()).unwrap().unwrap());
+    assert_eq!((tally.lines, tally.torn), (20, 0));
+}
+
 proptest! {
     /// Some words or single bits are changed: no panic, no more lines than there is room for.
     #[test]
