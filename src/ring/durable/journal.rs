@@ -44,9 +44,19 @@ struct State {
     read: Vec<u64>,
 }
 
+impl State {
+    /// A chunk is written, or being written: those before it are no more.
+    fn settle_up_to(&mut self, ticket: u64) {
+        let before = self.pending.iter_mut().take_while(|pending| pending.ticket <= ticket);
+        before.for_each(|pending| pending.settled = true);
+    }
+}
+
 struct Pending {
     ticket: u64,
     read: Vec<Span>,
+    /// Written or given up; free once all before it are.
+    settled: bool,
 }
 
 impl Journal {
@@ -68,7 +78,7 @@ impl Journal {
         let mut state = lock(&self.state);
         let mut list = state.spare.pop().unwrap_or_default();
         list.extend(read);
-        state.pending.push_back(Pending { ticket, read: list });
+        state.pending.push_back(Pending { ticket, read: list, settled: false });
     }
 
     /// The bytes from `from` on of the chunk `ticket` will be written at `offset` of the file with
@@ -89,9 +99,8 @@ impl Journal {
         let (mapping, layout) = (&self.file.mapping, &self.file.layout);
         let in_force = mapping.word(layout.notes);
         if state.kept != Some(ticket) {
-            if state.pending.front().is_some_and(|pending| pending.ticket < ticket) {
-                self.free(state, ticket - 1);
-            }
+            state.settle_up_to(ticket - 1);
+            self.free(state);
             in_force.store(0, Ordering::Release);
             state.kept = None;
             let Some(pending) = state.pending.front().filter(|first| first.ticket == ticket) else {
@@ -128,21 +137,28 @@ impl Journal {
 
     /// The chunk `ticket` is in the file, whole: what it was read from is free.
     pub(crate) fn after(&self, ticket: u64) {
-        self.release(ticket);
-    }
-
-    /// Frees what chunks up to `ticket` were read from: written, without a line for the log file, or
-    /// given up by its queue, which has counted them.
-    pub(crate) fn release(&self, ticket: u64) {
         let mut state = lock(&self.state);
-        self.free(&mut state, ticket);
+        state.settle_up_to(ticket);
+        self.free(&mut state);
         drop(state);
         self.rings.made_room();
     }
 
-    fn free(&self, state: &mut State, ticket: u64) {
-        while state.pending.front().is_some_and(|pending| pending.ticket <= ticket) {
+    /// The chunk `ticket` will not be written: it has no line for the log file, or was given up by its
+    /// queue, which has counted it. It is free as soon as those before it are.
+    pub(crate) fn release(&self, ticket: u64) {
+        let mut state = lock(&self.state);
+        state.pending.iter_mut().filter(|of| of.ticket == ticket).for_each(|of| of.settled = true);
+        self.free(&mut state);
+        drop(state);
+        self.rings.made_room();
+    }
+
+    fn free(&self, state: &mut State) {
+        let mut last = 0;
+        while state.pending.front().is_some_and(|pending| pending.settled) {
             let Some(pending) = state.pending.pop_front() else { break };
+            last = pending.ticket;
             for span in &pending.read {
                 match span.ring {
                     // SAFETY: the flusher is done with it, and nobody else frees, by `new`.
@@ -156,7 +172,7 @@ impl Journal {
             list.clear();
             state.spare.push(list);
         }
-        if state.kept.is_some_and(|kept| kept <= ticket) {
+        if state.kept.is_some_and(|kept| kept <= last) {
             state.kept = None;
             // Release: after the freed positions. Should it end in between, the note says of bytes
             // that are free already where they went, which harms nobody.

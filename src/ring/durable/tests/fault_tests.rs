@@ -299,3 +299,37 @@ fn without_mending_the_log_stays_as_it_is() {
     let looked = repair::look(image.log(), &image.note().unwrap(), false).unwrap();
     assert_eq!(looked, Chunk::Whole { finished: 0 });
 }
+
+#[test]
+fn rings_are_freed_in_order_and_what_was_given_up_with_the_next() {
+    let folder = Folder::temp();
+    let mut engine = Engine::new(&settings(&folder.0), Overflow::DropNewest);
+    let freed = |engine: &Engine| engine.file.cursor(0).unwrap().freed();
+    let mut next = |engine: &mut Engine, number| {
+        line(&engine.rings, 0, number);
+        let (ticket, lines) = engine.drain().unwrap();
+        (ticket, lines, engine.read[0])
+    };
+    let [first, second, third, fourth] = [0, 1, 2, 3].map(|number| next(&mut engine, number));
+    // Given up, behind one that is not written yet.
+    engine.journal.release(second.0);
+    assert_eq!(freed(&engine), 0);
+    engine.journal.before((1, 2), 3, first.0, &first.1, 0);
+    engine.journal.after(first.0);
+    assert_eq!(freed(&engine), second.2);
+    // The third was given up in the queue: it is gone when the fourth is under way.
+    engine.journal.before((1, 2), 3, fourth.0, &fourth.1, 0);
+    assert_eq!(freed(&engine), third.2);
+    let path = engine.file.path().to_path_buf();
+    let image = Image::of(fs::read(&path).unwrap()).unwrap().unwrap();
+    let note = image.note().unwrap();
+    assert_eq!((note.device, note.inode, note.offset, note.from), (1, 2, 3, 0));
+    assert_eq!(note.chunk, Some(&*fourth.1));
+    assert_eq!(
+        read(&image).1,
+        Tally { written: 1, unnamed: read(&image).1.unnamed, ..Tally::default() }
+    );
+    engine.journal.after(fourth.0);
+    assert_eq!(freed(&engine), fourth.2);
+    assert!(engine.file.finish() && !path.exists());
+}

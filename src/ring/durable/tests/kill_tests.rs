@@ -176,7 +176,7 @@ fn kill(rings: &Path, fsync: bool) {
         finished += of.finished;
         kept += of.tally.written;
     }
-    crate::error::say(format_args!(
+    say(format_args!(
         "{rounds} kills, rings in {rings:?}, fsync {fsync}: {all} lines returned, {recovered} \
          recovered, {finished} finished in the log, {kept} found there"
     ));
@@ -214,9 +214,7 @@ fn nothing_is_lost_doubled_or_torn_by_a_kill_with_rings_in_memory() {
         Ok(tmpfs) => kill(&tmpfs.0.0, false),
         Err(error) => {
             let shm = Folder::new(Path::new("/dev/shm"));
-            crate::error::say(format_args!(
-                "NOT ON A TMPFS OF 1 MiB: {error} (needs root); on /dev/shm instead"
-            ));
+            say(format_args!("NOT ON A TMPFS OF 1 MiB: {error} (needs root); on /dev/shm instead"));
             kill(&shm.0, false);
         }
     }
@@ -234,10 +232,15 @@ fn a_file_system_that_is_too_small_is_an_error_and_nothing_is_left() {
         Ok(tmpfs) => tmpfs,
         Err(error) => {
             // By a limit on a file's size it would be a signal; there is no other way.
-            return crate::error::say(format_args!("NOT TESTED: a full tmpfs: {error}"));
+            return say(format_args!("NOT TESTED: a full tmpfs: {error}"));
         }
     };
     let error = RingFile::create(&settings(&tmpfs.0.0), RATE, Anchor::default()).err().unwrap();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
     assert_eq!(fs::read_dir(&tmpfs.0.0).unwrap().count(), 0);
+}
+
+/// On stderr, past what the harness keeps for itself: what was not tested is never silent.
+fn say(what: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "rings: {what}");
 }
