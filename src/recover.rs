@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::batch::{Names, Record};
 use crate::encode::line::Lines;
 use crate::error::Error;
-use crate::logs::LogFormat;
+use crate::logs::{LogFormat, Redaction, Redactor};
 use crate::ring::durable::image::{Found, Image, Tally};
 use crate::ring::durable::orphan::{self, At, Orphan};
 
@@ -33,6 +33,7 @@ const CHUNK: usize = 64 << 10;
 #[must_use]
 pub struct Recovery {
     keep: bool,
+    redaction: Redaction,
 }
 
 /// What became of ring files.
@@ -108,6 +109,13 @@ impl Recovery {
         self
     }
 
+    /// What is taken out of the lines, as [`LogConfig`](crate::logs::LogConfig) has it: ring files have
+    /// lines as they were logged. The default is that of [`Redaction::new`].
+    pub fn redact(mut self, redaction: Redaction) -> Recovery {
+        self.redaction = redaction;
+        self
+    }
+
     /// Hands over each line that is in no log file, those of a file in the order of time.
     ///
     /// * `path`: a ring file, or a folder of them.
@@ -160,10 +168,12 @@ impl Recovery {
         let files = orphan::at(path).map_err(|error| refused(path, error))?;
         let is_folder = files.first().is_none_or(|file| file != path);
         let mut all = Recovered::default();
+        let mut redactor = Redactor::new(self.redaction.clone());
         for file in files {
             match Orphan::take(&file) {
                 Ok(At::Orphan(orphan)) => {
-                    self.one(orphan, &mut all, see).map_err(|error| refused(&file, error))?;
+                    self.one(orphan, &mut redactor, &mut all, see)
+                        .map_err(|error| refused(&file, error))?;
                 }
                 Ok(At::Gone) => {}
                 Ok(At::Busy) if is_folder => all.busy += 1,
@@ -181,16 +191,17 @@ impl Recovery {
     fn one(
         &self,
         orphan: Orphan,
+        redactor: &mut Redactor,
         all: &mut Recovered,
         see: &mut dyn FnMut(Step<'_, '_>) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut senseless = 0;
-        let recovered = orphan.recover(!self.keep, &mut |found| match record(found) {
-            Some(record) => see(Step::Line(&record)),
-            None => {
+        let recovered = orphan.recover(!self.keep, &mut |found| {
+            let handed = with_record(found, redactor, |record| see(Step::Line(record)));
+            handed.unwrap_or_else(|| {
                 senseless += 1;
                 Ok(())
-            }
+            })
         })?;
         see(Step::Done)?;
         all.add(recovered.tally);
@@ -208,7 +219,7 @@ enum Step<'a, 'b> {
     Done,
 }
 
-/// Hands over the lines of a ring file that was copied into memory. Nothing is compared with a log file:
+/// Hands over the lines of a ring file that was copied into memory, redacted by default. Nothing is compared with a log file:
 /// lines that were being written at the end may be there too.
 ///
 /// An error where the bytes are no ring file, or not all of one, or of another version.
@@ -216,12 +227,10 @@ pub fn decode(bytes: Vec<u8>, mut see: impl FnMut(&Record<'_>)) -> Result<Recove
     let refused = |source| Error::RingFile { path: PathBuf::new(), source };
     let mut all = Recovered::default();
     let Some(image) = Image::of(bytes).map_err(refused)? else { return Ok(all) };
+    let mut redactor = Redactor::new(Redaction::new());
     let mut senseless = 0;
     let tally = image.visit(None, &mut |found| {
-        match record(found) {
-            Some(record) => see(&record),
-            None => senseless += 1,
-        }
+        senseless += u64::from(with_record(found, &mut redactor, &mut see).is_none());
         Ok(())
     });
     all.add(tally.map_err(refused)?);
@@ -230,8 +239,17 @@ pub fn decode(bytes: Vec<u8>, mut see: impl FnMut(&Record<'_>)) -> Result<Recove
     Ok(all)
 }
 
-/// What a frame that was found says; nothing where it makes no sense.
-pub(crate) fn record<'a>(found: &Found<'a>) -> Option<Record<'a>> {
+/// Hands over what a frame that was found says, redacted; nothing where it makes no sense.
+pub(crate) fn with_record<T>(
+    found: &Found<'_>,
+    redactor: &mut Redactor,
+    see: impl FnOnce(&Record<'_>) -> T,
+) -> Option<T> {
     let names = Names { logger: found.logger, thread: found.thread, recovered: true };
-    Record::read(found.frame, found.site, names, found.unix_nanos)
+    let record = Record::read(found.frame, found.site, names, found.unix_nanos)?;
+    let rules = redactor.site(found.site);
+    Some(match redactor.redact(found.frame, &record, found.site, &rules) {
+        Some(redacted) => see(&redacted.record),
+        None => see(&record),
+    })
 }

@@ -305,7 +305,7 @@ fn rings_are_freed_in_order_and_what_was_given_up_with_the_next() {
     let folder = Folder::temp();
     let mut engine = Engine::new(&settings(&folder.0), Overflow::DropNewest);
     let freed = |engine: &Engine| engine.file.cursor(0).unwrap().freed();
-    let mut next = |engine: &mut Engine, number| {
+    let next = |engine: &mut Engine, number| {
         line(&engine.rings, 0, number);
         let (ticket, lines) = engine.drain().unwrap();
         (ticket, lines, engine.read[0])
