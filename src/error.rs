@@ -104,6 +104,13 @@ pub enum Error {
         /// What is in the way.
         source: io::Error,
     },
+    /// A file for the logs' durable mode cannot be made, or one that was left behind not be read.
+    RingFile {
+        /// Its path, or that of its folder; empty where there is none.
+        path: PathBuf,
+        /// What is in the way.
+        source: io::Error,
+    },
     /// Stdout cannot be guarded.
     StdoutGuard(io::Error),
     /// Settings of the logs that go against each other.
@@ -160,6 +167,7 @@ impl fmt::Display for Error {
                 write!(f, "cannot write textfile {path:?}: {source}")
             }
             Error::LogFile { path, source } => write!(f, "cannot log to {path:?}: {source}"),
+            Error::RingFile { path, source } => write!(f, "ring file {path:?}: {source}"),
             Error::StdoutGuard(source) => write!(f, "cannot guard stdout: {source}"),
             Error::Logs { rule } => write!(f, "logs: {rule}"),
             Error::Spawn(source) => write!(f, "cannot start a background thread: {source}"),
@@ -176,7 +184,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Listen { source, .. } | Error::Textfile { source, .. } => Some(source),
-            Error::LogFile { source, .. } => Some(source),
+            Error::LogFile { source, .. } | Error::RingFile { source, .. } => Some(source),
             Error::Spawn(source) | Error::StdoutGuard(source) => Some(source),
             _ => None,
         }

@@ -7,4 +7,6 @@ pub(crate) mod tests;
 
 pub(crate) use crate::ring::names::SiteText;
 pub(crate) use known::Known;
+#[cfg(target_os = "linux")]
+pub(crate) use record::Names;
 pub use record::Record;

@@ -8,10 +8,12 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, builder::ValueParser, value_parser};
 
 use super::demo::Options;
+use super::recover;
 
 /// What the process is to do.
 pub(crate) enum Command {
     Demo(Options),
+    Recover(recover::Options),
 }
 
 /// Reads the process's arguments. `--help`, and what is wrong, end the process here.
@@ -22,6 +24,7 @@ pub(crate) fn parse() -> Command {
 fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     match command().try_get_matches_from(args)?.subcommand() {
         Some(("demo", demo)) => Ok(Command::Demo(options(demo))),
+        Some(("recover", recover)) => Ok(Command::Recover(recover_options(recover))),
         _ => unreachable!("clap asks for a subcommand, and knows no other"),
     }
 }
@@ -34,6 +37,7 @@ fn command() -> clap::Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommand(demo())
+        .subcommand(recover())
         .after_help("See what it measures:\n  mcp-vitals demo\n  mcp-vitals demo --help")
 }
 
@@ -74,6 +78,51 @@ fn demo() -> clap::Command {
         .args(load_args())
         .next_help_heading("Results")
         .args(result_args())
+}
+
+const RECOVER: &str = "\
+Lines that a process logged in durable mode and had not written when it was
+killed, crashed or aborted: as JSON lines on stdout, a summary on stderr.
+
+The next start of the same server does this by itself, and writes them into its
+log. This is for when there is none, or you want them now. Files of processes
+that live are left alone. A file is removed when its lines are written; a log
+file that ends in the middle of a line is finished first, so that no line is
+there twice. Lines carry \"recovered\":true.";
+
+const RECOVER_AFTER: &str = "\
+Exit codes:
+  0  all files were read, or there was none
+  1  a file could not be read or is in use, or stdout could not be written
+  2  the arguments make no sense
+
+Examples:
+  mcp-vitals recover /dev/shm/mcp-vitals-$(id -u) >> server.log
+      All that is left behind in the default folder.
+  mcp-vitals recover --keep search.4711.1.ring | jq .message
+      A look at one file, which stays.";
+
+fn recover() -> clap::Command {
+    clap::Command::new("recover")
+        .about("Lines that a killed process left behind")
+        .before_help(RECOVER)
+        .after_help(RECOVER_AFTER)
+        .help_template(TEMPLATE)
+        .arg(
+            Arg::new("path")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .required(true)
+                .help("A ring file, or a folder of them"),
+        )
+        .arg(flag("keep").help("Change nothing: ring files and log files stay as they are"))
+}
+
+fn recover_options(matches: &ArgMatches) -> recover::Options {
+    recover::Options {
+        path: matches.get_one::<PathBuf>("path").cloned().unwrap_or_default(),
+        keep: matches.get_flag("keep"),
+    }
 }
 
 fn where_args() -> [Arg; 4] {
@@ -193,7 +242,10 @@ mod tests {
 
     fn demo_options(args: &[&str]) -> Result<Options, clap::Error> {
         let args = ["mcp-vitals", "demo"].iter().chain(args).map(OsString::from);
-        read(args).map(|Command::Demo(options)| options)
+        read(args).map(|command| match command {
+            Command::Demo(options) => options,
+            Command::Recover(_) => panic!("another command"),
+        })
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod args;
 mod demo;
+mod recover;
 mod stop;
 mod terminal;
 
@@ -14,6 +15,7 @@ use terminal::Terminal;
 pub(crate) fn run() -> ExitCode {
     let outcome = match args::parse() {
         Command::Demo(options) => demo::run(&options),
+        Command::Recover(options) => recover::run(&options),
     };
     outcome.unwrap_or_else(|failure| {
         Terminal::stderr().failure(&failure);

@@ -209,8 +209,9 @@ mod tests {
     use crate::ring::frame::Value;
 
     fn current() -> (Vec<Option<String>>, Vec<(String, String)>) {
-        thread::with(|context| {
-            let view = ContextView::parse(context.bytes()).unwrap();
+        {
+            let bytes = thread::bytes();
+            let view = ContextView::parse(&bytes).unwrap();
             let ids = [view.request_id, view.user_id, view.session_id];
             let field = |field: crate::ring::frame::Field<'_>| match field.value {
                 Value::Str(text) => (field.key.to_string(), text.to_string()),
@@ -218,7 +219,7 @@ mod tests {
             };
             let ids = ids.map(|id| id.map(|id| id.to_string()));
             (ids.into(), view.fields().map(field).collect())
-        })
+        }
     }
 
     #[test]

@@ -10,13 +10,11 @@ use std::time::Duration;
 use super::Secret;
 use crate::ring::frame::tag;
 use crate::ring::scratch::{Rendered, render};
-use crate::ring::writer::{Fill, MOST_TEXT, Writer};
+use crate::ring::writer::{Fill, MOST_TEXT, UNKNOWN, Writer};
 
 /// Where a line's fields are put.
 pub struct Line<'a, 'b, const CHECKED: bool = true>(pub(crate) &'a mut Writer<'b, CHECKED>);
 
-/// What stands for the room of a field that is written with checks alone.
-const UNKNOWN: usize = usize::MAX;
 /// Bytes of a field beside its text: tag and length.
 const AROUND: usize = 3;
 
@@ -231,7 +229,7 @@ impl Values for () {
 impl<A: Loggable, B: Values> Values for (A, B) {
     #[inline(always)]
     fn room(&self) -> usize {
-        self.0.room().saturating_add(self.1.room())
+        self.0.room() + self.1.room()
     }
 
     #[inline(always)]
@@ -242,25 +240,55 @@ impl<A: Loggable, B: Values> Values for (A, B) {
 }
 
 /// A call, as it goes into its frame.
-pub(crate) struct Call<'a, V> {
-    pub(crate) message: Option<&'a Rendered>,
+pub(crate) struct Call<'a, M, V> {
+    pub(crate) message: &'a M,
     pub(crate) values: &'a V,
 }
 
-impl<V: Values> Call<'_, V> {
+/// The message of a call: its site's, or its own.
+pub trait Message {
+    #[doc(hidden)]
+    fn room(&self) -> usize;
+
+    #[doc(hidden)]
+    fn put<const C: bool>(&self, line: &mut Line<'_, '_, C>);
+}
+
+impl Message for () {
     #[inline(always)]
-    fn put<const C: bool>(&self, writer: &mut Writer<'_, C>) {
-        if let Some(message) = self.message {
-            message.with(&mut |text, lost| writer.message(text, lost));
-        }
-        self.values.put(&mut Line(writer));
+    fn room(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn put<const C: bool>(&self, _: &mut Line<'_, '_, C>) {}
+}
+
+impl Message for Rendered {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        Loggable::room(self)
+    }
+
+    #[inline(always)]
+    fn put<const C: bool>(&self, line: &mut Line<'_, '_, C>) {
+        self.with(&mut |text, lost| line.0.message(text, lost));
     }
 }
 
-impl<V: Values> Fill for Call<'_, V> {
+impl<M: Message, V: Values> Call<'_, M, V> {
+    #[inline(always)]
+    fn put<const C: bool>(&self, writer: &mut Writer<'_, C>) {
+        let line = &mut Line(writer);
+        self.message.put(line);
+        self.values.put(line);
+    }
+}
+
+impl<M: Message, V: Values> Fill for Call<'_, M, V> {
     #[inline(always)]
     fn room(&self) -> usize {
-        self.message.room().saturating_add(self.values.room())
+        self.message.room() + self.values.room()
     }
 
     fn fill(&self, writer: &mut Writer<'_>) {

@@ -8,14 +8,13 @@ use arc_swap::ArcSwap;
 
 use super::filter::LogFilter;
 use super::level::Level;
-use super::loggable::{Call, Values};
+use super::loggable::{Call, Message, Values};
 use super::site::Site;
 use crate::clock::Clock;
 use crate::ring::frame::kind;
-use crate::ring::scratch::Rendered;
+use crate::ring::names;
 use crate::ring::set::Rings;
 use crate::ring::writer::{Fill, Head};
-use crate::ring::{context, names};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, lock};
 
 /// Records lines, for the macros [`info!`](crate::info) and so on, and the helpers for what MCP
@@ -119,20 +118,13 @@ impl Logger {
     /// Logs one line from a call site; what the macros call.
     #[doc(hidden)]
     #[inline(never)]
-    pub fn record<V: Values>(
-        &self,
-        level: Level,
-        site: &Site,
-        message: Option<Rendered>,
-        values: V,
-    ) {
+    pub fn record<M: Message, V: Values>(&self, level: Level, site: &Site, message: M, values: V) {
         let takes = self.core.takes.load(Ordering::Relaxed);
         let stamp = (takes >> STAMP) as u32;
         if takes & BY_MODULE != 0 && !site.allows(&self.core, stamp, level as u8) {
             return;
         }
-        let call = Call { message: message.as_ref(), values: &values };
-        self.write(level, site.number(), &call);
+        self.write(level, site.number(), &Call { message: &message, values: &values });
     }
 
     /// Writes a frame; `fill` puts the message first, where the site has none.
@@ -148,7 +140,7 @@ impl Logger {
             logger: core.number,
             thread: 0,
         };
-        context::with(|context| way.rings.write(head, context, fill));
+        way.rings.write(head, fill);
     }
 }
 

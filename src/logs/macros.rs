@@ -45,16 +45,12 @@ macro_rules! __log_fields {
                 message: if PLAIN { ::core::option::Option::Some($message) } else { ::core::option::Option::None },
                 keys: &[$($key),*],
             });
-        $logger.record(
-            $level,
-            &SITE,
-            if PLAIN {
-                ::core::option::Option::None
-            } else {
-                ::core::option::Option::Some($crate::__private::display(&::core::format_args!($message)))
-            },
-            $crate::__log_values!($($value,)*),
-        );
+        if PLAIN {
+            $logger.record($level, &SITE, (), $crate::__log_values!($($value,)*));
+        } else {
+            let message = $crate::__private::display(&::core::format_args!($message));
+            $logger.record($level, &SITE, message, $crate::__log_values!($($value,)*));
+        }
     }};
     ($call:tt $keys:tt $values:tt ,) => {
         $crate::__log_fields!($call $keys $values)

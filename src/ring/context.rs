@@ -49,17 +49,26 @@ pub(crate) fn current() -> Option<Encoded> {
     current
 }
 
-/// Runs `write` with the bytes of the calling thread's context. For code of this crate that calls
-/// none of a host's: the context must not be swapped meanwhile.
+/// The calling thread's context.
+///
+/// # Safety
+/// It is not set to another while the bytes are used.
 #[inline(always)]
-pub(crate) fn with<R>(write: impl FnOnce(Blocks<'_>) -> R) -> R {
+pub(crate) unsafe fn current_blocks<'a>() -> Blocks<'a> {
     let current = CURRENT.get();
     if current.is_null() {
-        return write(Blocks::default());
+        return Blocks::default();
     }
     // SAFETY: `CURRENT` holds a count of this `Arc` until the next `swap`, which only this thread
-    // does, and not within `write`.
-    write(unsafe { &*current }.blocks())
+    // makes, and not meanwhile.
+    unsafe { &*current }.blocks()
+}
+
+/// A copy of the bytes of the calling thread's context, for tests.
+#[cfg(test)]
+pub(crate) fn bytes() -> Vec<u8> {
+    // SAFETY: copied at once.
+    unsafe { current_blocks() }.bytes().to_vec()
 }
 
 #[cfg(test)]
@@ -72,13 +81,12 @@ mod tests {
         let (one, two) = (context(1), context(2));
         assert!(swap(Some(one.clone())).is_none());
         let outer = swap(Some(two.clone()));
-        let seen = || with(|context| context.bytes().to_vec());
-        assert_eq!(seen(), [2]);
+        assert_eq!(bytes(), [2]);
         assert_eq!(Arc::strong_count(&two), 2);
         swap(outer);
-        assert_eq!((seen(), current().as_deref()), (vec![1], Some(&Bytes::new(&[1]))));
+        assert_eq!((bytes(), current().as_deref()), (vec![1], Some(&Bytes::new(&[1]))));
         swap(None);
         assert_eq!((Arc::strong_count(&one), Arc::strong_count(&two)), (1, 1));
-        assert!(seen().is_empty());
+        assert!(bytes().is_empty());
     }
 }

@@ -7,6 +7,12 @@ pub(crate) mod cursor;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
 pub(crate) mod drain;
+#[cfg(all(not(vitals_loom), target_os = "linux"))]
+#[allow(unsafe_code)]
+pub(crate) mod durable;
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
+pub(crate) mod forked;
 pub(crate) mod frame;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
@@ -31,6 +37,8 @@ pub(crate) mod shared;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
 pub(crate) mod spsc;
+#[cfg(not(vitals_loom))]
+pub(crate) mod store;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
 pub(crate) mod thread;

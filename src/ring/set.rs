@@ -4,12 +4,12 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::cursor::Cursor;
 use super::memory::Memory;
 use super::overwrite::Overwrite;
 use super::shared::Shared;
 use super::spsc::Ring;
-use super::{Place, Refused};
+use super::store::Store;
+use super::{Refused, forked};
 use crate::shard::space::Space;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, lock};
 
@@ -100,10 +100,15 @@ struct Leases {
 /// Where an engine's lines wait for its flusher.
 pub(crate) struct Rings {
     id: u64,
+    /// Of the process, which a fork ends for the child.
+    life: u32,
     me: Weak<Rings>,
     /// With the bytes that a ring has in fact.
     settings: Settings,
+    store: Store,
     space: Arc<Space>,
+    /// Bytes charged to it.
+    charged: AtomicU64,
     leases: Mutex<Leases>,
     /// How many there are, so that the flusher asks for the list only when it has grown.
     count: AtomicUsize,
@@ -126,22 +131,38 @@ static ENGINES: AtomicU64 = AtomicU64::new(1);
 const NAP: Duration = Duration::from_millis(2);
 
 impl Rings {
-    /// The shared ring is charged to `space`; nothing when it has no room for it.
+    /// In the heap, with the shared ring charged to `space`; nothing when it has no room for it.
     pub(crate) fn new(settings: Settings, space: Arc<Space>) -> Option<Arc<Rings>> {
-        let ring_bytes = settings.ring_bytes.max(Memory::LEAST).checked_next_power_of_two()?;
-        if !space.charge(ring_bytes as u64) {
+        Rings::in_store(settings, space, Store::Heap)
+    }
+
+    /// In `store`. What it takes at once is charged to `space` now, the rest with each ring.
+    pub(crate) fn in_store(
+        settings: Settings,
+        space: Arc<Space>,
+        store: Store,
+    ) -> Option<Arc<Rings>> {
+        let bytes = settings.ring_bytes.max(Memory::LEAST).checked_next_power_of_two()?;
+        let settings = Settings { ring_bytes: bytes, ..settings };
+        let now = store.bytes().unwrap_or(bytes as u64);
+        if !space.charge(now) {
             return None;
         }
-        let settings = Settings { ring_bytes, ..settings };
-        let shared = Memory::heap(ring_bytes);
+        let Some((memory, cursor)) = store.shared(ring_bytes(&settings)) else {
+            space.refund(now);
+            return None;
+        };
         Some(Arc::new_cyclic(|me| Rings {
             me: me.clone(),
             id: ENGINES.fetch_add(1, Ordering::Relaxed),
+            life: forked::begin(),
             settings,
+            store,
             space,
+            charged: AtomicU64::new(now),
             leases: Mutex::default(),
             count: AtomicUsize::new(0),
-            shared: Shared::new(shared, Place::heap(Cursor::new())),
+            shared: Shared::new(memory, cursor),
             shared_lost: Lost::default(),
             shared_missed: Missed::default(),
             refused: Lost::default(),
@@ -155,6 +176,15 @@ impl Rings {
     #[inline(always)]
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    pub(crate) fn life(&self) -> u32 {
+        self.life
+    }
+
+    /// Whether this process was forked off with these rings, which are its parent's.
+    pub(crate) fn is_inherited(&self) -> bool {
+        forked::is_inherited(self.life)
     }
 
     pub(crate) fn weak(&self) -> Weak<Rings> {
@@ -180,21 +210,26 @@ impl Rings {
         if leases.all.len() >= self.settings.rings {
             return None;
         }
-        let ring = self.make()?;
+        let ring = self.make(leases.all.len())?;
         leases.all.push(ring.clone());
         // Relaxed: the list itself is behind the lock.
         self.count.store(leases.all.len(), Ordering::Relaxed);
         Some(ring)
     }
 
-    fn make(&self) -> Option<Arc<Leased>> {
-        let bytes = self.settings.ring_bytes;
-        if !self.space.charge(bytes as u64) {
+    fn make(&self, number: usize) -> Option<Arc<Leased>> {
+        let bytes = ring_bytes(&self.settings);
+        let each = if self.store.bytes().is_some() { 0 } else { bytes };
+        if !self.space.charge(each) {
             return None;
         }
+        self.charged.fetch_add(each, Ordering::Relaxed);
         let kind = match self.settings.overflow {
-            Overflow::OverwriteOldest => Kind::Recorder(Overwrite::new(bytes)),
-            _ => Kind::Queue(Ring::new(Memory::heap(bytes), Place::heap(Cursor::new()))),
+            Overflow::OverwriteOldest => Kind::Recorder(Overwrite::new(bytes as usize)),
+            _ => {
+                let (memory, cursor) = self.store.ring(number, bytes)?;
+                Kind::Queue(Ring::new(memory, cursor))
+            }
         };
         Some(Arc::new(Leased {
             kind,
@@ -298,11 +333,14 @@ impl Leased {
     }
 }
 
+/// Bytes of each ring.
+fn ring_bytes(settings: &Settings) -> u64 {
+    settings.ring_bytes.max(Memory::LEAST).next_power_of_two() as u64
+}
+
 impl Drop for Rings {
     fn drop(&mut self) {
-        let leases = self.leases.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let bytes = self.settings.ring_bytes as u64;
-        self.space.refund(bytes * (1 + leases.all.len() as u64));
+        self.space.refund(self.charged.load(Ordering::Relaxed));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A ring with one producer: the thread that has it on lease.
 
 use std::cell::Cell;
+use std::{ptr, slice};
 
 use super::cursor::Cursor;
 use super::frame::{ALIGN, Frame, kind};
@@ -54,78 +55,133 @@ impl Ring {
     }
 }
 
-/// The recorder's side of a ring: what only the thread on lease knows.
+/// The recorder's side of a ring: what only the thread on lease knows. Zeroes are a value of it, into
+/// which nothing fits.
 pub(crate) struct Producer {
     tail: Cell<u64>,
-    /// Up to where it may write, as of the last look.
-    limit: Cell<u64>,
+    /// Up to where a line of any level may be written without a look at what is free, or at the
+    /// ring's end.
+    until: Cell<u64>,
+    /// The ring's.
+    start: *mut u8,
+    mask: u64,
+    cursor: *const Cursor,
+    /// Bytes that lines less urgent than a warning leave free.
+    reserve: u64,
 }
 
 impl Producer {
     /// Takes the ring up where the thread before left it.
     ///
     /// # Safety
-    /// The ring has no other producer for as long as this one is used.
-    pub(crate) unsafe fn new(ring: &Ring) -> Producer {
-        let tail = Cell::new(ring.cursor.published());
-        Producer { tail, limit: Cell::new(ring.cursor.freed() + ring.capacity()) }
+    /// The ring has no other producer for as long as this one is used, and outlives it.
+    pub(crate) unsafe fn new(ring: &Ring, reserve: u64) -> Producer {
+        let producer = Producer {
+            tail: Cell::new(ring.cursor.published()),
+            until: Cell::new(0),
+            start: ring.memory.start(),
+            mask: ring.capacity() - 1,
+            cursor: &*ring.cursor,
+            reserve,
+        };
+        producer.look(ring);
+        producer
     }
 
-    /// Writes one frame, keeping `reserve` bytes of the ring free. `fill` may run more than once and
-    /// calls no code of a host's.
+    /// For a thread that writes no ring in place.
+    pub(crate) fn nowhere() -> Producer {
+        Producer {
+            tail: Cell::new(0),
+            until: Cell::new(0),
+            start: ptr::null_mut(),
+            mask: 0,
+            cursor: ptr::null(),
+            reserve: 0,
+        }
+    }
+
+    /// Sees what is free now; up to where the bytes are the producer's.
+    fn look(&self, ring: &Ring) -> u64 {
+        let limit = ring.cursor.freed() + ring.capacity();
+        let lap = (self.tail.get() | self.mask) + 1;
+        self.until.set(limit.saturating_sub(self.reserve).min(lap));
+        limit
+    }
+
+    /// Writes one frame, if there is room for it without a closer look; true if so.
     ///
     /// # Safety
-    /// `ring` is the one that this producer was made for, and on the thread that has it.
+    /// The ring that this was made for is there, and this thread has it on lease.
     #[inline(always)]
-    pub(crate) unsafe fn write(
+    pub(crate) unsafe fn try_write(
         &self,
-        ring: &Ring,
-        reserve: u64,
         head: Head,
         context: Blocks<'_>,
         fill: &impl Fill,
-    ) -> Result<(), Refused> {
+    ) -> bool {
         let tail = self.tail.get();
-        // The most of a frame bounds it too: a ring is never one frame.
-        let most = self.limit.get().saturating_sub(tail + reserve).min(most_frame(ring.capacity()));
-        let n = ring.memory.contiguous(tail, most);
-        if frame_room(context, fill.room()) > n {
-            // SAFETY: the caller's promise.
-            return unsafe { self.write_slowly(ring, reserve, head, context.bytes(), fill) };
+        let room = frame_room(context, fill.room());
+        if tail + room as u64 > self.until.get() {
+            return false;
         }
-        // SAFETY: from `tail` up to the limit the bytes are the producer's; they are enough.
-        let mut writer = unsafe { Writer::unchecked(ring.memory.room(tail, n), context) };
-        fill.fill_unchecked(&mut writer);
-        if let Some(length) = writer.finish(head) {
-            self.publish(ring, tail + length as u64);
-        }
-        Ok(())
+        // SAFETY: from `tail` up to `until` the bytes are the producer's, one after the other, and
+        // enough for all that an unchecked writer may write.
+        let length = unsafe {
+            let at = self.start.add((tail & self.mask) as usize);
+            let room = slice::from_raw_parts_mut(at.cast(), room);
+            let mut writer = Writer::unchecked(room, context);
+            fill.fill_unchecked(&mut writer);
+            writer.finish(head).unwrap_unchecked()
+        };
+        let tail = tail + length as u64;
+        self.tail.set(tail);
+        // SAFETY: the ring's cursor, which is there as long as the ring.
+        unsafe { (*self.cursor).publish(tail) };
+        true
     }
 
-    #[inline(always)]
     fn publish(&self, ring: &Ring, tail: u64) {
         self.tail.set(tail);
         ring.cursor.publish(tail);
     }
 
-    /// After a look at what is free now, and at the ring's other end; and for frames whose size is
-    /// not known before.
+    /// [`write_slowly`](Self::write_slowly), and what follows of it for the next lines.
     ///
     /// # Safety
-    /// As [`write`](Self::write).
+    /// As [`write_slowly`](Self::write_slowly).
     #[cold]
     #[inline(never)]
+    pub(crate) unsafe fn write(
+        &self,
+        ring: &Ring,
+        is_urgent: bool,
+        head: Head,
+        context: Blocks<'_>,
+        fill: &impl Fill,
+    ) -> Result<(), Refused> {
+        let limit = self.look(ring);
+        let limit = if is_urgent { limit } else { limit.saturating_sub(self.reserve) };
+        // SAFETY: the caller's promise.
+        let wrote = unsafe { self.write_slowly(ring, limit, head, context.bytes(), fill) };
+        self.look(ring);
+        wrote
+    }
+
+    /// Writes one frame that ends at `limit` at the latest, here or at the ring's other end; and one
+    /// whose size is not known before. `fill` may run more than once and calls no code of a host's.
+    ///
+    /// # Safety
+    /// `ring` is the one that this producer was made for, and this thread has it on lease.
     unsafe fn write_slowly(
         &self,
         ring: &Ring,
-        reserve: u64,
+        limit: u64,
         head: Head,
         context: &[u8],
         fill: &impl Fill,
     ) -> Result<(), Refused> {
-        self.limit.set(ring.cursor.freed() + ring.capacity());
         let tail = self.tail.get();
-        let free = self.limit.get().saturating_sub(tail + reserve);
+        let free = limit.saturating_sub(tail);
         let most = most_frame(ring.capacity());
         // Here, and else at the front, with padding up to there.
         let here = ring.memory.contiguous(tail, free.min(most));

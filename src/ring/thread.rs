@@ -9,7 +9,7 @@ use super::frame::{MOST_URGENT, kind};
 use super::set::{Kind, Leased, Overflow, Rings};
 use super::spsc::Producer;
 use super::writer::{Blocks, Fill, Head, TEXT_LIMITS, Writer};
-use super::{Refused, most_frame, names};
+use super::{Refused, context, forked, most_frame, names};
 use crate::sync::Ordering;
 
 /// Lines after which a thread without a ring looks for a free one again.
@@ -17,15 +17,17 @@ const RETRY_AFTER: u32 = 1_000;
 /// Bytes of a frame that is put together outside a ring.
 const OUTSIDE: usize = 12 << 10;
 
-/// What a thread knows of the ring that it has from one engine.
+/// What a thread knows of the ring that it has from one engine, at a place that is zeroed in a
+/// forked child: zeroes are a value of it.
 struct Local {
     /// 0 where the ring is not written in place.
     engine: u64,
-    producer: Option<Producer>,
-    ring: NonNull<Leased>,
-    reserve: u64,
+    producer: Producer,
+    ring: *const Leased,
     thread: u32,
 }
+
+const _: () = assert!(size_of::<Local>() <= forked::PLACE && align_of::<Local>() <= forked::PLACE);
 
 /// What the thread writes in place, as it is looked at on each call.
 #[derive(Clone, Copy)]
@@ -35,6 +37,7 @@ struct Current(Option<NonNull<Local>>);
 struct Lease {
     rings: Weak<Rings>,
     engine: u64,
+    life: u32,
     held: Option<(NonNull<Local>, Arc<Leased>)>,
     /// Lines until the next try, where none is held.
     wait: u32,
@@ -51,7 +54,10 @@ thread_local! {
 
 impl Drop for Leases {
     fn drop(&mut self) {
-        names::thread_ended();
+        let inherited = |lease: &Lease| forked::is_inherited(lease.life);
+        if !self.0.get_mut().iter().any(inherited) {
+            names::thread_ended();
+        }
     }
 }
 
@@ -61,8 +67,13 @@ impl Drop for Lease {
         if CURRENT.get().0 == Some(local) {
             CURRENT.set(Current(None));
         }
-        // SAFETY: made by `Box::leak` for this lease, named by `CURRENT` alone, and not any more.
-        drop(unsafe { Box::from_raw(local.as_ptr()) });
+        if forked::is_inherited(self.life) {
+            // Whoever held a lock when the child was made may be no more.
+            std::mem::forget(ring);
+            return;
+        }
+        // SAFETY: taken for this lease, named by `CURRENT` alone, and not any more.
+        unsafe { forked::give_back(local.cast()) };
         if let Some(rings) = self.rings.upgrade() {
             rings.give_back(ring);
         }
@@ -85,34 +96,49 @@ fn is_urgent(level: u8) -> bool {
 }
 
 impl Rings {
-    /// Writes one line into the calling thread's ring, or counts it as lost. `fill` may run more than
-    /// once and calls no code of a host's.
+    /// Writes one line, with the thread's context, into the calling thread's ring, or counts it as
+    /// lost. `fill` may run more than once and calls no code of a host's.
     #[inline(always)]
-    pub(crate) fn write(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
+    pub(crate) fn write(&self, head: Head, fill: &impl Fill) {
+        // SAFETY: nothing below sets the thread's context.
+        let context = unsafe { context::current_blocks() };
         if let Current(Some(local)) = CURRENT.get() {
             // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
             let local = unsafe { local.as_ref() };
-            if local.engine == self.id()
-                && let Some(producer) = &local.producer
+            let head = Head { thread: local.thread, ..head };
+            // SAFETY: the lease keeps the ring that the producer was made for.
+            if local.engine == self.id() && unsafe { local.producer.try_write(head, context, fill) }
             {
-                // SAFETY: the lease keeps it.
-                let leased = unsafe { local.ring.as_ref() };
-                let Kind::Queue(ring) = &leased.kind else { return };
-                let reserve = if is_urgent(head.level) { 0 } else { local.reserve };
-                let head = Head { thread: local.thread, ..head };
-                // SAFETY: the producer was made for this ring, which this thread has on lease.
-                let wrote = unsafe { producer.write(ring, reserve, head, context, fill) };
-                if let Err(refused) = wrote {
-                    let again = || {
-                        // SAFETY: as above.
-                        unsafe { producer.write(ring, reserve, head, context, fill) }
-                    };
-                    self.refused(refused, Some(leased), head.level, again);
-                }
                 return;
             }
         }
-        self.write_elsewhere(head, context, fill);
+        self.write_slowly(head, context, fill);
+    }
+
+    /// Where there is no room without a closer look, or no ring yet.
+    #[cold]
+    #[inline(never)]
+    fn write_slowly(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
+        let Some(local) = CURRENT.get().0 else {
+            return self.write_elsewhere(head, context, fill);
+        };
+        // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
+        let local = unsafe { local.as_ref() };
+        if local.engine != self.id() {
+            return self.write_elsewhere(head, context, fill);
+        }
+        // SAFETY: the lease keeps it.
+        let leased = unsafe { &*local.ring };
+        let Kind::Queue(ring) = &leased.kind else { return };
+        let head = Head { thread: local.thread, ..head };
+        let urgent = is_urgent(head.level);
+        let write = || {
+            // SAFETY: the producer was made for this ring, which this thread has on lease.
+            unsafe { local.producer.write(ring, urgent, head, context, fill) }
+        };
+        if let Err(refused) = write() {
+            self.refused(refused, Some(leased), head.level, write);
+        }
     }
 
     /// Waits where that was asked for, else counts.
@@ -140,6 +166,10 @@ impl Rings {
     #[cold]
     #[inline(never)]
     fn write_elsewhere(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
+        // Before any lock: in a child its holder may be missing.
+        if self.is_inherited() {
+            return self.refused.count(head.level);
+        }
         let found = LEASES.try_with(|leases| {
             let mut leases = leases.0.try_borrow_mut().ok()?;
             self.find(&mut leases)
@@ -151,7 +181,7 @@ impl Rings {
         };
         match &leased.kind {
             // `CURRENT` names it now.
-            Kind::Queue(_) => self.write(head, context, fill),
+            Kind::Queue(_) => self.write_slowly(head, context, fill),
             Kind::Recorder(recorder) => {
                 let limit = most_frame(recorder.capacity());
                 let head = Head { thread: names::this_thread(), ..head };
@@ -181,7 +211,8 @@ impl Rings {
                     names::thread_began();
                 }
                 let rings = self.weak();
-                leases.push(Lease { rings, engine: self.id(), held: None, wait: 0 });
+                let (engine, life) = (self.id(), self.life());
+                leases.push(Lease { rings, engine, life, held: None, wait: 0 });
                 leases.len() - 1
             }
         };
@@ -202,21 +233,24 @@ impl Rings {
     }
 
     fn local(&self, leased: &Arc<Leased>) -> NonNull<Local> {
-        let (engine, producer, capacity) = match &leased.kind {
-            // SAFETY: the ring came off the list of free ones, so no other thread has it.
-            Kind::Queue(ring) => (self.id(), Some(unsafe { Producer::new(ring) }), ring.capacity()),
-            Kind::Recorder(recorder) => (0, None, recorder.capacity()),
+        let (engine, producer) = match &leased.kind {
+            Kind::Queue(ring) => {
+                let reserve = match self.overflow() {
+                    Overflow::DropNewest => Rings::reserve(ring.capacity()),
+                    _ => 0,
+                };
+                // SAFETY: the ring came off the list of free ones, so no other thread has it; the
+                // lease keeps it.
+                (self.id(), unsafe { Producer::new(ring, reserve) })
+            }
+            Kind::Recorder(_) => (0, Producer::nowhere()),
         };
-        NonNull::from(Box::leak(Box::new(Local {
-            engine,
-            producer,
-            ring: NonNull::from(&**leased),
-            reserve: match self.overflow() {
-                Overflow::DropNewest => Rings::reserve(capacity),
-                _ => 0,
-            },
-            thread: names::this_thread(),
-        })))
+        let local =
+            Local { engine, producer, ring: Arc::as_ptr(leased), thread: names::this_thread() };
+        let place = forked::take().cast();
+        // SAFETY: large and aligned enough (see the assertion), and this call's alone.
+        unsafe { place.write(local) };
+        place
     }
 
     fn write_shared(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
@@ -280,7 +314,7 @@ mod tests {
 
     fn line(rings: &Rings, level: u8, number: u64, text: &str) {
         let head = Head { kind: kind::LINE, level, ticks: number, ..Head::default() };
-        rings.write(head, Blocks::default(), &|writer: &mut Writer<'_>| {
+        rings.write(head, &|writer: &mut Writer<'_>| {
             writer.word(None, tag::U64, number);
             writer.text(None, tag::STR, text.as_bytes(), 0);
         });
@@ -380,7 +414,7 @@ mod tests {
         line(&rings, INFO, 1, &"x".repeat(1 << 20));
         assert_eq!(reader.drain().len(), 1);
         let head = Head { kind: kind::LINE, level: INFO, ..Head::default() };
-        rings.write(head, Blocks::default(), &|writer: &mut Writer<'_>| {
+        rings.write(head, &|writer: &mut Writer<'_>| {
             (0..200).for_each(|n| writer.word(None, tag::U64, n))
         });
         assert_eq!((reader.drain().len(), reader.lost()), (0, [0, 0, 1, 0, 0]));

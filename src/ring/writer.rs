@@ -25,8 +25,10 @@ pub(crate) struct Blocks<'a> {
 
 impl<'a> Blocks<'a> {
     /// `blocks` has room for `length` bytes.
+    #[inline(always)]
     pub(crate) fn new(blocks: &'a [[u8; BLOCK]], length: usize) -> Blocks<'a> {
-        Blocks { blocks, length: length.min(blocks.len() * BLOCK) }
+        debug_assert!(length <= blocks.len() * BLOCK);
+        Blocks { blocks, length }
     }
 
     #[inline(always)]
@@ -41,10 +43,13 @@ impl<'a> Blocks<'a> {
     }
 }
 
+/// More than any ring has.
+pub(crate) const UNKNOWN: usize = 1 << 40;
+
 /// What goes into a frame.
 pub(crate) trait Fill {
-    /// Bytes that [`fill_unchecked`](Self::fill_unchecked) writes at most; `usize::MAX` where that is
-    /// not for this.
+    /// Bytes that [`fill_unchecked`](Self::fill_unchecked) writes at most; [`UNKNOWN`] or more where
+    /// that is not for this.
     fn room(&self) -> usize;
 
     fn fill(&self, writer: &mut Writer<'_>);
@@ -55,7 +60,7 @@ pub(crate) trait Fill {
 
 impl<F: Fn(&mut Writer<'_>)> Fill for F {
     fn room(&self) -> usize {
-        usize::MAX
+        UNKNOWN
     }
 
     fn fill(&self, writer: &mut Writer<'_>) {
@@ -69,7 +74,7 @@ impl<F: Fn(&mut Writer<'_>)> Fill for F {
 /// write behind it.
 #[inline(always)]
 pub(crate) fn frame_room(context: Blocks<'_>, fill: usize) -> usize {
-    fill.saturating_add(HEADER + context.room() + SLACK)
+    fill + (HEADER + context.room() + SLACK)
 }
 
 /// What goes into a frame's header beside its length and counts.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::file::{FileId, FileSink, Journal};
-use super::settings::{Compression, LogFile, Rotation};
+use super::settings::{LogFile, Rotation};
 use super::{Chunk, Sink, SinkEvents, SinkThread};
 use crate::error::Error;
 use crate::export::textfile::scratch::Folder;
