@@ -1,8 +1,8 @@
 //! The one thread that takes lines out of an engine's rings and gives them to the sinks.
 //!
-//! It polls: a caller that woke it would pay for two hundred lines. While lines come it looks every
-//! millisecond, else less and less often, up to [`IDLE`]; what a ring can hold meanwhile is what a
-//! thread may log in one burst.
+//! It polls: a caller that woke it would pay for two hundred lines. The fuller it finds the rings, the
+//! sooner it looks again; where nothing comes, less and less often, up to [`IDLE`]. What a ring can
+//! hold meanwhile is what a thread may log in one burst.
 
 pub(crate) mod anchors;
 mod report;
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::export::sink::SinkThread;
 use crate::ring::drain::Drain;
-use crate::ring::set::{ByLevel, Rings};
+use crate::ring::set::{ByLevel, Overflow, Rings};
 use crate::ring::thread::set_ours;
 use crate::sync::{AtomicU64, Ordering, lock};
 use anchors::Anchors;
@@ -26,11 +26,15 @@ pub(crate) use report::Report;
 use route::Router;
 pub(crate) use route::{Form, Outlet};
 
-/// How long it sleeps while lines come, and when none have come for a while.
-const BUSY: Duration = Duration::from_millis(1);
+/// How long it sleeps: by how full it found the fullest ring, in eighths, so that one that goes on
+/// filling so is not full before the next look; and at most.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(4),
+    Duration::from_millis(2),
+    Duration::from_millis(1),
+    Duration::from_micros(500),
+];
 const IDLE: Duration = Duration::from_millis(16);
-/// Rounds without a line after which it sleeps twice as long.
-const PATIENT_ROUNDS: u32 = 16;
 /// Lines in one look after which it looks again at once.
 const MANY: usize = 256;
 /// What is younger waits for what may still come from another thread.
@@ -95,11 +99,15 @@ impl Flusher {
             answered: Condvar::new(),
             counts: Counts::default(),
         });
+        let patience = match rings.overflow() {
+            Overflow::Block(patience) => Some(patience),
+            _ => None,
+        };
         let sinks = outlets.iter().map(|outlet| outlet.sink.clone()).collect();
         let worker = Worker {
             drain: Drain::only(rings)
                 .ok_or(Error::Spawn(std::io::ErrorKind::AlreadyExists.into()))?,
-            router: Router::new(outlets),
+            router: Router::new(outlets, patience),
             anchors: Anchors::new(Clock::get()),
             clock: Clock::get(),
             shared: shared.clone(),
@@ -178,7 +186,7 @@ impl Worker {
     }
 
     fn work(&mut self) {
-        let (mut idle_rounds, mut pause) = (0, BUSY);
+        let mut pause = PAUSES[0];
         let mut chores = Instant::now();
         loop {
             let (flushes, stop) = {
@@ -203,14 +211,10 @@ impl Worker {
                 // They come faster than rings can wait.
                 continue;
             }
-            if seen > 0 {
-                (idle_rounds, pause) = (0, BUSY);
-            } else {
-                idle_rounds += 1;
-                if idle_rounds % PATIENT_ROUNDS == 0 {
-                    pause = (pause * 2).min(IDLE);
-                }
-            }
+            pause = match seen {
+                0 => (pause * 2).min(IDLE),
+                _ => PAUSES[self.drain.fullest_eighths().min(PAUSES.len() - 1)],
+            };
             thread::park_timeout(pause);
         }
     }

@@ -18,6 +18,9 @@ const CHUNK: usize = 64 << 10;
 /// that works, and then not again until it does.
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// Where a clock can't add as much as was asked for.
+const FOREVER: Duration = Duration::from_secs(1 << 30);
+
 /// A sink, and what it wants.
 pub(crate) struct Outlet {
     pub(crate) sink: Arc<SinkThread>,
@@ -59,12 +62,14 @@ struct Group {
 pub(crate) struct Router {
     known: Known,
     groups: Vec<Group>,
+    patience: Option<Duration>,
     /// Frames that could not be read or written.
     poison: u64,
 }
 
 impl Router {
-    pub(crate) fn new(outlets: Vec<Outlet>) -> Router {
+    /// `patience`: how long a sink that has no room is waited for, where callers wait too.
+    pub(crate) fn new(outlets: Vec<Outlet>, patience: Option<Duration>) -> Router {
         let mut groups: Vec<Group> = Vec::new();
         for outlet in outlets {
             let same =
@@ -86,7 +91,7 @@ impl Router {
                 }),
             }
         }
-        Router { known: Known::default(), groups, poison: 0 }
+        Router { known: Known::default(), groups, patience, poison: 0 }
     }
 
     pub(crate) fn poison(&self) -> u64 {
@@ -119,14 +124,14 @@ impl Router {
         }
         for group in &mut self.groups {
             if group.bytes.len() >= CHUNK {
-                group.send();
+                group.send(self.patience);
             }
         }
     }
 
     /// Gives the sinks what there is.
     pub(crate) fn send(&mut self) {
-        self.groups.iter_mut().for_each(Group::send);
+        self.groups.iter_mut().for_each(|group| group.send(self.patience));
     }
 }
 
@@ -152,7 +157,7 @@ impl Group {
         self.counts[record.level as usize - 1] += 1;
     }
 
-    fn send(&mut self) {
+    fn send(&mut self, patience: Option<Duration>) {
         if self.bytes.is_empty() {
             return;
         }
@@ -161,16 +166,21 @@ impl Group {
         for outlet in others {
             let mut bytes = outlet.sink.buffer();
             bytes.extend_from_slice(&self.bytes);
-            outlet.push(Chunk { bytes, lines: counts, ticket: 0 });
+            outlet.push(Chunk { bytes, lines: counts, ticket: 0 }, patience);
         }
         let bytes = std::mem::replace(&mut self.bytes, last.sink.buffer());
-        last.push(Chunk { bytes, lines: counts, ticket: 0 });
+        last.push(Chunk { bytes, lines: counts, ticket: 0 }, patience);
     }
 }
 
 impl Outlet {
-    fn push(&mut self, chunk: Chunk) {
-        let until = Instant::now() + if self.stalled { Duration::ZERO } else { PATIENCE };
+    fn push(&mut self, chunk: Chunk, patience: Option<Duration>) {
+        let patience = match self.stalled {
+            true => Duration::ZERO,
+            false => patience.unwrap_or(PATIENCE),
+        };
+        let now = Instant::now();
+        let until = now.checked_add(patience).unwrap_or(now + FOREVER);
         let pushed = self.sink.push_until(chunk, until);
         self.stalled = pushed.is_err();
         if let Err(chunk) = pushed {

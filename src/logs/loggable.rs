@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Secret;
 use crate::ring::frame::tag;
 use crate::ring::scratch::{Rendered, render};
-use crate::ring::writer::{Fill, MOST_TEXT, UNKNOWN, Writer};
+use crate::ring::writer::{Fill, UNKNOWN, Writer};
 
 /// Where a line's fields are put.
 pub struct Line<'a, 'b, const CHECKED: bool = true>(pub(crate) &'a mut Writer<'b, CHECKED>);
@@ -83,10 +83,10 @@ loggable! {
 /// Bytes of a field of one number: its tag and a word.
 const WORD: usize = 9;
 
-/// Bytes of a field of a text, where that is not cut.
+/// Bytes of a field of a text. A frame of more than [`MOST_TEXT`] is written with checks, which cut.
 #[inline(always)]
 fn text_room(length: usize) -> usize {
-    if length > MOST_TEXT { UNKNOWN } else { AROUND + length }
+    AROUND + length
 }
 
 impl<const N: usize> sealed::Sealed for [u8; N] {}

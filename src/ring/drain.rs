@@ -39,6 +39,7 @@ pub(crate) struct Drain {
     sources: Vec<Source>,
     shared: Source,
     words: Vec<u64>,
+    fullest: u64,
     /// Frames that made no sense.
     torn: u64,
     /// Whoever reads frees; else somebody else says when.
@@ -60,6 +61,7 @@ impl Drain {
             sources: Vec::new(),
             shared: Source::default(),
             words: Vec::new(),
+            fullest: 0,
             torn: 0,
             frees: true,
         };
@@ -77,13 +79,22 @@ impl Drain {
     }
 
     /// Whether a ring is half full, as of now.
-    pub(crate) fn is_pressed(&self) -> bool {
-        let half = |leased: &Arc<Leased>| match &leased.kind {
-            Kind::Queue(ring) => ring.used() > ring.capacity() / 2,
-            Kind::Recorder(_) => false,
-        };
+    pub(crate) fn is_pressed(&mut self) -> bool {
+        self.fullest = 0;
+        for leased in &self.known {
+            if let Kind::Queue(ring) = &leased.kind {
+                self.fullest = self.fullest.max(ring.used() * 8 / ring.capacity());
+            }
+        }
         let shared = &self.rings.shared;
-        self.known.iter().any(half) || shared.reserved() - shared.freed() > shared.capacity() / 2
+        let used = shared.reserved().saturating_sub(shared.freed());
+        self.fullest = self.fullest.max(used * 8 / shared.capacity());
+        self.fullest >= 4
+    }
+
+    /// How full the fullest ring was at the last [`is_pressed`](Self::is_pressed), in eighths.
+    pub(crate) fn fullest_eighths(&self) -> usize {
+        self.fullest as usize
     }
 
     /// Hands over at most `ROUND` frames with ticks up to `horizon`, the oldest first, then gives

@@ -6,7 +6,7 @@ use std::{ptr, slice};
 use super::cursor::Cursor;
 use super::frame::{ALIGN, Frame, kind};
 use super::memory::Memory;
-use super::writer::{Blocks, Fill, Head, TEXT_LIMITS, Writer, frame_room};
+use super::writer::{Blocks, Fill, Head, MOST_TEXT, TEXT_LIMITS, Writer, frame_room};
 use super::{Place, Refused, most_frame};
 
 /// A ring that one thread writes and the flusher reads.
@@ -121,7 +121,8 @@ impl Producer {
     ) -> bool {
         let tail = self.tail.get();
         let room = frame_room(context, fill.room());
-        if tail + room as u64 > self.until.get() {
+        // What may have to be cut is not for this.
+        if room > MOST_TEXT || tail + room as u64 > self.until.get() {
             return false;
         }
         // SAFETY: from `tail` up to `until` the bytes are the producer's, one after the other, and

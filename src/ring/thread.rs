@@ -112,12 +112,21 @@ impl Rings {
                 return;
             }
         }
-        self.write_slowly(head, context, fill);
+        // By its parts, which stay in registers.
+        let Head { kind, level, ticks, site, logger, .. } = head;
+        self.write_parts(u16::from_le_bytes([kind, level]), ticks, site, logger, fill);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_parts(&self, kind: u16, ticks: u64, site: u32, logger: u32, fill: &impl Fill) {
+        let [kind, level] = kind.to_le_bytes();
+        // SAFETY: nothing below sets the thread's context.
+        let context = unsafe { context::current_blocks() };
+        self.write_slowly(Head { kind, level, ticks, site, logger, thread: 0 }, context, fill);
     }
 
     /// Where there is no room without a closer look, or no ring yet.
-    #[cold]
-    #[inline(never)]
     fn write_slowly(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
         let Some(local) = CURRENT.get().0 else {
             return self.write_elsewhere(head, context, fill);

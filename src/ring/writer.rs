@@ -36,6 +36,38 @@ impl<'a> Blocks<'a> {
         &self.blocks.as_flattened()[..self.length]
     }
 
+    /// Copies the blocks to `at`.
+    ///
+    /// # Safety
+    /// [`room`](Self::room) bytes at `at` are the caller's to write.
+    #[inline(always)]
+    unsafe fn copy_to(self, at: *mut u8) {
+        // One after the other for the few that ids take: a loop would be unrolled for many, and
+        // takes twice the instructions to find out that they are few.
+        // SAFETY: the caller's promise.
+        unsafe {
+            let [first, second, third, rest @ ..] = self.blocks else {
+                if let [first, rest @ ..] = self.blocks {
+                    put(at, *first);
+                    if let [second] = rest {
+                        put(at.add(BLOCK), *second);
+                    }
+                }
+                return;
+            };
+            put(at, *first);
+            put(at.add(BLOCK), *second);
+            put(at.add(2 * BLOCK), *third);
+            if !rest.is_empty() {
+                ptr::copy_nonoverlapping(
+                    rest.as_ptr().cast(),
+                    at.add(3 * BLOCK),
+                    rest.len() * BLOCK,
+                );
+            }
+        }
+    }
+
     /// Bytes that a copy of it touches.
     #[inline(always)]
     fn room(self) -> usize {
@@ -119,9 +151,7 @@ impl<'a> Writer<'a, false> {
             // SAFETY: the caller's promise. Whole blocks: what is too much is written over.
             unsafe {
                 put(at.add(28), (context.length as u32).to_le_bytes());
-                for (i, block) in context.blocks.iter().enumerate() {
-                    put(at.add(HEADER + i * BLOCK), *block);
-                }
+                context.copy_to(at.add(HEADER));
             }
         }
         writer.take(context.length);
@@ -369,17 +399,20 @@ unsafe fn copy(bytes: &[u8], at: *mut u8) {
     // SAFETY: each read and write lies within the `n` bytes of its side: the second of a pair ends
     // where the bytes end.
     unsafe {
-        match n {
-            0 => {}
-            1..4 => {
-                *at = *from;
-                *at.add(n / 2) = *from.add(n / 2);
-                *at.add(n - 1) = *from.add(n - 1);
+        if n >= 8 {
+            if n <= 16 {
+                pair::<8>(from, at, n);
+            } else if n <= 32 {
+                pair::<16>(from, at, n);
+            } else {
+                ptr::copy_nonoverlapping(from, at, n);
             }
-            4..8 => pair::<4>(from, at, n),
-            8..16 => pair::<8>(from, at, n),
-            16..=32 => pair::<16>(from, at, n),
-            _ => ptr::copy_nonoverlapping(from, at, n),
+        } else if n >= 4 {
+            pair::<4>(from, at, n);
+        } else if n > 0 {
+            *at = *from;
+            *at.add(n / 2) = *from.add(n / 2);
+            *at.add(n - 1) = *from.add(n - 1);
         }
     }
 }

@@ -14,6 +14,9 @@ const MESSAGES: [&str; 4] = ["message", "msg", "payload", "args"];
 /// Where they keep the time; `ftlog` has it before the JSON.
 const TIMES: [&str; 4] = ["timestamp", "ts", "date", "time"];
 
+/// Our own line of how many lines were lost, which is none of the calls'.
+const REPORT: &str = "\"logger\":\"mcp_vitals\"";
+
 /// How many lines the file has, of requests of so many calls.
 ///
 /// # Errors
@@ -24,6 +27,9 @@ pub fn lines(path: &Path, calls: u64) -> Result<u64, String> {
     let mut seen = HashSet::new();
     for line in BufReader::new(file).lines() {
         let line = line.map_err(|error| format!("{}: {error}", path.display()))?;
+        if line.contains(REPORT) {
+            continue;
+        }
         let number = number(&line, calls).ok_or_else(|| format!("a wrong line: {line}"))?;
         if !seen.insert(number) {
             return Err(format!("there twice: {line}"));

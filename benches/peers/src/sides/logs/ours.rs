@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
 
-use mcp_vitals::logs::{LogConfig, Overflow, set_request_context};
+use mcp_vitals::logs::{LogConfig, LogFile, Overflow, set_request_context};
 use mcp_vitals::{Logger, Vitals, debug, info};
 
 use super::{Logs, Opened, Side};
@@ -27,7 +27,7 @@ fn open(path: &Path, full: Full) -> Opened {
         Full::Wait => Overflow::Block(PATIENCE),
         Full::Drop => Overflow::DropNewest,
     };
-    let logs = LogConfig::to_file(path).overflow(overflow);
+    let logs = LogConfig::new().file(LogFile::new(path).rotate_bytes(1 << 40)).overflow(overflow);
     let vitals = Vitals::builder().system_metrics(false).logs(logs).build();
     let vitals = vitals.map_err(|error| error.to_string())?;
     let logger = vitals.logger("bench");
