@@ -44,6 +44,9 @@ pub(crate) trait Visit {
     );
 }
 
+/// Pages whose numbers are handed over together, all those whose number divided by this is the same.
+pub(crate) const SHEET: usize = 64;
+
 /// Neighbouring series, the same in every scrape.
 #[derive(Clone, Copy)]
 pub(crate) struct PageHead {

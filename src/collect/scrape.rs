@@ -7,11 +7,12 @@ use crate::registry::{FamilyCore, HistogramCells, Line, MetricKind, Turn};
 use crate::shard::cells::{self, Directory};
 use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, SUM};
 use crate::shard::{all_cells, common_cell};
-use crate::snapshot::{Head, HistogramReading, NumberKind, PageHead, Visit};
+use crate::snapshot::{Head, HistogramReading, NumberKind, PageHead, SHEET, Visit};
 use crate::sync::Ordering;
 
-/// Pages of numbers that are handed over together.
-const BATCH: usize = 16;
+/// Pages whose cells are asked for before they are read: a processor that sees what is read one after
+/// the other asks by itself, but no further than to the end of a page of 4 KiB.
+const AHEAD: usize = 8;
 
 /// Buffers that a scrape reuses, so that a warm one allocates nothing.
 #[derive(Default)]
@@ -29,7 +30,7 @@ impl Scrape {
     pub(crate) fn walk<V: Visit>(&mut self, families: &Families, turn: &Turn<'_>, visit: &mut V) {
         self.shards.clear();
         self.shards.extend(all_cells());
-        self.bits.resize(BATCH, [0; PAGE]);
+        self.bits.resize(SHEET, [0; PAGE]);
         for (number, family) in families.in_order.iter().enumerate() {
             self.family(number, family, turn, visit);
         }
@@ -69,12 +70,15 @@ impl Scrape {
                 self.histograms(family, block, head, line, visit);
                 continue;
             }
-            self.numbers(family.spec.kind, block, present);
-            self.pages.push(head);
-            if self.pages.len() == BATCH {
+            if self.pages.first().is_some_and(|first| first.number / SHEET != page / SHEET) {
                 visit.numbers(number_kind(family.spec.kind), &self.pages, &self.bits, line);
                 self.pages.clear();
             }
+            if let Some(later) = places.block(page + AHEAD) {
+                self.column.fetch(&self.shards, later);
+            }
+            self.numbers(family.spec.kind, block, present);
+            self.pages.push(head);
         }
         if !self.pages.is_empty() {
             visit.numbers(number_kind(family.spec.kind), &self.pages, &self.bits, line);

@@ -1,11 +1,11 @@
 //! What a scrape wrote last, kept so that the next one changes digits instead of writing lines.
 //!
-//! A [`Page`] is the text of 64 neighbouring series of a family. A series that was removed takes
-//! its page with it, which is then written anew.
+//! A page is the text of 64 neighbouring series of a family; a series that was removed takes its page
+//! with it, which is then written anew. A [`Sheet`] is some pages.
 
 use super::histogram::Lines;
-use super::page::Page;
-use crate::snapshot::{HistogramReading, Line, Number, NumberKind, PAGE, PageHead};
+use super::sheet::Sheet;
+use crate::snapshot::{HistogramReading, Line, Number, NumberKind, PAGE, PageHead, SHEET};
 
 /// What is kept of all families of an engine.
 #[derive(Default)]
@@ -19,7 +19,7 @@ pub(crate) struct Pages {
 /// Of a family whose series are numbers its pages, of one of histograms what its lines begin with.
 #[derive(Default)]
 struct FamilyPages {
-    numbers: Vec<Page>,
+    sheets: Vec<Sheet>,
     begins: Vec<Begins>,
 }
 
@@ -34,35 +34,48 @@ struct Begins {
 }
 
 impl Pages {
-    /// Brings a page up to date; what has no room in the budget goes to `past`, line by line.
-    #[inline]
-    pub(crate) fn update<'a, 'b>(
-        &'a mut self,
-        head: PageHead,
+    /// Brings pages of one sheet up to date; what has no room in the budget goes to `past`, line by
+    /// line.
+    pub(crate) fn update<'b>(
+        &mut self,
         kind: NumberKind,
-        bits: &[u64; PAGE],
-        line: impl Fn(usize) -> Line<'b>,
+        heads: &[PageHead],
+        bits: &[[u64; PAGE]],
+        line: impl Fn(PageHead, usize) -> Line<'b>,
         charge: &dyn Fn(u64) -> bool,
         mut past: impl FnMut(&str, Number),
-    ) -> &'a [u8] {
-        let page = nth(&mut nth(&mut self.families, head.family).numbers, head.number);
-        if page.version != head.version {
-            page.clear();
-            page.version = head.version;
-        }
-        let mut missing = page.missing(head.present);
-        while missing != 0 {
-            let index = missing.trailing_zeros() as usize;
-            missing &= missing - 1;
-            let number = kind.of(bits[index]);
-            self.scratch.clear();
-            line(index).render(&mut self.scratch);
-            if !page.add(index, number, &self.scratch, charge) {
-                past(&self.scratch, number);
+    ) {
+        let (Some(first), Some(last)) = (heads.first(), heads.last()) else { return };
+        let sheets = &mut nth(&mut self.families, first.family).sheets;
+        nth(sheets, first.number / SHEET);
+        let (sheets, next) = sheets.split_at_mut(first.number / SHEET + 1);
+        let Some(sheet) = sheets.last_mut() else { return };
+        sheet.make_room(last);
+        for (&head, now) in heads.iter().zip(bits) {
+            let mut missing = sheet.missing(head);
+            while missing != 0 {
+                let index = missing.trailing_zeros() as usize;
+                let number = kind.of(now[index]);
+                self.scratch.clear();
+                line(head, index).render(&mut self.scratch);
+                let of = missing.count_ones() as usize;
+                if !sheet.add(head, index, number, &self.scratch, of, charge) {
+                    past(&self.scratch, number);
+                }
+                missing &= missing - 1;
             }
         }
-        page.update(kind, bits);
-        page.text()
+        if let Some(next) = next.first() {
+            next.fetch();
+        }
+        sheet.update(kind, heads, bits);
+    }
+
+    /// The texts of pages of one sheet, as they were brought up to date.
+    pub(crate) fn texts<'a>(&'a self, heads: &'a [PageHead]) -> impl Iterator<Item = &'a [u8]> {
+        let sheet = |head: &PageHead| &self.families[head.family].sheets[head.number / SHEET];
+        let sheet = heads.first().map(sheet);
+        heads.iter().filter_map(move |head| Some(sheet?.text(head)))
     }
 
     /// The lines of a histogram.

@@ -101,11 +101,9 @@ impl<S: Sink> Visit for Text<'_, S> {
         line: impl Fn(PageHead, usize) -> Line<'b>,
     ) {
         let Text { out, pages: kept, charge } = self;
-        for (&page, bits) in pages.iter().zip(bits) {
-            let past = |begin: &str, number| write_number(out.text(), begin, number);
-            let text = kept.update(page, kind, bits, |index| line(page, index), *charge, past);
-            out.page(text);
-        }
+        let past = |begin: &str, number| write_number(out.text(), begin, number);
+        kept.update(kind, pages, bits, line, *charge, past);
+        kept.texts(pages).for_each(|text| out.page(text));
     }
 
     fn sample<'b>(
