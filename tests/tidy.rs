@@ -41,7 +41,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Asks the host at each scrape, on threads of its own.
     ("collectors", &["registry", "metrics", "shard", "sync", "background", "snapshot", "error"]),
     // Data to bytes. It asks for memory ahead of time as the shards do.
-    ("encode", &["snapshot", "shard", "batch", "logs", "ring"]),
+    ("encode", &["snapshot", "shard", "pool", "batch", "logs", "ring"]),
+    ("pool", &["error"]),
     // The edges: through the public API alone.
     ("export", &["api", "error", "sync", "background"]),
     ("serve", &["api", "error", "sync", "background", "export"]),

@@ -5,7 +5,8 @@
 
 use super::histogram::Lines;
 use super::sheet::Sheet;
-use crate::snapshot::{HistogramReading, Line, Number, NumberKind, PAGE, PageHead, SHEET};
+use crate::pool::Pool;
+use crate::snapshot::{HistogramReading, Line, Number, NumberKind, Numbers, PageHead};
 
 /// What is kept of all families of an engine.
 #[derive(Default)]
@@ -34,24 +35,44 @@ struct Begins {
 }
 
 impl Pages {
-    /// Brings pages of one sheet up to date; what has no room in the budget goes to `past`, line by
-    /// line.
-    pub(crate) fn update<'b>(
+    /// Reads the numbers of sheets that follow each other, and brings the lines that are there up to
+    /// date, on all threads of `pool`.
+    pub(crate) fn update<N: AsMut<Numbers> + Send>(
         &mut self,
         kind: NumberKind,
-        heads: &[PageHead],
-        bits: &[[u64; PAGE]],
-        line: impl Fn(PageHead, usize) -> Line<'b>,
+        parts: &mut [N],
+        read: impl Fn(&mut N) + Sync,
+        pool: &Pool,
+    ) {
+        let Some((family, first)) = parts.first_mut().map(|part| {
+            let numbers = part.as_mut();
+            (numbers.family, numbers.sheet)
+        }) else {
+            return;
+        };
+        let sheets = &mut nth(&mut self.families, family).sheets;
+        nth(sheets, first + parts.len() - 1);
+        let (sheets, next) = sheets[first..].split_at_mut(parts.len());
+        if let Some(next) = next.first() {
+            next.fetch();
+        }
+        pool.each(parts, sheets, |part, sheet| {
+            read(part);
+            sheet.update(kind, part.as_mut());
+        });
+    }
+
+    /// Adds the lines that a sheet is missing; what has no room in the budget goes to `past`.
+    pub(crate) fn add_missing<'b>(
+        &mut self,
+        kind: NumberKind,
+        numbers: &Numbers,
+        line: impl Fn(&PageHead, usize) -> Line<'b>,
         charge: &dyn Fn(u64) -> bool,
         mut past: impl FnMut(&str, Number),
     ) {
-        let (Some(first), Some(last)) = (heads.first(), heads.last()) else { return };
-        let sheets = &mut nth(&mut self.families, first.family).sheets;
-        nth(sheets, first.number / SHEET);
-        let (sheets, next) = sheets.split_at_mut(first.number / SHEET + 1);
-        let Some(sheet) = sheets.last_mut() else { return };
-        sheet.make_room(last);
-        for (&head, now) in heads.iter().zip(bits) {
+        let sheet = &mut self.families[numbers.family].sheets[numbers.sheet];
+        for (head, now) in numbers.pages() {
             let mut missing = sheet.missing(head);
             while missing != 0 {
                 let index = missing.trailing_zeros() as usize;
@@ -65,17 +86,12 @@ impl Pages {
                 missing &= missing - 1;
             }
         }
-        if let Some(next) = next.first() {
-            next.fetch();
-        }
-        sheet.update(kind, heads, bits);
     }
 
-    /// The texts of pages of one sheet, as they were brought up to date.
-    pub(crate) fn texts<'a>(&'a self, heads: &'a [PageHead]) -> impl Iterator<Item = &'a [u8]> {
-        let sheet = |head: &PageHead| &self.families[head.family].sheets[head.number / SHEET];
-        let sheet = heads.first().map(sheet);
-        heads.iter().filter_map(move |head| Some(sheet?.text(head)))
+    /// The texts of a sheet's pages, as they were brought up to date.
+    pub(crate) fn texts<'a>(&'a self, numbers: &'a Numbers) -> impl Iterator<Item = &'a [u8]> {
+        let sheet = &self.families[numbers.family].sheets[numbers.sheet];
+        numbers.heads.iter().map(|head| sheet.text(head))
     }
 
     /// The lines of a histogram.

@@ -2,7 +2,7 @@
 
 use super::page::{self, Page, PageMut, Written};
 use crate::shard::ahead;
-use crate::snapshot::{Number, NumberKind, PAGE, PageHead, SHEET};
+use crate::snapshot::{Number, NumberKind, Numbers, PAGE, PageHead, SHEET};
 
 /// Up to [`SHEET`] pages of a family. What is compared stands side by side for all of them: of many
 /// series of which few have changed, little else is read.
@@ -25,7 +25,7 @@ struct Changes {
 
 impl Sheet {
     /// Makes room for all lines that are shown: `last` is the last page of the sheet.
-    pub(super) fn make_room(&mut self, last: &PageHead) {
+    fn make_room(&mut self, last: &PageHead) {
         let pages = last.number % SHEET + 1;
         let places = pages * PAGE - last.present.leading_zeros() as usize;
         if self.bits.len() < places {
@@ -35,20 +35,16 @@ impl Sheet {
         }
     }
 
-    /// Of the lines that `head` shows those that are missing: all where the page is stale.
-    pub(super) fn missing(&mut self, head: PageHead) -> u64 {
-        let page = &mut self.pages[head.number % SHEET];
-        if page.version != head.version {
-            page.clear();
-            page.version = head.version;
-        }
-        page.missing(head.present)
+    /// Of the lines that `head` shows those that are missing.
+    #[inline]
+    pub(super) fn missing(&self, head: &PageHead) -> u64 {
+        self.pages[head.number % SHEET].missing(head.present)
     }
 
     /// Adds a line: see [`PageMut::add`].
     pub(super) fn add(
         &mut self,
-        head: PageHead,
+        head: &PageHead,
         index: usize,
         number: Number,
         line: &str,
@@ -64,7 +60,7 @@ impl Sheet {
         self.pages[head.number % SHEET].text()
     }
 
-    fn page(&mut self, head: PageHead) -> PageMut<'_> {
+    fn page(&mut self, head: &PageHead) -> PageMut<'_> {
         let from = head.number % SHEET * PAGE;
         let places = from..self.bits.len().min(from + PAGE);
         PageMut {
@@ -79,24 +75,31 @@ impl Sheet {
         self.bits.chunks(LINE).take(AHEAD / LINE).for_each(|line| ahead::fetch(&line[0]));
     }
 
-    /// Writes what differs.
+    /// Writes what differs in the lines that are there, and forgets those of pages that are stale.
     ///
     /// In steps over all pages, so that what one number waits for from memory does not hold up the
     /// next: where few of a million series change, that is most of what they take.
-    pub(super) fn update(&mut self, kind: NumberKind, heads: &[PageHead], bits: &[[u64; PAGE]]) {
+    pub(super) fn update(&mut self, kind: NumberKind, numbers: &Numbers) {
+        let Some(last) = numbers.heads.last() else { return };
+        self.make_room(last);
         let mut changes = [Changes::default(); SHEET];
-        for ((&head, now), changes) in heads.iter().zip(bits).zip(&mut changes) {
+        for ((head, now), changes) in numbers.pages().zip(&mut changes) {
+            let page = &mut self.pages[head.number % SHEET];
+            if page.version != head.version {
+                page.clear();
+                page.version = head.version;
+            }
             *changes = self.changes(head, now);
             if changes.all != 0 {
                 self.page(head).rewrite_all(kind, changes.all, now);
             }
         }
-        for ((&head, _), changes) in heads.iter().zip(bits).zip(&changes) {
+        for (head, changes) in numbers.heads.iter().zip(&changes) {
             if changes.lines != 0 {
                 self.page(head).fetch(changes.lines);
             }
         }
-        for ((&head, now), changes) in heads.iter().zip(bits).zip(&changes) {
+        for ((head, now), changes) in numbers.pages().zip(&changes) {
             if changes.lines != 0 {
                 self.page(head).rewrite(kind, changes.lines, now);
             }
@@ -105,7 +108,7 @@ impl Sheet {
 
     /// Finds what differs in a page, and asks for what is known of these lines.
     #[inline]
-    fn changes(&self, head: PageHead, now: &[u64; PAGE]) -> Changes {
+    fn changes(&self, head: &PageHead, now: &[u64; PAGE]) -> Changes {
         let from = head.number % SHEET * PAGE;
         let len = self.pages[head.number % SHEET].len();
         let was = &self.bits[from..from + len];
