@@ -14,13 +14,12 @@ pub(super) struct Sheet {
     lines: Vec<Written>,
 }
 
-/// What a page has to be done to.
-#[derive(Clone, Copy, Default)]
-struct Changes {
-    /// A bit for each line that differs, but where `all` is set.
-    lines: u64,
-    /// By what the numbers differ, as bits of one word; of pages that are written as a whole.
-    all: u64,
+/// What differs in a page.
+enum Changes {
+    /// Many lines; by what, as bits of one word.
+    All(u64),
+    /// A bit for each of few lines, or of none.
+    Lines(u64),
 }
 
 impl Sheet {
@@ -82,27 +81,45 @@ impl Sheet {
     pub(super) fn update(&mut self, kind: NumberKind, numbers: &Numbers) {
         let Some(last) = numbers.heads.last() else { return };
         self.make_room(last);
-        let mut changes = [Changes::default(); SHEET];
-        for ((head, now), changes) in numbers.pages().zip(&mut changes) {
-            let page = &mut self.pages[head.number % SHEET];
-            if page.version != head.version {
-                page.clear();
-                page.version = head.version;
+        if let ([head], Some(now)) = (&numbers.heads[..], numbers.bits.first()) {
+            // Most families have a series or a few, and no use for the steps.
+            let lines = self.begin(kind, head, now);
+            if lines != 0 {
+                self.page(head).rewrite(kind, lines, now);
             }
-            *changes = self.changes(head, now);
-            if changes.all != 0 {
-                self.page(head).rewrite_all(kind, changes.all, now);
+            return;
+        }
+        let mut differ = [0; SHEET];
+        for ((head, now), lines) in numbers.pages().zip(&mut differ) {
+            *lines = self.begin(kind, head, now);
+        }
+        for (head, &lines) in numbers.heads.iter().zip(&differ) {
+            if lines != 0 {
+                self.page(head).fetch(lines);
             }
         }
-        for (head, changes) in numbers.heads.iter().zip(&changes) {
-            if changes.lines != 0 {
-                self.page(head).fetch(changes.lines);
+        for ((head, now), &lines) in numbers.pages().zip(&differ) {
+            if lines != 0 {
+                self.page(head).rewrite(kind, lines, now);
             }
         }
-        for ((head, now), changes) in numbers.pages().zip(&changes) {
-            if changes.lines != 0 {
-                self.page(head).rewrite(kind, changes.lines, now);
+    }
+
+    /// Forgets the lines of a page that is stale; writes it where many of its lines differ, and gives
+    /// those that do, as bits, where few do.
+    #[inline]
+    fn begin(&mut self, kind: NumberKind, head: &PageHead, now: &[u64; PAGE]) -> u64 {
+        let page = &mut self.pages[head.number % SHEET];
+        if page.version != head.version {
+            page.clear();
+            page.version = head.version;
+        }
+        match self.changes(head, now) {
+            Changes::All(more) => {
+                self.page(head).rewrite_all(kind, more, now);
+                0
             }
+            Changes::Lines(lines) => lines,
         }
     }
 
@@ -114,24 +131,23 @@ impl Sheet {
         let was = &self.bits[from..from + len];
         let ahead = self.bits.get(from + AHEAD..).unwrap_or_default();
         ahead.chunks(LINE).take(PAGE / LINE).for_each(|line| ahead::fetch(&line[0]));
-        let mut changes = Changes::default();
         let more = page::more(was, now);
         if more == 0 {
-            return changes;
+            return Changes::Lines(0);
         }
         if page::many_differ(was, now) {
-            changes.all = more;
-            return changes;
+            return Changes::All(more);
         }
+        let mut lines = 0;
         for (eight, (was, now)) in was.chunks(8).zip(now.chunks(8)).enumerate() {
             if page::more(was, now) != 0 {
                 for (index, (was, now)) in was.iter().zip(now).enumerate() {
-                    changes.lines |= u64::from(was != now) << (8 * eight + index);
+                    lines |= u64::from(was != now) << (8 * eight + index);
                 }
                 ahead::fetch(&self.lines[from + 8 * eight]);
             }
         }
-        changes
+        Changes::Lines(lines)
     }
 }
 
