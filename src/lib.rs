@@ -81,10 +81,10 @@ mod metrics;
 mod outlets;
 #[cfg(not(vitals_loom))]
 mod own;
-#[cfg(all(not(vitals_loom), target_os = "linux"))]
-pub mod recover;
 #[cfg(not(vitals_loom))]
 mod pool;
+#[cfg(all(not(vitals_loom), target_os = "linux"))]
+pub mod recover;
 #[cfg(not(vitals_loom))]
 mod registry;
 #[cfg(all(not(vitals_loom), any(feature = "http", feature = "tower")))]
