@@ -34,6 +34,8 @@ pub struct VitalsBuilder {
     pub(crate) value_length_limit: u32,
     pub(crate) system_metrics: bool,
     pub(crate) collect_deadline: Duration,
+    /// 1 where the caller's is to do all.
+    pub(crate) scrape_threads: u32,
     pub(crate) textfile: Option<(PathBuf, Duration)>,
     #[cfg(feature = "http")]
     pub(crate) listen: Option<crate::ListenAddr>,
@@ -62,6 +64,7 @@ impl Default for VitalsBuilder {
             value_length_limit: 128,
             system_metrics: true,
             collect_deadline: Duration::from_millis(500),
+            scrape_threads: 1,
             textfile: None,
             #[cfg(feature = "http")]
             listen: None,
@@ -144,6 +147,25 @@ impl VitalsBuilder {
     /// otherwise. See [`Vitals::collector`].
     pub fn collect_deadline(mut self, deadline: Duration) -> Self {
         self.collect_deadline = deadline;
+        self
+    }
+
+    /// Threads of a pool of this engine's own that bring the text of large families up to date,
+    /// `1..=64`; default 1, which is the thread that scrapes and no pool. A quarter of the machine's
+    /// cores leaves the rest to the server.
+    ///
+    /// For families of counters and gauges from 65,536 series on: smaller ones are done before another
+    /// thread has woken up. The text is the same. A scrape may then allocate a little, and keeps 2 MiB
+    /// outside [`memory_limit`](Self::memory_limit). The threads sleep between scrapes and end with
+    /// the engine.
+    ///
+    /// ```
+    /// let vitals = mcp_vitals::Vitals::builder().scrape_threads(2).build()?;
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    #[cfg(feature = "rayon")]
+    pub fn scrape_threads(mut self, threads: u32) -> Self {
+        self.scrape_threads = threads;
         self
     }
 
@@ -293,6 +315,8 @@ impl VitalsBuilder {
         if let Some(logs) = &self.logs {
             logs.check()?;
         }
+        #[cfg(feature = "rayon")]
+        check("", "scrape_threads", self.scrape_threads.into(), crate::pool::THREADS)?;
         if let Some((_, interval)) = &self.textfile {
             textfile::check_interval(*interval)?;
         }

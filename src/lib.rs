@@ -34,7 +34,8 @@
 //! # Features
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
 //! as a service to mount. `gzip`, `zstd`: rolled log files compressed. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `patterns`:
-//! `Redaction::pattern` of the [`logs`]. `cli`: the `mcp-vitals` command with its demo.
+//! `Redaction::pattern` of the [`logs`]. `rayon`: threads for large scrapes. `cli`: the `mcp-vitals` command
+//! with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
 #![cfg_attr(vitals_loom, allow(dead_code, unused_imports))]
@@ -80,6 +81,8 @@ mod metrics;
 mod outlets;
 #[cfg(not(vitals_loom))]
 mod own;
+#[cfg(not(vitals_loom))]
+mod pool;
 #[cfg(all(not(vitals_loom), target_os = "linux"))]
 pub mod recover;
 #[cfg(not(vitals_loom))]

@@ -11,14 +11,20 @@ pub(crate) trait Visit {
     /// A family with at least one series; its series follow.
     fn family(&mut self, head: &Head<'_>);
 
-    /// The numbers of a family's next series, page by page: one for each bit of a page's `present`,
-    /// as bits of their kind. Anything stands where there is no series. Pages ascend.
-    fn numbers<'a>(
+    /// How many sheets of a large family it takes at once.
+    fn at_once(&self) -> usize {
+        1
+    }
+
+    /// The numbers of a family's next series, in sheets that follow each other.
+    ///
+    /// * `read`: to be called once of each sheet, by any thread, before its numbers are asked for.
+    fn numbers<'a, N: AsMut<Numbers> + Send>(
         &mut self,
         kind: NumberKind,
-        pages: &[PageHead],
-        bits: &[[u64; PAGE]],
-        line: impl Fn(PageHead, usize) -> Line<'a>,
+        sheets: &mut [N],
+        read: impl Fn(&mut N) + Sync,
+        line: impl Fn(&PageHead, usize) -> Line<'a>,
     );
 
     /// A number without a place: it was asked for at this scrape and may be gone in the next. `begin`
@@ -42,6 +48,28 @@ pub(crate) trait Visit {
         line: Line<'_>,
         reading: &HistogramReading<'_>,
     );
+}
+
+/// Pages of a sheet: those whose number divided by this is the same are handed over together.
+pub(crate) const SHEET: usize = 64;
+
+/// What a sheet's series stand at.
+#[derive(Default)]
+pub(crate) struct Numbers {
+    /// The number of its family within the engine, and its own within the family.
+    pub(crate) family: usize,
+    pub(crate) sheet: usize,
+    /// The pages that have a series, in their order.
+    pub(crate) heads: Vec<PageHead>,
+    /// For each of these one number for each bit of its `present`, as bits of their kind. Anything
+    /// stands where there is no series.
+    pub(crate) bits: Vec<[u64; PAGE]>,
+}
+
+impl Numbers {
+    pub(crate) fn pages(&self) -> impl Iterator<Item = (&PageHead, &[u64; PAGE])> {
+        self.heads.iter().zip(&self.bits)
+    }
 }
 
 /// Neighbouring series, the same in every scrape.
@@ -285,17 +313,21 @@ impl Visit for SnapshotBuilder {
         });
     }
 
-    fn numbers<'a>(
+    fn numbers<'a, N: AsMut<Numbers> + Send>(
         &mut self,
         kind: NumberKind,
-        pages: &[PageHead],
-        bits: &[[u64; PAGE]],
-        line: impl Fn(PageHead, usize) -> Line<'a>,
+        sheets: &mut [N],
+        read: impl Fn(&mut N) + Sync,
+        line: impl Fn(&PageHead, usize) -> Line<'a>,
     ) {
-        for (&page, bits) in pages.iter().zip(bits) {
-            for (index, &bits) in bits.iter().enumerate() {
-                if page.present & 1 << index != 0 {
-                    self.push(line(page, index).labels(), Value::Number(kind.of(bits).as_f64()));
+        for sheet in sheets {
+            read(sheet);
+            for (page, bits) in sheet.as_mut().pages() {
+                for (index, &bits) in bits.iter().enumerate() {
+                    if page.present & 1 << index != 0 {
+                        let number = kind.of(bits).as_f64();
+                        self.push(line(page, index).labels(), Value::Number(number));
+                    }
                 }
             }
         }

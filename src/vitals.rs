@@ -26,6 +26,7 @@ use crate::metrics::sample::RATES;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, UpDown};
 use crate::outlets::{Counted, Outlets};
 use crate::own::Own;
+use crate::pool::Pool;
 use crate::registry::table::Table;
 use crate::registry::{FamilyRef, Limits, Losses, MetricKind, Turn};
 use crate::shard::space::Space;
@@ -56,6 +57,7 @@ struct Core {
     sampling: HashMap<String, u32>,
     idle: HashMap<String, Duration>,
     kept: Mutex<Kept>,
+    pool: Pool,
     // The last: families go at once where no handle is left.
     table: Table,
 }
@@ -101,6 +103,7 @@ impl Vitals {
             idle: 0,
         };
         let own = Own::register(&table)?;
+        let pool = Pool::new(builder.scrape_threads)?;
         let core = Arc::new(Core {
             table,
             own,
@@ -110,6 +113,7 @@ impl Vitals {
             collectors: Collectors::new(builder.collect_deadline),
             logs: OnceLock::new(),
             kept: Mutex::default(),
+            pool,
             mcp: OnceLock::new(),
             outlets: Mutex::default(),
         });
@@ -484,7 +488,7 @@ impl Core {
         // In our turn: waiting for another scrape is not what a scrape costs.
         let started = Clock::get().start();
         let charge = |bytes| self.table.space().charge(bytes);
-        self.walk(turn, scrape, collected, &mut Text::new(out, text, &charge));
+        self.walk(turn, scrape, collected, &mut Text::new(out, text, &charge, &self.pool));
         self.own.scrape_duration.record_nanos(started.elapsed_nanos());
     }
 

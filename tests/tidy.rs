@@ -40,8 +40,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cardinality", &["registry", "snapshot"]),
     // Asks the host at each scrape, on threads of its own.
     ("collectors", &["registry", "metrics", "shard", "sync", "background", "snapshot", "error"]),
-    // Data to bytes.
-    ("encode", &["snapshot", "batch", "logs", "ring"]),
+    // Data to bytes. It asks for memory ahead of time as the shards do.
+    ("encode", &["snapshot", "shard", "pool", "batch", "logs", "ring"]),
+    ("pool", &["error"]),
     // The edges: through the public API alone.
     ("export", &["api", "error", "sync", "background"]),
     ("serve", &["api", "error", "sync", "background", "export"]),

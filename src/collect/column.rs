@@ -1,8 +1,13 @@
 //! Totals over all shards, of series that stand side by side.
 
 use crate::registry::places::Block;
+use crate::shard::ahead;
 use crate::shard::cells::{Chunk, Directory, Slot};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Shards whose cells are asked for: what many threads record into is read fast enough anyway, as
+/// nothing of it waits for the others.
+const FETCHED: usize = 2;
 
 /// One chunk number in all shards that have it: neighbouring series look their shards up once.
 #[derive(Default)]
@@ -20,11 +25,10 @@ impl Column {
         block: &Block,
         totals: &mut [u64],
     ) {
-        let (places, apart) = block.even();
+        let (first, places, apart) = block.even();
         if places < totals.len() {
             return self.scattered(shards, block, totals);
         }
-        let first = block.slot(0);
         self.look_up(shards, first.chunk());
         let Some((chunk, more)) = self.chunks.split_first() else { return totals.fill(0) };
         // Stored and not added, so that nobody clears them first.
@@ -32,6 +36,17 @@ impl Column {
         for chunk in more {
             let add = |total: &mut u64, cell| *total = total.wrapping_add(cell);
             each(chunk.cells(first), apart, totals, add);
+        }
+    }
+
+    /// Asks for the cells of a block that is read soon, in the first shards.
+    #[inline]
+    pub(super) fn fetch(&self, shards: &[&'static Directory], block: &Block) {
+        let (first, places, apart) = block.even();
+        for shard in shards.iter().take(FETCHED) {
+            let cells = shard.chunk(first.chunk()).map(|chunk| chunk.cells(first));
+            let lines = cells.unwrap_or_default().chunks(8).take(places * apart / 8);
+            lines.for_each(|line| ahead::fetch(&line[0]));
         }
     }
 

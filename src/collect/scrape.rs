@@ -1,26 +1,41 @@
 //! One walk over all families: merges each series' cells and hands it to a visitor.
 
 use super::column::Column;
-use crate::registry::places::{Block, PAGE};
+use crate::registry::places::PAGE;
 use crate::registry::table::Families;
 use crate::registry::{FamilyCore, HistogramCells, Line, MetricKind, Turn};
 use crate::shard::cells::{self, Directory};
 use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, SUM};
 use crate::shard::{all_cells, common_cell};
-use crate::snapshot::{Head, HistogramReading, NumberKind, PageHead, Visit};
+use crate::snapshot::{Head, HistogramReading, NumberKind, Numbers, PageHead, SHEET, Visit};
 use crate::sync::Ordering;
 
-/// Pages of numbers that are handed over together.
-const BATCH: usize = 16;
+/// Sheets from which on a family is worth more than one thread: 65,536 series.
+const LARGE: usize = 16;
+
+/// Pages whose cells are asked for before they are read: a processor that sees what is read one after
+/// the other asks by itself, but no further than to the end of a page of 4 KiB.
+const AHEAD: usize = 8;
 
 /// Buffers that a scrape reuses, so that a warm one allocates nothing.
 #[derive(Default)]
 pub(crate) struct Scrape {
     shards: Vec<&'static Directory>,
-    column: Column,
-    pages: Vec<PageHead>,
-    bits: Vec<[u64; PAGE]>,
+    parts: Vec<Part>,
     buckets: Vec<u64>,
+}
+
+/// A sheet, and what it is read by.
+#[derive(Default)]
+struct Part {
+    column: Column,
+    numbers: Numbers,
+}
+
+impl AsMut<Numbers> for Part {
+    fn as_mut(&mut self) -> &mut Numbers {
+        &mut self.numbers
+    }
 }
 
 impl Scrape {
@@ -29,12 +44,11 @@ impl Scrape {
     pub(crate) fn walk<V: Visit>(&mut self, families: &Families, turn: &Turn<'_>, visit: &mut V) {
         self.shards.clear();
         self.shards.extend(all_cells());
-        self.bits.resize(BATCH, [0; PAGE]);
         for (number, family) in families.in_order.iter().enumerate() {
             self.family(number, family, turn, visit);
         }
         // The chunks are the engine's, which may be gone before the next walk.
-        self.column.clear();
+        self.parts.iter_mut().for_each(|part| part.column.clear());
     }
 
     fn family<V: Visit>(
@@ -45,85 +59,61 @@ impl Scrape {
         visit: &mut V,
     ) {
         let places = family.places();
+        let shown = |page| places.block(page).is_some_and(|block| block.shown().1 != 0);
+        if !(0..places.blocks()).any(shown) {
+            return;
+        }
+        visit.family(&Head {
+            name: &family.spec.name,
+            type_name: family.spec.kind.type_name(),
+            text: family.head(),
+            bounds: &family.spec.buckets,
+        });
         let line =
-            |page: PageHead, index| Line::new(family, (page.number * PAGE + index) as u32, turn);
-        let mut begun = false;
-        self.pages.clear();
-        for page in 0..places.blocks() {
-            let Some(block) = places.block(page) else { continue };
-            let (version, present) = block.shown();
-            if present == 0 {
-                continue;
-            }
-            if !begun {
-                begun = true;
-                visit.family(&Head {
-                    name: &family.spec.name,
-                    type_name: family.spec.kind.type_name(),
-                    text: family.head(),
-                    bounds: &family.spec.buckets,
-                });
-            }
-            let head = PageHead { family: number, number: page, version, present };
-            if family.spec.kind == MetricKind::Histogram {
-                self.histograms(family, block, head, line, visit);
-                continue;
-            }
-            self.numbers(family.spec.kind, block, present);
-            self.pages.push(head);
-            if self.pages.len() == BATCH {
-                visit.numbers(number_kind(family.spec.kind), &self.pages, &self.bits, line);
-                self.pages.clear();
-            }
+            |page: &PageHead, index| Line::new(family, (page.number * PAGE + index) as u32, turn);
+        let Some(kind) = number_kind(family.spec.kind) else {
+            return self.histograms(number, family, line, visit);
+        };
+        let sheets = places.blocks().div_ceil(SHEET);
+        let at_once = if sheets < LARGE { 1 } else { visit.at_once() };
+        if self.parts.len() < at_once {
+            self.parts.resize_with(at_once, Part::default);
         }
-        if !self.pages.is_empty() {
-            visit.numbers(number_kind(family.spec.kind), &self.pages, &self.bits, line);
-        }
-    }
-
-    /// Reads the numbers of the next page.
-    fn numbers(&mut self, kind: MetricKind, block: &Block, present: u64) {
-        let len = (PAGE - present.leading_zeros() as usize).min(block.slots().len());
-        let bits = &mut self.bits[self.pages.len()];
-        match kind {
-            MetricKind::UpDown => {
-                for (index, bits) in bits[..len].iter_mut().enumerate() {
-                    let inc = block.slot(index);
-                    *bits = cells::level(all_cells, inc, inc.offset(1)) as u64;
-                }
+        for first in (0..sheets).step_by(at_once) {
+            let parts = &mut self.parts[..at_once.min(sheets - first)];
+            for (sheet, part) in parts.iter_mut().enumerate() {
+                part.numbers.family = number;
+                part.numbers.sheet = first + sheet;
             }
-            MetricKind::Gauge | MetricKind::Observed => {
-                for (index, bits) in bits[..len].iter_mut().enumerate() {
-                    let word = common_cell(block.slot(index));
-                    *bits = word.map_or(0, |word| word.load(Ordering::Relaxed));
-                }
-            }
-            MetricKind::Counter | MetricKind::Histogram => {
-                self.column.totals(&self.shards, block, &mut bits[..len]);
-            }
+            let shards = &self.shards;
+            visit.numbers(kind, parts, |part| part.read(shards, family), line);
         }
     }
 
     fn histograms<'a, V: Visit>(
         &mut self,
+        number: usize,
         family: &FamilyCore,
-        block: &Block,
-        page: PageHead,
-        line: impl Fn(PageHead, usize) -> Line<'a>,
+        line: impl Fn(&PageHead, usize) -> Line<'a>,
         visit: &mut V,
     ) {
-        for index in ones(page.present) {
-            let Some(cells) = block.histogram(index) else { continue };
-            let sum = self.histogram(cells, visit);
-            let reading = HistogramReading {
-                name: &family.spec.name,
-                bounds_text: &cells.kind.bounds_text,
-                buckets: &self.buckets,
-                sum,
-                decimals: cells.kind.decimals,
-                bits: family.spec.bits,
-            };
-            visit.histogram(page, index, line(page, index), &reading);
+        for page in 0..family.places().blocks() {
+            let Some(block) = family.places().block(page) else { continue };
+            let (version, present) = block.shown();
+            let head = PageHead { family: number, number: page, version, present };
+            for index in ones(present) {
+                let Some(cells) = block.histogram(index) else { continue };
+                let sum = self.histogram(cells, visit);
+                let reading = HistogramReading {
+                    name: &family.spec.name,
+                    bounds_text: &cells.kind.bounds_text,
+                    buckets: &self.buckets,
+                    sum,
+                    decimals: cells.kind.decimals,
+                    bits: family.spec.bits,
+                };
+                visit.histogram(head, index, line(&head, index), &reading);
+            }
         }
     }
 
@@ -157,12 +147,53 @@ impl Scrape {
     }
 }
 
-/// What the numbers of a family that has no histograms are.
-fn number_kind(kind: MetricKind) -> NumberKind {
+impl Part {
+    /// Reads what the sheet's series stand at.
+    fn read(&mut self, shards: &[&'static Directory], family: &FamilyCore) {
+        let Numbers { family: number, sheet, heads, bits } = &mut self.numbers;
+        let places = family.places();
+        heads.clear();
+        bits.resize(SHEET, [0; PAGE]);
+        for page in *sheet * SHEET..places.blocks().min((*sheet + 1) * SHEET) {
+            let Some(block) = places.block(page) else { continue };
+            let (version, present) = block.shown();
+            if present == 0 {
+                continue;
+            }
+            if let Some(later) = places.block(page + AHEAD) {
+                self.column.fetch(shards, later);
+            }
+            let len = (PAGE - present.leading_zeros() as usize).min(block.slots().len());
+            let bits = &mut bits[heads.len()][..len];
+            heads.push(PageHead { family: *number, number: page, version, present });
+            match family.spec.kind {
+                MetricKind::UpDown => {
+                    for (index, bits) in bits.iter_mut().enumerate() {
+                        let inc = block.slot(index);
+                        *bits = cells::level(all_cells, inc, inc.offset(1)) as u64;
+                    }
+                }
+                MetricKind::Gauge | MetricKind::Observed => {
+                    for (index, bits) in bits.iter_mut().enumerate() {
+                        let word = common_cell(block.slot(index));
+                        *bits = word.map_or(0, |word| word.load(Ordering::Relaxed));
+                    }
+                }
+                MetricKind::Counter | MetricKind::Histogram => {
+                    self.column.totals(shards, block, bits);
+                }
+            }
+        }
+    }
+}
+
+/// What the numbers of a family are; nothing where it has histograms.
+fn number_kind(kind: MetricKind) -> Option<NumberKind> {
     match kind {
-        MetricKind::UpDown => NumberKind::Level,
-        MetricKind::Gauge | MetricKind::Observed => NumberKind::Reading,
-        MetricKind::Counter | MetricKind::Histogram => NumberKind::Total,
+        MetricKind::UpDown => Some(NumberKind::Level),
+        MetricKind::Gauge | MetricKind::Observed => Some(NumberKind::Reading),
+        MetricKind::Counter => Some(NumberKind::Total),
+        MetricKind::Histogram => None,
     }
 }
 

@@ -18,19 +18,16 @@ const OF_LENGTH: [(u64, u64); LENGTHS] = {
     lengths
 };
 
-/// The least integer that has more digits; 0 where more than eight can't be written at once.
-const ONE_MORE: [u64; LENGTHS] = {
-    let mut least = [0; LENGTHS];
-    let mut digits = 1;
-    while digits <= 8 {
-        least[digits] = OF_LENGTH[digits].0 + OF_LENGTH[digits].1;
-        digits += 1;
-    }
-    least
-};
-
 /// A power of two, so that an index is made one by a mask.
 const LENGTHS: usize = 32;
+
+/// By how much an integer may still grow before it has more digits; 0 where it has more than eight.
+#[inline]
+pub(super) fn slack(digits: u32, value: u64) -> u64 {
+    let (least, many) = OF_LENGTH[digits as usize % LENGTHS];
+    let next = if digits <= 8 { least + many } else { 0 };
+    next.saturating_sub(value)
+}
 
 /// Writes `value` over what stands in the `digits` bytes before `end`. False, with nothing written,
 /// where it takes more or fewer of them, where it takes more than 16, and where the text before `end`
@@ -126,25 +123,22 @@ impl Digits {
     }
 
     /// Writes the numbers over those that stand in `text`, each with its end and how many digits
-    /// are before that, at least one. Gives those, as bits, that take more than were there; what is
-    /// written of them is to be written over. None may take fewer.
+    /// are before that, 1 to 8 and as many as it has. Gives those that could not be written because
+    /// the text before their end is too short, as bits.
     #[inline]
     pub(super) fn overwrite(
         &self,
         text: &mut [u8],
         places: impl Iterator<Item = (u32, u32)>,
-        values: &[u64; PAGE],
     ) -> u64 {
-        let mut longer = 0;
-        let digits = self.0.as_chunks::<4>().0;
-        for (index, (((end, there), digits), &value)) in places.zip(digits).zip(values).enumerate()
-        {
+        let mut left = 0;
+        for (index, ((end, there), digits)) in places.zip(self.0.as_chunks::<4>().0).enumerate() {
             let [a, b, c, d] = digits.map(u64::from);
-            let written = overwrite_last(text, end, there, a | b << 16 | c << 32 | d << 48);
-            let fits = value < ONE_MORE[there as usize % LENGTHS];
-            longer |= u64::from(!(written & fits)) << index;
+            if !overwrite_last(text, end, there, a | b << 16 | c << 32 | d << 48) {
+                left |= 1 << index;
+            }
         }
-        longer
+        left
     }
 }
 
@@ -195,31 +189,30 @@ mod tests {
 
         #[test]
         fn numbers_are_overwritten_together(
-            was in prop::collection::vec((any::<u64>(), 0u32..64, 0u64..30), PAGE),
+            was in prop::collection::vec((any::<u32>(), 6u32..32, any::<u32>()), PAGE),
         ) {
-            let old = was.iter().map(|(bits, shift, _)| bits >> shift).collect::<Vec<_>>();
-            let more = old.iter().zip(&was).map(|(old, (_, _, more))| old.saturating_add(*more));
-            let now: [u64; PAGE] = more.collect::<Vec<_>>().try_into().unwrap();
             let mut text = Vec::new();
             let mut places = Vec::new();
-            for old in &old {
-                text.extend_from_slice(format!("a {old}").as_bytes());
-                places.push((text.len() as u32, old.to_string().len() as u32));
+            let mut now = [0; PAGE];
+            for (now, (bits, shift, more)) in now.iter_mut().zip(was) {
+                let was = u64::from(bits >> shift);
+                let digits = was.to_string();
+                text.extend_from_slice(format!("a {digits}").as_bytes());
+                places.push((text.len() as u32, digits.len() as u32));
                 text.push(b'\n');
+                let slack = slack(digits.len() as u32, was);
+                prop_assert_eq!((was + slack - 1).to_string().len(), digits.len());
+                prop_assert_eq!((was + slack).to_string().len(), digits.len() + 1);
+                *now = was + u64::from(more) % slack;
             }
-            let longer = Digits::of(&now).overwrite(&mut text, places.iter().copied(), &now);
+            let left = Digits::of(&now).overwrite(&mut text, places.iter().copied());
             let mut begin = 0;
-            for (index, ((end, digits), now)) in places.into_iter().zip(&now).enumerate() {
-                let now = now.to_string();
+            for (index, ((end, _), now)) in places.into_iter().zip(&now).enumerate() {
                 let line = &text[begin..=end as usize];
-                if longer & 1 << index == 0 {
-                    let expected = format!("a {now}\n");
-                    prop_assert_eq!(line, expected.as_bytes());
-                } else {
-                    // Or it is among the first bytes of the text.
-                    prop_assert!(now.len() > digits as usize || now.len() > 8 || index < 3);
-                    prop_assert!(line.starts_with(b"a ") && line.ends_with(b"\n"));
-                }
+                let expected = format!("a {now}\n");
+                prop_assert!(left & 1 << index != 0 || line == expected.as_bytes());
+                // Only where the text has not begun yet.
+                prop_assert_eq!(left & 1 << index != 0, end < 8);
                 begin = end as usize + 1;
             }
         }

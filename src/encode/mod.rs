@@ -7,4 +7,5 @@ pub(crate) mod line;
 pub(crate) mod number;
 mod page;
 pub(crate) mod pages;
+mod sheet;
 pub(crate) mod text;

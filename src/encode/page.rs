@@ -7,28 +7,34 @@ use std::ops::Range;
 
 use super::digits::{self, Digits};
 use super::number;
+use crate::shard::ahead;
 use crate::snapshot::{Number, NumberKind, PAGE};
 
+/// What is kept of a page; its numbers and lines stand beside those of the family's other pages.
 #[derive(Default)]
 pub(super) struct Page {
     text: Vec<u8>,
-    /// The numbers as they were written, side by side to be compared at a glance; anything where
-    /// the line is missing.
-    bits: Vec<u64>,
-    lines: Vec<Written>,
     /// A bit for each line that is there.
     there: u64,
+    /// By how much every number may grow at least before one has more digits.
+    slack: u64,
     /// Bytes that were charged.
-    charged: usize,
-    /// Spare bytes for each line.
-    spare: u32,
+    charged: u64,
     pub(super) version: u32,
+}
+
+/// A page with the numbers and lines of its places, as far as there are any.
+pub(super) struct PageMut<'a> {
+    pub(super) page: &'a mut Page,
+    /// The numbers as they were written; anything where the line is missing.
+    pub(super) bits: &'a mut [u64],
+    pub(super) lines: &'a mut [Written],
 }
 
 /// One line of a page: where it ends, its newline included, and in the five lowest bits how many
 /// digits stand before that. No digits where the line is missing, and ends where the one before does.
 #[derive(Clone, Copy, Default)]
-struct Written(u32);
+pub(super) struct Written(u32);
 
 impl Written {
     const DIGITS: u32 = 5;
@@ -62,17 +68,16 @@ impl Written {
 /// Bytes of the longest line that a page can hold: `Written` counts 64 of them in 27 bits.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// Digits for each total that a page's text has room for when it must be moved to a larger place: a
-/// total has one more after ten times as long each. And some for a few that grow faster.
-const SPARE_DIGITS: u32 = 4;
+/// Digits for each total that a page's text has room for when it must be moved to a larger place, and
+/// bytes for a few that grow faster.
+const SPARE_DIGITS: usize = 4;
 const SPARE: usize = 128;
 
 /// Of so many lines that come first, half must differ for all to be written at once.
 const SAMPLE: usize = 16;
-/// The most that counters may have grown by for that: less than if one went back.
-const MOST_MORE: u64 = u64::MAX >> 1;
 
 impl Page {
+    #[inline]
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
@@ -83,138 +88,183 @@ impl Page {
         present & !self.there
     }
 
-    /// Writes what differs in the lines that are there. What is in `now` past the last line, or
-    /// where one is missing, means nothing.
+    /// How many places there are up to the last line.
     #[inline]
-    pub(super) fn update(&mut self, kind: NumberKind, now: &[u64; PAGE]) {
-        let pairs = self.bits.iter().zip(now);
-        let more = pairs.fold(0, |more, (was, now)| more | now.wrapping_sub(*was));
-        if more != 0 {
-            self.rewrite(kind, more, now);
+    pub(super) fn len(&self) -> usize {
+        PAGE - self.there.leading_zeros() as usize
+    }
+
+    /// Forgets every line, and keeps the memory for the next ones.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.there = 0;
+        self.slack = 0;
+    }
+}
+
+/// What the numbers of a page have become more by, as bits of one word: 0 where none differs.
+#[inline]
+pub(super) fn more(was: &[u64], now: &[u64]) -> u64 {
+    was.iter().zip(now).fold(0, |more, (was, now)| more | now.wrapping_sub(*was))
+}
+
+/// Whether of the first lines every other one differs.
+#[inline]
+pub(super) fn many_differ(was: &[u64], now: &[u64]) -> bool {
+    let differs = |(was, now): (&u64, &u64)| usize::from(was != now);
+    was.len() >= SAMPLE
+        && was.iter().zip(now).take(SAMPLE).map(differs).sum::<usize>() >= SAMPLE / 2
+}
+
+impl PageMut<'_> {
+    /// Asks for the text of these lines' numbers.
+    #[inline]
+    pub(super) fn fetch(&self, lines: u64) {
+        let text = |line: &Written| {
+            // From the first byte that will be written on.
+            if let Some(first) = self.page.text.get(line.newline().wrapping_sub(8) as usize) {
+                ahead::fetch(first);
+            }
+        };
+        if lines == u64::MAX {
+            return self.lines.iter().for_each(text);
+        }
+        let mut left = lines;
+        while left != 0 {
+            if let Some(line) = self.lines.get(left.trailing_zeros() as usize) {
+                text(line);
+            }
+            left &= left - 1;
         }
     }
 
-    /// [`update`](Self::update), where something differs: by what `more` has the bits of.
-    #[inline(never)]
-    fn rewrite(&mut self, kind: NumberKind, more: u64, now: &[u64; PAGE]) {
-        let mut left = match kind {
-            NumberKind::Total if more <= MOST_MORE && self.many_differ(now) => {
-                self.overwrite_all(now)
-            }
-            // A level below 0 is a number of twenty digits here, which is too long.
-            NumberKind::Total | NumberKind::Level => self.overwrite(now, |bits| bits),
-            NumberKind::Reading => self.overwrite(now, number::whole),
-        };
-        left &= self.there;
+    /// Writes these numbers anew, as far as there is a line.
+    #[inline]
+    pub(super) fn rewrite(&mut self, kind: NumberKind, lines: u64, now: &[u64; PAGE]) {
+        let mut left = lines & self.page.there;
         while left != 0 {
             let index = left.trailing_zeros() as usize;
             left &= left - 1;
-            self.replace(index, kind.of(now[index]));
+            self.replace(index, kind, now[index]);
         }
     }
 
-    /// Whether no line is missing, and more differ than it takes to write all of them.
-    fn many_differ(&self, now: &[u64; PAGE]) -> bool {
-        let differ = |(was, now): (&u64, &u64)| usize::from(was != now);
-        self.bits.len() >= SAMPLE
-            && self.there.trailing_ones() as usize == self.lines.len()
-            && self.bits.iter().zip(now).take(SAMPLE).map(differ).sum::<usize>() >= SAMPLE / 2
+    /// Writes what differs in the lines that are there: `more` says by what. What is in `now` where a
+    /// line is missing means nothing.
+    pub(super) fn rewrite_all(&mut self, kind: NumberKind, more: u64, now: &[u64; PAGE]) {
+        let left = if kind == NumberKind::Total && self.has_slack(more) {
+            // None has grown by more than the bits of all of them together say.
+            self.page.slack -= more;
+            self.overwrite_all(now)
+        } else {
+            let differs =
+                |(index, (was, now)): (usize, (&u64, &u64))| u64::from(was != now) << index;
+            self.bits.iter().zip(now).enumerate().map(differs).fold(0, |all, one| all | one)
+        };
+        self.rewrite(kind, left, now);
     }
 
-    /// Writes all numbers, none of which went back, and gives those that are not written, as bits.
+    /// Whether every number is as long as the one that was written: no line is missing, and none has
+    /// grown by more than is left to all of them.
+    #[inline]
+    fn has_slack(&mut self, more: u64) -> bool {
+        if more >= self.page.slack {
+            self.page.slack = self.find_slack();
+        }
+        more < self.page.slack
+    }
+
+    #[inline(never)]
+    fn find_slack(&self) -> u64 {
+        let len = self.page.len();
+        if self.page.there.trailing_ones() as usize != len {
+            return 0;
+        }
+        let lines = self.lines[..len].iter().zip(&*self.bits);
+        lines.map(|(line, &was)| digits::slack(line.digits(), was)).min().unwrap_or(0)
+    }
+
+    /// Writes all numbers, which are as long as they were, and gives those that are not written, as
+    /// bits.
+    #[inline(never)]
     fn overwrite_all(&mut self, now: &[u64; PAGE]) -> u64 {
-        let places = self.lines.iter().map(|line| (line.newline(), line.digits()));
-        let left = Digits::of(now).overwrite(&mut self.text, places, now);
-        // Of those that are left too, which are written next.
-        let len = self.bits.len();
-        self.bits.copy_from_slice(&now[..len]);
+        let len = self.page.len();
+        let places = self.lines[..len].iter().map(|line| (line.newline(), line.digits()));
+        let left = Digits::of(now).overwrite(&mut self.page.text, places);
+        self.bits[..len].copy_from_slice(&now[..len]);
         left
     }
 
-    /// Writes what differs over numbers of the same length, and gives those that are not, as bits.
-    fn overwrite(&mut self, now: &[u64; PAGE], whole: impl Fn(u64) -> u64) -> u64 {
-        let mut left = 0;
-        let lines = self.lines.iter().zip(&mut self.bits).zip(now).enumerate();
-        for (index, ((line, was), &now)) in lines {
-            if *was == now {
-                continue;
-            }
-            let value = whole(now);
-            if digits::overwrite(&mut self.text, line.newline(), line.digits(), value) {
-                *was = now;
-            } else {
-                left |= 1 << index;
-            }
-        }
-        left
-    }
-
-    /// Adds a line that is missing; false where `charge` refuses its bytes.
+    /// Adds a line that is missing; false where `charge` refuses its bytes. There are places up to
+    /// `index`.
+    ///
+    /// * `of`: how many are to be added yet, this one among them.
     pub(super) fn add(
         &mut self,
         index: usize,
         number: Number,
         line: &str,
+        of: usize,
         charge: &dyn Fn(u64) -> bool,
     ) -> bool {
         // All that it can ever take, so that a number that grows needs no leave.
         let bytes = line.len() + number::LONGEST + 1 + size_of::<Written>() + size_of::<u64>();
-        let room = self.room() + bytes;
-        if line.len() > LONGEST_LINE
-            || (room > self.charged && !charge((room - self.charged) as u64))
-        {
+        let room = (self.room() + bytes) as u64;
+        let charged = self.page.charged;
+        if line.len() > LONGEST_LINE || (room > charged && !charge(room - charged)) {
             return false;
         }
-        self.charged = self.charged.max(room);
-        let end = self.lines.last().map_or(0, |last| last.end());
-        if self.lines.len() <= index {
-            let more = index + 1 - self.lines.len();
-            self.lines.reserve_exact(more);
-            self.bits.reserve_exact(more);
-            self.lines.resize(index + 1, Written::new(end, 0));
-            self.bits.resize(index + 1, 0);
+        self.page.charged = charged.max(room);
+        let len = self.page.len();
+        if len <= index {
+            self.lines[len..=index].fill(Written::new(self.page.text.len(), 0));
         }
-        self.spare = match number {
-            Number::Total(_) => SPARE_DIGITS,
-            // One may follow another of any length.
-            Number::Level(_) | Number::Reading(_) => number::LONGEST as u32,
-        };
-        // At every line, or the last ones would take the others' spare room.
-        self.text.reserve_exact(line.len() + 1 + self.spare());
+        let longer = line.len() + 1;
+        self.reserve(longer, (longer + spare(number)) * of + SPARE);
         let at = self.lines[index].end();
-        self.stretch(index, at, line.len() + 1);
+        self.stretch(index, at, longer);
         let newline = at + line.len();
-        self.text[at..newline].copy_from_slice(line.as_bytes());
-        self.text[newline] = b'\n';
+        self.page.text[at..newline].copy_from_slice(line.as_bytes());
+        self.page.text[newline] = b'\n';
+        self.page.there |= 1 << index;
+        self.page.slack = 0;
         self.write(index, newline..newline, number);
-        self.there |= 1 << index;
         true
     }
 
     /// Bytes that the page takes when every number has its greatest length.
     fn room(&self) -> usize {
-        let digits = self.lines.iter().map(|line| line.digits()).sum::<u32>() as usize;
-        let lines = self.there.count_ones() as usize;
+        let lines = &self.lines[..self.page.len()];
+        let digits = lines.iter().map(|line| line.digits()).sum::<u32>() as usize;
         let fixed = size_of::<Written>() + size_of::<u64>() + number::LONGEST;
-        self.text.len() - digits + lines * fixed
+        self.page.text.len() - digits + self.page.there.count_ones() as usize * fixed
     }
 
-    /// Bytes to leave free for numbers that grow.
-    fn spare(&self) -> usize {
-        SPARE + self.spare as usize * self.lines.len()
+    /// Makes room for `more` bytes of text, for `most` if there is not enough.
+    fn reserve(&mut self, more: usize, most: usize) {
+        let text = &mut self.page.text;
+        if text.capacity() < text.len() + more {
+            text.reserve_exact(most);
+        }
     }
 
     /// Writes another number into a line that is there.
-    fn replace(&mut self, index: usize, number: Number) {
+    #[inline]
+    fn replace(&mut self, index: usize, kind: NumberKind, now: u64) {
         let line = self.lines[index];
-        if let Number::Total(total) = number
-            && digits::overwrite(&mut self.text, line.newline(), line.digits(), total)
-        {
-            self.bits[index] = total;
+        let more = now.wrapping_sub(self.bits[index]);
+        self.page.slack = self.page.slack.saturating_sub(more);
+        let value = match kind {
+            // A level below 0 is a number of twenty digits here, which is too long.
+            NumberKind::Total | NumberKind::Level => now,
+            NumberKind::Reading => number::whole(now),
+        };
+        if digits::overwrite(&mut self.page.text, line.newline(), line.digits(), value) {
+            self.bits[index] = now;
             return;
         }
         let newline = line.newline() as usize;
-        self.write(index, newline - line.digits() as usize..newline, number);
+        self.write(index, newline - line.digits() as usize..newline, kind.of(now));
     }
 
     /// Writes `number` over `digits`, the digits of line `index`.
@@ -222,39 +272,44 @@ impl Page {
         let mut buffer = number::Buffer::default();
         let new = buffer.format(number);
         if new.len() > digits.len() {
-            self.stretch(index, digits.end, new.len() - digits.len());
+            let longer = new.len() - digits.len();
+            self.reserve(longer, longer + spare(number) * self.page.len() + SPARE);
+            self.stretch(index, digits.end, longer);
         } else if new.len() < digits.len() {
             self.shrink(index, digits.end, digits.len() - new.len());
         }
-        self.text[digits.start..digits.start + new.len()].copy_from_slice(new);
+        self.page.text[digits.start..digits.start + new.len()].copy_from_slice(new);
         self.bits[index] = number.bits();
         self.lines[index] = Written::new(self.lines[index].end(), new.len());
     }
 
     /// Moves everything from `at` on, and the ends of the lines from `index` on, further back.
     fn stretch(&mut self, index: usize, at: usize, by: usize) {
-        let end = self.text.len();
-        if self.text.capacity() < end + by {
-            self.text.reserve_exact(by + self.spare());
-        }
-        self.text.resize(end + by, b'\n');
-        self.text.copy_within(at..end, at + by);
-        self.lines[index..].iter_mut().for_each(|line| *line = line.moved(by as isize));
+        let end = self.page.text.len();
+        self.page.text.resize(end + by, b'\n');
+        self.page.text.copy_within(at..end, at + by);
+        self.move_ends(index, by as isize);
     }
 
     /// Moves everything from `at` on forward, over the `by` bytes before it.
     fn shrink(&mut self, index: usize, at: usize, by: usize) {
-        self.text.copy_within(at.., at - by);
-        self.text.truncate(self.text.len() - by);
-        self.lines[index..].iter_mut().for_each(|line| *line = line.moved(-(by as isize)));
+        self.page.text.copy_within(at.., at - by);
+        self.page.text.truncate(self.page.text.len() - by);
+        self.move_ends(index, -(by as isize));
     }
 
-    /// Forgets every line, and keeps the memory for the next ones.
-    pub(super) fn clear(&mut self) {
-        self.text.clear();
-        self.bits.clear();
-        self.lines.clear();
-        self.there = 0;
+    fn move_ends(&mut self, index: usize, by: isize) {
+        let len = self.page.len().max(index + 1);
+        self.lines[index..len].iter_mut().for_each(|line| *line = line.moved(by));
+    }
+}
+
+/// Bytes to leave free for a number that grows: a total has one more after ten times as long each,
+/// and others may follow each other whatever their length.
+fn spare(number: Number) -> usize {
+    match number {
+        Number::Total(_) => SPARE_DIGITS,
+        Number::Level(_) | Number::Reading(_) => number::LONGEST,
     }
 }
 
@@ -262,6 +317,26 @@ impl Page {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// A family of one page.
+    struct One(Page, Vec<u64>, Vec<Written>);
+
+    impl One {
+        fn new() -> One {
+            One(Page::default(), vec![0; PAGE], vec![Written::default(); PAGE])
+        }
+
+        fn page(&mut self) -> PageMut<'_> {
+            PageMut { page: &mut self.0, bits: &mut self.1, lines: &mut self.2 }
+        }
+
+        fn update(&mut self, kind: NumberKind, now: &[u64; PAGE]) {
+            let more = more(&self.1[..self.0.len()], now);
+            if more != 0 {
+                self.page().rewrite_all(kind, more, now);
+            }
+        }
+    }
 
     /// Numbers of one kind, as bits: a family has no other.
     fn numbers() -> impl Strategy<Value = (NumberKind, Vec<u64>)> {
@@ -289,7 +364,7 @@ mod tests {
             (kind, numbers) in numbers(),
             places in prop::collection::vec((0..PAGE, 0u64..30, 1usize..4), 200),
         ) {
-            let mut page = Page::default();
+            let mut one = One::new();
             let mut lines: Vec<Option<u64>> = vec![None; PAGE];
             let mut now = [0; PAGE];
             for (number, (index, more, several)) in numbers.into_iter().zip(places) {
@@ -304,11 +379,11 @@ mod tests {
                     now[index] = number;
                     if lines[index].replace(number).is_none() {
                         let name = format!("line_{index} ");
-                        prop_assert_eq!(page.missing(1 << index), 1 << index);
-                        prop_assert!(page.add(index, kind.of(number), &name, &|_| true));
+                        prop_assert_eq!(one.0.missing(1 << index), 1 << index);
+                        prop_assert!(one.page().add(index, kind.of(number), &name, several, &|_| true));
                     }
                 }
-                page.update(kind, &now);
+                one.update(kind, &now);
                 let mut expected = Vec::new();
                 for (index, number) in lines.iter().enumerate() {
                     if let Some(number) = number {
@@ -317,30 +392,30 @@ mod tests {
                         expected.push(b'\n');
                     }
                 }
-                prop_assert_eq!(&page.text, &expected);
-                prop_assert!(page.charged >= page.text.len());
+                prop_assert_eq!(one.0.text(), &expected);
+                prop_assert!(one.0.charged >= expected.len() as u64);
             }
         }
     }
 
     #[test]
     fn a_line_without_budget_is_left_out() {
-        let mut page = Page::default();
-        assert!(!page.add(3, Number::Total(1), "a ", &|_| false));
-        page.update(NumberKind::Total, &[2; PAGE]);
-        assert!(page.missing(!0) == !0 && page.text.is_empty());
+        let mut one = One::new();
+        assert!(!one.page().add(3, Number::Total(1), "a ", 1, &|_| false));
+        one.update(NumberKind::Total, &[2; PAGE]);
+        assert!(one.0.missing(!0) == !0 && one.0.text().is_empty());
     }
 
     /// What stands beside the lines that are there changes as it likes.
     #[test]
     fn a_number_without_a_line_is_passed_over() {
-        let mut page = Page::default();
-        assert!(page.add(3, Number::Total(1), "a ", &|_| true));
+        let mut one = One::new();
+        assert!(one.page().add(3, Number::Total(1), "a ", 2, &|_| true));
         let mut now = [9; PAGE];
         now[..4].copy_from_slice(&[5, 0, 7, 2]);
-        page.update(NumberKind::Total, &now);
-        assert_eq!(page.text(), b"a 2\n");
-        assert!(page.add(2, Number::Total(7), "b ", &|_| true));
-        assert_eq!(page.text(), b"b 7\na 2\n");
+        one.update(NumberKind::Total, &now);
+        assert_eq!(one.0.text(), b"a 2\n");
+        assert!(one.page().add(2, Number::Total(7), "b ", 1, &|_| true));
+        assert_eq!(one.0.text(), b"b 7\na 2\n");
     }
 }

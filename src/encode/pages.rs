@@ -1,11 +1,12 @@
 //! What a scrape wrote last, kept so that the next one changes digits instead of writing lines.
 //!
-//! A [`Page`] is the text of 64 neighbouring series of a family. A series that was removed takes
-//! its page with it, which is then written anew.
+//! A page is the text of 64 neighbouring series of a family; a series that was removed takes its page
+//! with it, which is then written anew. A [`Sheet`] is some pages.
 
 use super::histogram::Lines;
-use super::page::Page;
-use crate::snapshot::{HistogramReading, Line, Number, NumberKind, PAGE, PageHead};
+use super::sheet::Sheet;
+use crate::pool::Pool;
+use crate::snapshot::{HistogramReading, Line, Number, NumberKind, Numbers, PageHead};
 
 /// What is kept of all families of an engine.
 #[derive(Default)]
@@ -19,7 +20,7 @@ pub(crate) struct Pages {
 /// Of a family whose series are numbers its pages, of one of histograms what its lines begin with.
 #[derive(Default)]
 struct FamilyPages {
-    numbers: Vec<Page>,
+    sheets: Vec<Sheet>,
     begins: Vec<Begins>,
 }
 
@@ -34,35 +35,63 @@ struct Begins {
 }
 
 impl Pages {
-    /// Brings a page up to date; what has no room in the budget goes to `past`, line by line.
-    #[inline]
-    pub(crate) fn update<'a, 'b>(
-        &'a mut self,
-        head: PageHead,
+    /// Reads the numbers of sheets that follow each other, and brings the lines that are there up to
+    /// date, on all threads of `pool`.
+    pub(crate) fn update<N: AsMut<Numbers> + Send>(
+        &mut self,
         kind: NumberKind,
-        bits: &[u64; PAGE],
-        line: impl Fn(usize) -> Line<'b>,
+        parts: &mut [N],
+        read: impl Fn(&mut N) + Sync,
+        pool: &Pool,
+    ) {
+        let Some((family, first)) = parts.first_mut().map(|part| {
+            let numbers = part.as_mut();
+            (numbers.family, numbers.sheet)
+        }) else {
+            return;
+        };
+        let sheets = &mut nth(&mut self.families, family).sheets;
+        nth(sheets, first + parts.len() - 1);
+        let (sheets, next) = sheets[first..].split_at_mut(parts.len());
+        if let Some(next) = next.first() {
+            next.fetch();
+        }
+        pool.each(parts, sheets, |part, sheet| {
+            read(part);
+            sheet.update(kind, part.as_mut());
+        });
+    }
+
+    /// Adds the lines that a sheet is missing; what has no room in the budget goes to `past`.
+    pub(crate) fn add_missing<'b>(
+        &mut self,
+        kind: NumberKind,
+        numbers: &Numbers,
+        line: impl Fn(&PageHead, usize) -> Line<'b>,
         charge: &dyn Fn(u64) -> bool,
         mut past: impl FnMut(&str, Number),
-    ) -> &'a [u8] {
-        let page = nth(&mut nth(&mut self.families, head.family).numbers, head.number);
-        if page.version != head.version {
-            page.clear();
-            page.version = head.version;
-        }
-        let mut missing = page.missing(head.present);
-        while missing != 0 {
-            let index = missing.trailing_zeros() as usize;
-            missing &= missing - 1;
-            let number = kind.of(bits[index]);
-            self.scratch.clear();
-            line(index).render(&mut self.scratch);
-            if !page.add(index, number, &self.scratch, charge) {
-                past(&self.scratch, number);
+    ) {
+        let sheet = &mut self.families[numbers.family].sheets[numbers.sheet];
+        for (head, now) in numbers.pages() {
+            let mut missing = sheet.missing(head);
+            while missing != 0 {
+                let index = missing.trailing_zeros() as usize;
+                let number = kind.of(now[index]);
+                self.scratch.clear();
+                line(head, index).render(&mut self.scratch);
+                let of = missing.count_ones() as usize;
+                if !sheet.add(head, index, number, &self.scratch, of, charge) {
+                    past(&self.scratch, number);
+                }
+                missing &= missing - 1;
             }
         }
-        page.update(kind, bits);
-        page.text()
+    }
+
+    /// The texts of a sheet's pages, as they were brought up to date.
+    pub(crate) fn texts<'a>(&'a self, numbers: &'a Numbers) -> impl Iterator<Item = &'a [u8]> {
+        let sheet = &self.families[numbers.family].sheets[numbers.sheet];
+        numbers.heads.iter().map(|head| sheet.text(head))
     }
 
     /// The lines of a histogram.

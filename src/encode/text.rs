@@ -2,7 +2,8 @@
 
 use super::number;
 use super::pages::Pages;
-use crate::snapshot::{Head, HistogramReading, Line, Number, NumberKind, PAGE, PageHead, Visit};
+use crate::pool::Pool;
+use crate::snapshot::{Head, HistogramReading, Line, Number, NumberKind, Numbers, PageHead, Visit};
 
 /// Where text goes.
 pub(crate) trait Sink {
@@ -74,15 +75,21 @@ pub(crate) struct Text<'a, S> {
     pages: &'a mut Pages,
     /// Takes bytes of the engine's memory budget, or refuses.
     charge: &'a dyn Fn(u64) -> bool,
+    pool: &'a Pool,
 }
+
+/// Sheets that several threads bring up to date together: 262,144 series, so that they are woken up
+/// a few times for a million. 2 MiB of numbers.
+const SHEETS_AT_ONCE: usize = 64;
 
 impl<'a, S: Sink> Text<'a, S> {
     pub(crate) fn new(
         out: &'a mut S,
         pages: &'a mut Pages,
         charge: &'a dyn Fn(u64) -> bool,
+        pool: &'a Pool,
     ) -> Self {
-        Text { out, pages, charge }
+        Text { out, pages, charge, pool }
     }
 }
 
@@ -93,18 +100,24 @@ impl<S: Sink> Visit for Text<'_, S> {
         self.out.text().extend_from_slice(head.text.as_bytes());
     }
 
-    fn numbers<'b>(
+    fn at_once(&self) -> usize {
+        if self.pool.is_many() { SHEETS_AT_ONCE } else { 1 }
+    }
+
+    fn numbers<'b, N: AsMut<Numbers> + Send>(
         &mut self,
         kind: NumberKind,
-        pages: &[PageHead],
-        bits: &[[u64; PAGE]],
-        line: impl Fn(PageHead, usize) -> Line<'b>,
+        sheets: &mut [N],
+        read: impl Fn(&mut N) + Sync,
+        line: impl Fn(&PageHead, usize) -> Line<'b>,
     ) {
-        let Text { out, pages: kept, charge } = self;
-        for (&page, bits) in pages.iter().zip(bits) {
+        let Text { out, pages, charge, pool } = self;
+        pages.update(kind, sheets, read, pool);
+        // One after the other from here on: in the order of the text, and the budget's.
+        for sheet in sheets {
             let past = |begin: &str, number| write_number(out.text(), begin, number);
-            let text = kept.update(page, kind, bits, |index| line(page, index), *charge, past);
-            out.page(text);
+            pages.add_missing(kind, sheet.as_mut(), &line, *charge, past);
+            pages.texts(sheet.as_mut()).for_each(|text| out.page(text));
         }
     }
 
@@ -126,7 +139,7 @@ impl<S: Sink> Visit for Text<'_, S> {
         line: Line<'_>,
         reading: &HistogramReading<'_>,
     ) {
-        let Text { out, pages, charge } = self;
+        let Text { out, pages, charge, .. } = self;
         out.text().extend_from_slice(pages.histogram(page, index, line, reading, *charge));
     }
 }

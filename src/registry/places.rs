@@ -23,7 +23,7 @@ pub(crate) const PAGE: usize = 64;
 const EVEN: usize = 2 * PAGE;
 
 pub(crate) struct Places {
-    blocks: List<Box<Block>>,
+    blocks: List<Block>,
     labels: usize,
     shape: Shape,
 }
@@ -37,6 +37,8 @@ pub(crate) struct Shape {
     pub(crate) labelled: bool,
 }
 
+/// Stands in the list itself: a scrape that goes through a million series finds what it needs of a
+/// block beside the one before, and follows no pointer.
 pub(crate) struct Block {
     /// A bit for each place that a scrape shows.
     present: AtomicU64,
@@ -45,6 +47,8 @@ pub(crate) struct Block {
     /// How many places, from the first on, have cells that stand evenly in one chunk, and above
     /// that how far apart: a scrape then reads the first slot alone.
     even: AtomicU32,
+    /// The first place's slot, once more.
+    first: AtomicU32,
     slots: Box<[AtomicU32]>,
     ids: Box<[AtomicU32]>,
     histograms: Box<[OnceLock<Box<HistogramCells>>]>,
@@ -73,8 +77,7 @@ impl Places {
         let one = (1 + labels) * size_of::<AtomicU32>()
             + usize::from(shape.histogram) * size_of::<OnceLock<Box<HistogramCells>>>()
             + usize::from(shape.removable) * size_of::<Life>();
-        let fixed = size_of::<Block>() as u64 + List::<Box<Block>>::entry_cost();
-        fixed + (one * Places::block_len(shape)) as u64
+        List::<Block>::entry_cost() + (one * Places::block_len(shape)) as u64
     }
 
     fn block_len(shape: Shape) -> usize {
@@ -86,15 +89,16 @@ impl Places {
         let len = Places::block_len(self.shape);
         let words = |len: usize| (0..len).map(|_| AtomicU32::new(0)).collect();
         let when = |wanted: bool| if wanted { len } else { 0 };
-        self.blocks.push(Box::new(Block {
+        self.blocks.push(Block {
             present: AtomicU64::new(0),
             version: AtomicU32::new(0),
             even: AtomicU32::new(0),
+            first: AtomicU32::new(0),
             slots: words(len),
             ids: words(len * self.labels),
             histograms: (0..when(self.shape.histogram)).map(|_| OnceLock::new()).collect(),
             lives: (0..when(self.shape.removable)).map(|_| Life::default()).collect(),
-        }));
+        });
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -112,7 +116,7 @@ impl Places {
 
     #[inline]
     pub(crate) fn block(&self, number: usize) -> Option<&Block> {
-        self.blocks.get(number).map(|block| &**block)
+        self.blocks.get(number)
     }
 
     /// The first cell of a place; none where the place was never used.
@@ -265,19 +269,22 @@ impl Block {
         &self.slots
     }
 
-    /// How many places, from the first on, have cells that stand evenly in the first one's chunk, and
+    /// The first slot, how many places from there on have cells that stand evenly in its chunk, and
     /// how many cells are from one to the next.
     #[inline]
-    pub(crate) fn even(&self) -> (usize, usize) {
-        // Relaxed: as `Places::id`; of more places than are shown the cells are there too.
+    pub(crate) fn even(&self) -> (Slot, usize, usize) {
+        // Relaxed, both: as `Places::id`; of more places than are shown the cells are there too.
         let even = self.even.load(Ordering::Relaxed) as usize;
-        (even % EVEN, even / EVEN)
+        (Slot(self.first.load(Ordering::Relaxed)), even % EVEN, even / EVEN)
     }
 
     /// Counts a place among the even ones if it is. Under the births' lock, in their order.
     fn note_even(&self, index: usize, slot: Slot) {
-        let (places, apart) = self.even();
-        let Some(from_first) = self.slot(0).cells_to(slot) else { return };
+        if index == 0 {
+            self.first.store(slot.0, Ordering::Relaxed);
+        }
+        let (first, places, apart) = self.even();
+        let Some(from_first) = first.cells_to(slot) else { return };
         let apart = if index == 1 { from_first } else { apart };
         if index == places && from_first == index * apart {
             // Relaxed: as `Places::id`.

@@ -4,6 +4,9 @@
 //! of chunks: the leased shard's, or [`EMPTY`] before the first record, past the last lease and
 //! after the lease went back, where each record takes the cold path.
 
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
+pub(crate) mod ahead;
 #[allow(unsafe_code)]
 pub(crate) mod cells;
 pub(crate) mod count;
