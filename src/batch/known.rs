@@ -16,6 +16,8 @@ pub(crate) struct Known {
     sites: Vec<Arc<SiteText>>,
     loggers: Vec<Arc<str>>,
     threads: HashMap<u32, Arc<str>>,
+    /// Most lines come from the thread that the one before came from.
+    last_thread: (u32, Arc<str>),
     nowhere: SiteText,
 }
 
@@ -26,11 +28,13 @@ impl Known {
         if !known(frame.site(), self.sites.len()) || !known(frame.logger(), self.loggers.len()) {
             names::list(&mut self.sites, &mut self.loggers);
         }
-        if !self.threads.contains_key(&frame.thread()) {
+        if self.last_thread.0 != frame.thread() {
             if self.threads.len() >= THREADS {
                 self.threads.clear();
             }
-            self.threads.insert(frame.thread(), names::thread_name(frame.thread()));
+            let name = self.threads.entry(frame.thread());
+            let name = name.or_insert_with(|| names::thread_name(frame.thread()));
+            self.last_thread = (frame.thread(), name.clone());
         }
     }
 
@@ -39,7 +43,10 @@ impl Known {
         let at = |number: u32| (number as usize).wrapping_sub(1);
         let site = self.sites.get(at(frame.site())).map_or(&self.nowhere, |site| site);
         let logger = self.loggers.get(at(frame.logger())).map_or("", |name| name);
-        let thread = self.threads.get(&frame.thread()).map_or("", |name| name);
+        let thread = match &self.last_thread {
+            (number, name) if *number == frame.thread() => name,
+            _ => self.threads.get(&frame.thread()).map_or("", |name| name),
+        };
         (site, Names { logger, thread, recovered: false })
     }
 }
