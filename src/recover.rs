@@ -18,11 +18,12 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::batch::{Names, Record};
+use crate::batch::Record;
 use crate::encode::line::Lines;
 use crate::error::Error;
+use crate::flusher::durable::with_record;
 use crate::logs::{LogFormat, Redaction, Redactor};
-use crate::ring::durable::image::{Found, Image, Tally};
+use crate::ring::durable::image::{Image, Tally};
 use crate::ring::durable::orphan::{self, At, Orphan};
 
 /// Bytes of lines that are written at once.
@@ -237,19 +238,4 @@ pub fn decode(bytes: Vec<u8>, mut see: impl FnMut(&Record<'_>)) -> Result<Recove
     all.lines -= senseless;
     all.torn += senseless;
     Ok(all)
-}
-
-/// Hands over what a frame that was found says, redacted; nothing where it makes no sense.
-pub(crate) fn with_record<T>(
-    found: &Found<'_>,
-    redactor: &mut Redactor,
-    see: impl FnOnce(&Record<'_>) -> T,
-) -> Option<T> {
-    let names = Names { logger: found.logger, thread: found.thread, recovered: true };
-    let record = Record::read(found.frame, found.site, names, found.unix_nanos)?;
-    let rules = redactor.site(found.site);
-    Some(match redactor.redact(found.frame, &record, found.site, &rules) {
-        Some(redacted) => see(&redacted.record),
-        None => see(&record),
-    })
 }
