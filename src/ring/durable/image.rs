@@ -296,7 +296,7 @@ impl Times {
     }
 
     fn nanos(&self, ticks: u64) -> u64 {
-        (u128::from(ticks) * u128::from(self.rate) >> 40).min(u64::MAX.into()) as u64
+        ((u128::from(ticks) * u128::from(self.rate)) >> 40).min(u64::MAX.into()) as u64
     }
 
     fn unix_nanos(&self, ticks: u64) -> u64 {
