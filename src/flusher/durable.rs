@@ -16,7 +16,7 @@ use crate::logs::Redactor;
 use crate::ring::drain::{Drain, Span};
 use crate::ring::durable::image::Found;
 use crate::ring::durable::journal::Journal;
-use crate::ring::durable::orphan::{self, Orphan};
+use crate::ring::durable::orphan::{self, Orphan, Recovered};
 use crate::ring::durable::{self, RingFile};
 
 /// How long each sink may take for what was left behind.
@@ -74,14 +74,29 @@ pub(crate) fn adopt(folder: &Path, service: &str, outlets: &[Outlet], redactor: 
     for orphan in orphan::adopt(folder, service, refused) {
         let path = orphan.path().to_path_buf();
         match write_out(&orphan, outlets, redactor) {
-            Ok(0) => drop(orphan.remove()),
-            Ok(lines) => {
-                error::say(format_args!("{lines} lines recovered from {path:?}"));
-                drop(orphan.remove());
+            Ok(recovered) => {
+                tell(&path, &recovered);
+                if let Err(why) = orphan.remove() {
+                    error::say(format_args!("ring file {path:?}: {why}; it stays"));
+                }
             }
             Err(why) => error::say(format_args!("ring file {path:?}: {why}; it stays")),
         }
     }
+}
+
+/// Says what there was, if there was anything.
+fn tell(path: &Path, recovered: &Recovered) {
+    let Recovered { tally, finished, doubtful } = recovered;
+    let lines = tally.lines + finished;
+    if lines + tally.torn + tally.foreign == 0 {
+        return;
+    }
+    let (torn, foreign) = (tally.torn, tally.foreign);
+    let again = if *doubtful { "; some may be in the log already" } else { "" };
+    error::say(format_args!(
+        "{lines} lines recovered from {path:?}, {torn} torn, {foreign} of an unknown kind{again}"
+    ));
 }
 
 /// A sink, and its lines so far.
@@ -99,7 +114,11 @@ impl Batch<'_> {
     }
 }
 
-fn write_out(orphan: &Orphan, outlets: &[Outlet], redactor: &mut Redactor) -> std::io::Result<u64> {
+fn write_out(
+    orphan: &Orphan,
+    outlets: &[Outlet],
+    redactor: &mut Redactor,
+) -> std::io::Result<Recovered> {
     // Exporters read frames by this process's numbers, which these have not: lines only.
     let mut batches: Vec<Batch<'_>> = outlets
         .iter()
@@ -110,7 +129,8 @@ fn write_out(orphan: &Orphan, outlets: &[Outlet], redactor: &mut Redactor) -> st
             Form::Frames => None,
         })
         .collect();
-    let recovered = orphan.recover(true, &mut |found| {
+    let mut senseless = 0;
+    let mut recovered = orphan.recover(true, &mut |found| {
         let seen = with_record(found, redactor, |record| {
             for batch in &mut batches {
                 if record.level > batch.outlet.level {
@@ -124,8 +144,13 @@ fn write_out(orphan: &Orphan, outlets: &[Outlet], redactor: &mut Redactor) -> st
             }
             Ok(())
         });
-        seen.unwrap_or(Ok(()))
+        seen.unwrap_or_else(|| {
+            senseless += 1;
+            Ok(())
+        })
     })?;
+    recovered.tally.lines -= senseless;
+    recovered.tally.torn += senseless;
     for batch in &mut batches {
         if !batch.chunk.bytes.is_empty() {
             batch.send()?;
@@ -134,7 +159,7 @@ fn write_out(orphan: &Orphan, outlets: &[Outlet], redactor: &mut Redactor) -> st
             return Err(std::io::Error::other("a sink is too slow for what it had"));
         }
     }
-    Ok(recovered.tally.lines + recovered.finished)
+    Ok(recovered)
 }
 
 /// Hands over what a frame that was found says, redacted; nothing where it makes no sense.
