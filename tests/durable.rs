@@ -190,6 +190,64 @@ fn a_clean_end_leaves_nothing() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+unsafe extern "C" {
+    fn fork() -> i32;
+    fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
+    fn _exit(code: i32) -> !;
+}
+
+/// Does nothing unless started by the test below.
+#[test]
+fn forking_child() {
+    let Ok(folder) = env::var("MCP_VITALS_DURABLE_FORK") else { return };
+    let vitals = start(Path::new(&folder));
+    let logger = vitals.logger("flood");
+    let line = |who: u64, number: u64| {
+        let pad = "\u{1}\"\n".repeat(number as usize % 60);
+        info!(logger, "flood", who = who, number = number, pad = pad.as_str());
+    };
+    (0..100).for_each(|number| line(0, number));
+    assert!(vitals.flush(Duration::from_secs(60)));
+    // What is in no file yet is the parent's all the same.
+    (100..110).for_each(|number| line(0, number));
+    // SAFETY: the child logs and ends; glibc keeps its allocator usable there.
+    match unsafe { fork() } {
+        0 => {
+            (0..50).for_each(|number| line(1, number));
+            let flushed = vitals.flush(Duration::from_secs(600));
+            vitals.shutdown(Duration::from_secs(600));
+            drop(vitals);
+            // SAFETY: ends the process.
+            unsafe { _exit(i32::from(flushed)) }
+        }
+        pid => {
+            let mut status = -1;
+            // SAFETY: writes the one integer.
+            assert_eq!(unsafe { waitpid(pid, &mut status, 0) }, pid);
+            assert_eq!(status, 0);
+        }
+    }
+    (110..200).for_each(|number| line(0, number));
+    vitals.shutdown(Duration::from_secs(60));
+}
+
+#[test]
+fn a_forked_child_writes_no_line_of_its_parents_and_ends() {
+    let folder = folder("durable-fork");
+    let status = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "forking_child", "--nocapture", "--test-threads=1"])
+        .env("MCP_VITALS_DURABLE_FORK", &folder)
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let (counts, recovered) = lines(&folder, b"");
+    check(&[200], &counts, "fork");
+    assert_eq!((counts.len(), recovered), (200, 0));
+    assert_eq!(fs::read_dir(folder.join("rings")).unwrap().count(), 0);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn what_does_not_go_together_is_refused() {
     let refused = |logs: LogConfig| Vitals::builder().logs(logs).build().err().unwrap().to_string();

@@ -142,6 +142,9 @@ impl Flusher {
     /// Waits until what was logged before is in its sinks' hands, and these have written it; false
     /// when that took longer than `deadline`. The host's threads alone may wait here.
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        if self.shared.rings.is_inherited() {
+            return false;
+        }
         let mut asked = lock(&self.shared.asked);
         asked.flushes += 1;
         let target = asked.flushes;
@@ -164,6 +167,10 @@ impl Flusher {
     /// Drains and flushes everything and ends, up to `deadline`; false when something was left. The
     /// second call does nothing.
     pub(crate) fn stop(&self, deadline: Instant) -> bool {
+        if self.shared.rings.is_inherited() {
+            // The threads are the parent's, and so is what they hold.
+            return false;
+        }
         lock(&self.shared.asked).stop = true;
         self.shared.rings.wake_flusher();
         let left = deadline.saturating_duration_since(Instant::now());
@@ -178,6 +185,11 @@ impl Flusher {
 impl Drop for Flusher {
     fn drop(&mut self) {
         self.stop(Instant::now() + crate::background::DROP_DEADLINE);
+        if self.shared.rings.is_inherited() {
+            // To drop a sink is to wait for its thread.
+            let sinks = self.sinks.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+            sinks.drain(..).for_each(std::mem::forget);
+        }
     }
 }
 
