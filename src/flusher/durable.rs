@@ -40,6 +40,9 @@ impl Durable {
     /// Notes what was read, and sends what it has become to the log file.
     pub(crate) fn send(&mut self, drain: &mut Drain, router: &mut Router) {
         drain.spans(&mut self.spans);
+        if self.spans.is_empty() && !router.has_noted() {
+            return;
+        }
         self.ticket += 1;
         self.journal.note(self.ticket, self.spans.drain(..));
         if !router.send_noted(self.ticket) {

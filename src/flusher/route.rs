@@ -157,6 +157,11 @@ impl Router {
         });
     }
 
+    /// Whether there is something for the sink whose chunks are noted.
+    pub(crate) fn has_noted(&self) -> bool {
+        self.groups.iter().any(|group| group.is_noted() && !group.bytes.is_empty())
+    }
+
     /// Gives the sink whose chunks are noted what there is, under `ticket`; false where there was
     /// nothing, or the sink had no room for it.
     pub(crate) fn send_noted(&mut self, ticket: u64) -> bool {
