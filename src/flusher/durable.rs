@@ -69,9 +69,9 @@ impl file::Journal for Notes {
     }
 }
 
-/// Writes what processes of `service` left behind in `folder` to the sinks, and removes it once they
-/// have it. At-least-once: a process that dies meanwhile leaves it as it was. Waits for each sink for
-/// some seconds at most.
+/// Writes what processes of `service` left behind in `folder` to the sinks, and removes it once
+/// they have it. At-least-once: a process that dies meanwhile leaves it as it was. Waits for each
+/// sink for some seconds at most.
 pub(crate) fn adopt(folder: &Path, service: &str, outlets: &[Outlet], redactor: &mut Redactor) {
     let refused = |path: &Path, why| error::say(format_args!("ring file {path:?}: {why}"));
     for orphan in orphan::adopt(folder, service, refused) {

@@ -254,8 +254,8 @@ impl Image {
     }
 }
 
-/// Whether a frame may be believed behind one that was torn: there, bytes that somebody logged might
-/// look like one.
+/// Whether a frame may be believed behind one that was torn: there, bytes that somebody logged
+/// might look like one.
 fn is_plausible(frame: &Frame<'_>, times: &Times) -> bool {
     frame.kind() == kind::LINE
         && (1..=5).contains(&frame.level())
