@@ -64,6 +64,11 @@ impl Clock {
         self.0.nanos(ticks)
     }
 
+    /// Nanoseconds in 2^40 ticks: the rate, for whoever reads ticks in another process.
+    pub(crate) fn rate(self) -> u64 {
+        self.0.nanos(1 << 40)
+    }
+
     /// About how many ticks make so many nanoseconds.
     pub(crate) fn ticks_of(self, nanos: u64) -> u64 {
         let in_a_million = self.0.nanos(1 << 20).max(1);

@@ -1,7 +1,7 @@
 //! Lines that a process left behind which had died, from the ring files of the durable mode.
 //!
-//! An engine's next start does this by itself; here it is for whoever does not wait for one, and for
-//! the command line: `mcp-vitals recover PATH`.
+//! An engine's next start does this by itself; here it is for whoever does not wait for one, and
+//! for the command line: `mcp-vitals recover PATH`.
 //!
 //! ```no_run
 //! use mcp_vitals::recover::Recovery;
@@ -18,11 +18,12 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::batch::{Names, Record};
+use crate::batch::Record;
 use crate::encode::line::Lines;
 use crate::error::Error;
+use crate::flusher::durable::with_record;
 use crate::logs::{LogFormat, Redaction, Redactor};
-use crate::ring::durable::image::{Found, Image, Tally};
+use crate::ring::durable::image::{Image, Tally};
 use crate::ring::durable::orphan::{self, At, Orphan};
 
 /// Bytes of lines that are written at once.
@@ -50,14 +51,15 @@ pub struct Recovered {
     pub finished: u64,
     /// Lines that were in the log file already.
     pub written: u64,
-    /// Places where no line makes sense: one that its thread had not finished, or bytes that were changed.
+    /// Places where no line makes sense: one that its thread had not finished, or bytes that were
+    /// changed.
     pub torn: u64,
     /// Records of a kind that this version does not know.
     pub foreign: u64,
     /// Names that the file had no room for: numbers stand for them.
     pub unnamed: u64,
-    /// Files of which some lines may be in the log already, because the log that they went to is gone or was
-    /// emptied, or ([`Recovery::keep`]) ends in the middle of them.
+    /// Files of which some lines may be in the log already, because the log that they went to is
+    /// gone or was emptied, or ([`Recovery::keep`]) ends in the middle of them.
     pub doubtful: u64,
     /// Files that could not be read, with the reason; they stay.
     pub refused: Vec<Error>,
@@ -96,8 +98,8 @@ impl fmt::Display for Recovered {
 }
 
 impl Recovery {
-    /// Files are removed when what they had is handed over, and a log file that ends in the middle of
-    /// a write is finished.
+    /// Files are removed when what they had is handed over, and a log file that ends in the middle
+    /// of a write is finished.
     pub fn new() -> Recovery {
         Recovery::default()
     }
@@ -109,8 +111,8 @@ impl Recovery {
         self
     }
 
-    /// What is taken out of the lines, as [`LogConfig`](crate::logs::LogConfig) has it: ring files have
-    /// lines as they were logged. The default is that of [`Redaction::new`].
+    /// What is taken out of the lines, as [`LogConfig`](crate::logs::LogConfig) has it: ring files
+    /// have lines as they were logged. The default is that of [`Redaction::new`].
     pub fn redact(mut self, redaction: Redaction) -> Recovery {
         self.redaction = redaction;
         self
@@ -121,8 +123,8 @@ impl Recovery {
     /// * `path`: a ring file, or a folder of them.
     /// * `see`: an error ends it; the file under way stays.
     ///
-    /// An error where the path is not there or, being a file, can't be read or is in use. In a folder
-    /// such files are counted and passed over.
+    /// An error where the path is not there or, being a file, can't be read or is in use. In a
+    /// folder such files are counted and passed over.
     pub fn each(
         &self,
         path: impl AsRef<Path>,
@@ -219,8 +221,8 @@ enum Step<'a, 'b> {
     Done,
 }
 
-/// Hands over the lines of a ring file that was copied into memory, redacted by default. Nothing is compared with a log file:
-/// lines that were being written at the end may be there too.
+/// Hands over the lines of a ring file that was copied into memory, redacted by default. Nothing is
+/// compared with a log file: lines that were being written at the end may be there too.
 ///
 /// An error where the bytes are no ring file, or not all of one, or of another version.
 pub fn decode(bytes: Vec<u8>, mut see: impl FnMut(&Record<'_>)) -> Result<Recovered, Error> {
@@ -237,19 +239,4 @@ pub fn decode(bytes: Vec<u8>, mut see: impl FnMut(&Record<'_>)) -> Result<Recove
     all.lines -= senseless;
     all.torn += senseless;
     Ok(all)
-}
-
-/// Hands over what a frame that was found says, redacted; nothing where it makes no sense.
-pub(crate) fn with_record<T>(
-    found: &Found<'_>,
-    redactor: &mut Redactor,
-    see: impl FnOnce(&Record<'_>) -> T,
-) -> Option<T> {
-    let names = Names { logger: found.logger, thread: found.thread, recovered: true };
-    let record = Record::read(found.frame, found.site, names, found.unix_nanos)?;
-    let rules = redactor.site(found.site);
-    Some(match redactor.redact(found.frame, &record, found.site, &rules) {
-        Some(redacted) => see(&redacted.record),
-        None => see(&record),
-    })
 }

@@ -1,6 +1,11 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
 mod collectors;
+#[cfg(target_os = "linux")]
+mod held;
+#[cfg(not(target_os = "linux"))]
+#[path = "vitals/held_elsewhere.rs"]
+mod held;
 mod logs;
 
 pub use collectors::Collector;

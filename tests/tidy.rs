@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["ring", "batch", "logs", "encode", "export", "clock", "sync", "error", "background"],
     ),
     // What processes left behind that had died.
-    ("recover", &["ring", "batch", "logs", "encode", "error"]),
+    ("recover", &["ring", "batch", "logs", "encode", "flusher", "error"]),
     // What exists. It counts its losses in counters, and spells a boundary when a family is born.
     ("registry", &["shard", "sync", "clock", "error", "metrics", "encode"]),
     // Record. `get` reads like a scrape does.

@@ -5,6 +5,11 @@
 //! hold meanwhile is what a thread may log in one burst.
 
 pub(crate) mod anchors;
+#[cfg(target_os = "linux")]
+pub(crate) mod durable;
+#[cfg(not(target_os = "linux"))]
+#[path = "durable_elsewhere.rs"]
+pub(crate) mod durable;
 mod report;
 mod route;
 
@@ -22,6 +27,7 @@ use crate::ring::set::{ByLevel, Overflow, Rings};
 use crate::ring::thread::set_ours;
 use crate::sync::{AtomicU64, Ordering, lock};
 use anchors::Anchors;
+use durable::Durable;
 pub(crate) use report::Report;
 use route::Router;
 pub(crate) use route::{Form, Outlet};
@@ -92,7 +98,13 @@ impl Counts {
 
 impl Flusher {
     /// Starts to drain `rings`, whose one flusher this is, into `outlets`.
-    pub(crate) fn start(rings: Arc<Rings>, outlets: Vec<Outlet>) -> Result<Flusher, Error> {
+    ///
+    /// * `durable`: of rings that lie in a file.
+    pub(crate) fn start(
+        rings: Arc<Rings>,
+        outlets: Vec<Outlet>,
+        durable: Option<Durable>,
+    ) -> Result<Flusher, Error> {
         let shared = Arc::new(Shared {
             rings: rings.clone(),
             asked: Mutex::default(),
@@ -104,9 +116,14 @@ impl Flusher {
             _ => None,
         };
         let sinks = outlets.iter().map(|outlet| outlet.sink.clone()).collect();
+        let mut drain =
+            Drain::only(rings).ok_or(Error::Spawn(std::io::ErrorKind::AlreadyExists.into()))?;
+        if durable.is_some() {
+            drain.leave_freeing();
+        }
         let worker = Worker {
-            drain: Drain::only(rings)
-                .ok_or(Error::Spawn(std::io::ErrorKind::AlreadyExists.into()))?,
+            drain,
+            durable,
             router: Router::new(outlets, patience),
             anchors: Anchors::new(Clock::get()),
             clock: Clock::get(),
@@ -125,6 +142,9 @@ impl Flusher {
     /// Waits until what was logged before is in its sinks' hands, and these have written it; false
     /// when that took longer than `deadline`. The host's threads alone may wait here.
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        if self.shared.rings.is_inherited() {
+            return false;
+        }
         let mut asked = lock(&self.shared.asked);
         asked.flushes += 1;
         let target = asked.flushes;
@@ -147,6 +167,10 @@ impl Flusher {
     /// Drains and flushes everything and ends, up to `deadline`; false when something was left. The
     /// second call does nothing.
     pub(crate) fn stop(&self, deadline: Instant) -> bool {
+        if self.shared.rings.is_inherited() {
+            // The threads are the parent's, and so is what they hold.
+            return false;
+        }
         lock(&self.shared.asked).stop = true;
         self.shared.rings.wake_flusher();
         let left = deadline.saturating_duration_since(Instant::now());
@@ -161,12 +185,18 @@ impl Flusher {
 impl Drop for Flusher {
     fn drop(&mut self) {
         self.stop(Instant::now() + crate::background::DROP_DEADLINE);
+        if self.shared.rings.is_inherited() {
+            // To drop a sink is to wait for its thread.
+            let sinks = self.sinks.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+            sinks.drain(..).for_each(std::mem::forget);
+        }
     }
 }
 
 /// What runs on the flusher's thread.
 struct Worker {
     drain: Drain,
+    durable: Option<Durable>,
     router: Router,
     anchors: Anchors,
     clock: Clock,
@@ -195,7 +225,7 @@ impl Worker {
             };
             let must = stop || flushes > lock(&self.shared.asked).done;
             let seen = if must { self.drain_all() } else { self.drain_held_back() };
-            self.router.send();
+            self.send();
             if chores.elapsed() >= CHORES || must {
                 chores = Instant::now();
                 self.chores();
@@ -234,19 +264,34 @@ impl Worker {
     }
 
     fn rounds(&mut self, horizon: u64) -> usize {
-        let Worker { drain, router, anchors, .. } = self;
         let mut seen = 0;
         loop {
-            let round = drain.round(horizon, |frame| router.route(frame, anchors));
+            let Worker { drain, router, anchors, durable, .. } = self;
+            let round = drain.round_while(horizon, |frame| router.route(frame, anchors));
             seen += round;
+            if let Some(durable) = durable
+                && round > 0
+            {
+                durable.send(drain, router);
+            }
             if round == 0 {
                 return seen;
             }
         }
     }
 
+    fn send(&mut self) {
+        self.router.send();
+        if let Some(durable) = &mut self.durable {
+            durable.send(&mut self.drain, &mut self.router);
+        }
+    }
+
     fn chores(&mut self) {
-        self.anchors.renew();
+        let anchor = self.anchors.renew();
+        if let Some(durable) = &self.durable {
+            durable.anchor(anchor);
+        }
         let lost = self.shared.rings.lost(self.drain.known());
         let counts = &self.shared.counts;
         for (count, lost) in counts.lost.iter().zip(lost) {
@@ -256,7 +301,7 @@ impl Worker {
         let now = self.clock.ticks();
         if let Some(frame) = self.report.lost(lost, now) {
             self.router.route(frame, &self.anchors);
-            self.router.send();
+            self.send();
         }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Outlet {
     pub(crate) sink: Arc<SinkThread>,
     pub(crate) form: Form,
     pub(crate) level: Level,
+    /// Its chunks are noted before they are written, and the rings are free after it.
+    noted: bool,
     /// It had no room at the last try.
     stalled: bool,
 }
@@ -40,7 +42,15 @@ pub(crate) enum Form {
 
 impl Outlet {
     pub(crate) fn new(sink: SinkThread, form: Form, level: Level) -> Outlet {
-        Outlet { sink: Arc::new(sink), form, level, stalled: false }
+        Outlet { sink: Arc::new(sink), form, level, noted: false, stalled: false }
+    }
+}
+
+impl Outlet {
+    /// The log file of the durable mode.
+    pub(crate) fn noted(mut self) -> Outlet {
+        self.noted = true;
+        self
     }
 }
 
@@ -72,8 +82,12 @@ impl Router {
     pub(crate) fn new(outlets: Vec<Outlet>, patience: Option<Duration>) -> Router {
         let mut groups: Vec<Group> = Vec::new();
         for outlet in outlets {
-            let same =
-                |group: &&mut Group| (group.form, group.level) == (outlet.form, outlet.level);
+            // What is noted goes by itself, whole rounds at a time.
+            let same = |group: &&mut Group| {
+                (group.form, group.level) == (outlet.form, outlet.level)
+                    && !outlet.noted
+                    && !group.is_noted()
+            };
             match groups.iter_mut().find(same) {
                 Some(group) => group.outlets.push(outlet),
                 None => groups.push(Group {
@@ -99,10 +113,10 @@ impl Router {
     }
 
     /// Writes what `frame` says for each sink that wants it. What can't be read, or panics, is passed
-    /// over and counted.
-    pub(crate) fn route(&mut self, frame: Frame<'_>, anchors: &Anchors) {
+    /// over and counted. False when the sink whose chunks are noted has enough for one.
+    pub(crate) fn route(&mut self, frame: Frame<'_>, anchors: &Anchors) -> bool {
         if frame.kind() != kind::LINE {
-            return;
+            return true;
         }
         self.groups.iter_mut().for_each(|group| group.mark = (group.bytes.len(), group.counts));
         let Router { known, groups, .. } = self;
@@ -122,16 +136,37 @@ impl Router {
                 group.counts = group.mark.1;
             }
         }
+        let mut more = true;
         for group in &mut self.groups {
             if group.bytes.len() >= CHUNK {
-                group.send(self.patience);
+                if group.is_noted() {
+                    more = false;
+                } else {
+                    group.send(0, self.patience);
+                }
             }
         }
+        more
     }
 
     /// Gives the sinks what there is.
     pub(crate) fn send(&mut self) {
-        self.groups.iter_mut().for_each(|group| group.send(self.patience));
+        let patience = self.patience;
+        self.groups.iter_mut().filter(|group| !group.is_noted()).for_each(|group| {
+            group.send(0, patience);
+        });
+    }
+
+    /// Whether there is something for the sink whose chunks are noted.
+    pub(crate) fn has_noted(&self) -> bool {
+        self.groups.iter().any(|group| group.is_noted() && !group.bytes.is_empty())
+    }
+
+    /// Gives the sink whose chunks are noted what there is, under `ticket`; false where there was
+    /// nothing, or the sink had no room for it.
+    pub(crate) fn send_noted(&mut self, ticket: u64) -> bool {
+        let noted = self.groups.iter_mut().find(|group| group.is_noted());
+        noted.is_some_and(|group| group.send(ticket, self.patience))
     }
 }
 
@@ -157,24 +192,29 @@ impl Group {
         self.counts[record.level as usize - 1] += 1;
     }
 
-    fn send(&mut self, patience: Option<Duration>) {
+    fn is_noted(&self) -> bool {
+        self.outlets.iter().any(|outlet| outlet.noted)
+    }
+
+    /// False where there was nothing, or the last sink had no room for it.
+    fn send(&mut self, ticket: u64, patience: Option<Duration>) -> bool {
         if self.bytes.is_empty() {
-            return;
+            return false;
         }
         let counts = std::mem::take(&mut self.counts);
-        let Some((last, others)) = self.outlets.split_last_mut() else { return };
+        let Some((last, others)) = self.outlets.split_last_mut() else { return false };
         for outlet in others {
             let mut bytes = outlet.sink.buffer();
             bytes.extend_from_slice(&self.bytes);
             outlet.push(Chunk { bytes, lines: counts, ticket: 0 }, patience);
         }
         let bytes = std::mem::replace(&mut self.bytes, last.sink.buffer());
-        last.push(Chunk { bytes, lines: counts, ticket: 0 }, patience);
+        last.push(Chunk { bytes, lines: counts, ticket }, patience)
     }
 }
 
 impl Outlet {
-    fn push(&mut self, chunk: Chunk, patience: Option<Duration>) {
+    fn push(&mut self, chunk: Chunk, patience: Option<Duration>) -> bool {
         let patience = match self.stalled {
             true => Duration::ZERO,
             false => patience.unwrap_or(PATIENCE),
@@ -186,5 +226,6 @@ impl Outlet {
         if let Err(chunk) = pushed {
             self.sink.lose(chunk);
         }
+        !self.stalled
     }
 }

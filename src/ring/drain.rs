@@ -70,6 +70,11 @@ impl Drain {
         Some(drain)
     }
 
+    /// Reads on, and leaves it to somebody else to give the rings back what was read.
+    pub(crate) fn leave_freeing(&mut self) {
+        self.frees = false;
+    }
+
     pub(crate) fn torn(&self) -> u64 {
         self.torn
     }
@@ -100,12 +105,24 @@ impl Drain {
     /// Hands over at most `ROUND` frames with ticks up to `horizon`, the oldest first, then gives
     /// the rings back what was read; how many there were.
     pub(crate) fn round(&mut self, horizon: u64, mut see: impl FnMut(Frame<'_>)) -> usize {
+        self.round_while(horizon, |frame| {
+            see(frame);
+            true
+        })
+    }
+
+    /// The same, until `see` says that it has enough.
+    pub(crate) fn round_while(
+        &mut self,
+        horizon: u64,
+        mut see: impl FnMut(Frame<'_>) -> bool,
+    ) -> usize {
         self.look();
-        let mut seen = 0;
-        while seen < ROUND {
+        let (mut seen, mut more) = (0, true);
+        while more && seen < ROUND {
             let Some((first, until)) = self.oldest(horizon) else { break };
             // As long as no other ring has an older one.
-            while seen < ROUND && self.take(first, until, &mut see) {
+            while more && seen < ROUND && self.take(first, until, &mut |frame| more = see(frame)) {
                 seen += 1;
             }
         }

@@ -1,10 +1,10 @@
 //! Memory that a forked child finds zeroed, and the question whether this is one.
 //!
-//! A child that was forked off without `exec` has the parent's rings, shared mappings among them, and
-//! no flusher. It must write nothing there, and asking for the process at each line would cost more
-//! than the line. So what a thread knows of its ring stands on pages that the system empties in a
-//! child: no engine is number 0, the warm path finds nothing of its own, and the cold one asks here.
-//! Where the system can't empty pages (before Linux 4.14, elsewhere) a child must not log.
+//! A child that was forked off without `exec` has the parent's rings, shared mappings among them,
+//! and no flusher. It must write nothing there, and asking for the process at each line would cost
+//! more than the line. So what a thread knows of its ring stands on pages that the system empties
+//! in a child: no engine is number 0, the warm path finds nothing of its own, and the cold one asks
+//! here. Where the system can't empty pages (before Linux 4.14, elsewhere) a child must not log.
 
 use std::ptr::NonNull;
 use std::sync::{Mutex, OnceLock};
@@ -44,8 +44,8 @@ unsafe impl Send for Free {}
 /// Begins a life for an engine: the process's own, or in a child that makes an engine itself a new
 /// one. Engines that the child got from its parent stay as they are, without effect.
 ///
-/// A child of a process that had several threads may meet a lock here that a thread held which is no
-/// more; it is better to fork before there are threads, or to `exec`.
+/// A child of a process that had several threads may meet a lock here that a thread held which is
+/// no more; it is better to fork before there are threads, or to `exec`.
 pub(crate) fn begin() -> u32 {
     let mark = MARK.get_or_init(|| {
         let mark = Mark(map(PLACE).unwrap_or_else(|| heap(PLACE)).cast());

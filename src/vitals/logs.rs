@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Vitals;
+use super::held::{Held, Notes};
 use crate::error::Error;
 use crate::export::sink::memory::Memory;
 use crate::export::sink::stderr::{self, StderrSink};
@@ -25,6 +26,7 @@ const MEMORY_BYTES: usize = 16 << 20;
 pub(crate) struct Logs {
     loggers: Loggers,
     flusher: Flusher,
+    held: Held,
     memory: Option<Memory>,
     shown: Mutex<Shown>,
 }
@@ -43,21 +45,30 @@ impl Logs {
             overflow: config.overflow,
         };
         let no_room = || Error::MemoryLimit { name: "logs".into(), limit: space.limit() };
-        let rings = Rings::new(settings, space.clone()).ok_or_else(no_room)?;
+        let held = Held::new(config, settings, service)?;
+        let rings = Rings::in_store(settings, space.clone(), held.store()).ok_or_else(no_room)?;
+        let journal = held.journal(&rings);
+        let mut is_noted = journal.is_some();
         let mut memory = None;
         let mut outlets = Vec::new();
         let mut shown = Shown::new(vitals)?;
         let queue_bytes = config.queue_bytes.unwrap_or(QUEUE_BYTES) as usize;
         for wanted in &config.sinks {
             let events = Arc::new(SinkEvents::default());
-            let (name, form, sink) = open(wanted, service, &events, &mut memory)?;
+            // The first file.
+            let noted = is_noted && matches!(wanted.to, To::File(_));
+            is_noted &= !noted;
+            let notes = journal.as_ref().filter(|_| noted).map(|notes| (&held, notes));
+            let (name, form, sink) = open(wanted, service, &events, &mut memory, notes)?;
             shown.add(vitals, name, events.clone())?;
             let sink = SinkThread::start(name, sink, queue_bytes, events)?;
-            outlets.push(Outlet::new(sink, form, wanted.level));
+            let outlet = Outlet::new(sink, form, wanted.level);
+            outlets.push(if noted { outlet.noted() } else { outlet });
         }
-        let flusher = Flusher::start(rings.clone(), outlets)?;
+        held.adopt(service, &outlets);
+        let flusher = Flusher::start(rings.clone(), outlets, held.flusher(journal))?;
         let loggers = Loggers::new(rings, config.filter.clone());
-        Ok(Logs { loggers, flusher, memory, shown: Mutex::new(shown) })
+        Ok(Logs { loggers, flusher, held, memory, shown: Mutex::new(shown) })
     }
 
     pub(crate) fn logger(&self, name: &str) -> Logger {
@@ -85,7 +96,9 @@ impl Logs {
     /// Takes no more lines, and writes out what there is.
     pub(crate) fn stop(&self, deadline: Instant) -> bool {
         self.loggers.close();
-        self.flusher.stop(deadline)
+        let all = self.flusher.stop(deadline);
+        self.held.finish();
+        all
     }
 
     /// Brings the metrics up to date.
@@ -100,11 +113,16 @@ fn open(
     service: &str,
     events: &Arc<SinkEvents>,
     memory: &mut Option<Memory>,
+    noted: Option<(&Held, &Notes)>,
 ) -> Result<(&'static str, Form, Box<dyn Sink>), Error> {
     let lines = |or: LogFormat| Form::Lines(wanted.format.unwrap_or(or));
     Ok(match &wanted.to {
         To::File(file) => {
-            let sink = file.open(service, events.clone(), None)?;
+            let journal = noted.and_then(|(held, notes)| held.notes(notes));
+            let sink = file.open(service, events.clone(), journal)?;
+            if let Some((held, _)) = noted {
+                held.set_log(sink.path());
+            }
             ("file", lines(LogFormat::Json), Box::new(sink))
         }
         To::Stderr => {

@@ -124,6 +124,13 @@ impl LogFile {
     }
 }
 
+impl FileSink {
+    /// The file's path, with what its placeholders stand for.
+    pub(crate) fn path(&self) -> &Path {
+        &self.names.path
+    }
+}
+
 impl Sink for FileSink {
     fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
         if chunk.bytes.is_empty() {

@@ -254,8 +254,8 @@ impl Image {
     }
 }
 
-/// Whether a frame may be believed behind one that was torn: there, bytes that somebody logged might
-/// look like one.
+/// Whether a frame may be believed behind one that was torn: there, bytes that somebody logged
+/// might look like one.
 fn is_plausible(frame: &Frame<'_>, times: &Times) -> bool {
     frame.kind() == kind::LINE
         && (1..=5).contains(&frame.level())
@@ -296,7 +296,7 @@ impl Times {
     }
 
     fn nanos(&self, ticks: u64) -> u64 {
-        (u128::from(ticks) * u128::from(self.rate) >> 40).min(u64::MAX.into()) as u64
+        ((u128::from(ticks) * u128::from(self.rate)) >> 40).min(u64::MAX.into()) as u64
     }
 
     fn unix_nanos(&self, ticks: u64) -> u64 {

@@ -1,12 +1,12 @@
 //! Which lines are on their way into the log file, so that recovery repeats none and tears none.
 //!
-//! The flusher says what a chunk was read from ([`Journal::note`]) before it queues the chunk. Right
-//! before the write the chunk's bytes, and where they go, are put down beside the rings; right after
-//! it the rings' bytes are free and the note is taken back. A process that dies between the two leaves
-//! a note, and whoever recovers compares the log file with it, byte by byte.
+//! The flusher says what a chunk was read from ([`Journal::note`]) before it queues the chunk.
+//! Right before the write the chunk's bytes, and where they go, are put down beside the rings;
+//! right after it the rings' bytes are free and the note is taken back. A process that dies between
+//! the two leaves a note, and whoever recovers compares the log file with it, byte by byte.
 //!
-//! There are two notes, and a word that says which one is in force: a chunk whose write was cut short goes
-//! on elsewhere with one store.
+//! There are two notes, and a word that says which one is in force: a chunk whose write was cut
+//! short goes on elsewhere with one store.
 //!
 //! | atomic     | writer | reader      | write / read | what the pair publishes                   |
 //! |------------|--------|-------------|--------------|-------------------------------------------|
@@ -72,8 +72,8 @@ impl Journal {
         self.file.layout.sizes.chunk as usize
     }
 
-    /// Says which positions of which rings the chunk `ticket` was read from, before it is queued. Each
-    /// chunk begins where the one before ended. Tickets rise, and are not 0.
+    /// Says which positions of which rings the chunk `ticket` was read from, before it is queued.
+    /// Each chunk begins where the one before ended. Tickets rise, and are not 0.
     pub(crate) fn note(&self, ticket: u64, read: impl IntoIterator<Item = Span>) {
         let mut state = lock(&self.state);
         let mut list = state.spare.pop().unwrap_or_default();
@@ -144,8 +144,8 @@ impl Journal {
         self.rings.made_room();
     }
 
-    /// The chunk `ticket` will not be written: it has no line for the log file, or was given up by its
-    /// queue, which has counted it. It is free as soon as those before it are.
+    /// The chunk `ticket` will not be written: it has no line for the log file, or was given up by
+    /// its queue, which has counted it. It is free as soon as those before it are.
     pub(crate) fn release(&self, ticket: u64) {
         let mut state = lock(&self.state);
         state.pending.iter_mut().filter(|of| of.ticket == ticket).for_each(|of| of.settled = true);

@@ -194,7 +194,7 @@ mod tests {
             assert!(pair[0].0 + pair[0].1 <= pair[1].0, "{pair:?}");
         }
         assert_eq!(layout.ring(3) + 4096, layout.total);
-        assert!(head::ANCHOR + head::MOST_ANCHORS * 16 <= PAGE);
+        const { assert!(head::ANCHOR + head::MOST_ANCHORS * 16 <= PAGE) };
         for wrong in [
             Sizes { ring_bytes: 4097, ..sizes },
             Sizes { ring_bytes: 0, ..sizes },

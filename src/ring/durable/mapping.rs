@@ -21,8 +21,8 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// `bytes`, at least a page, of `file`, which has them allocated. All pages are there at once, so that no
-    /// line waits for one.
+    /// `bytes`, at least a page, of `file`, which has them allocated. All pages are there at once,
+    /// so that no line waits for one.
     pub(crate) fn new(file: &File, bytes: u64) -> io::Result<Mapping> {
         let (prot, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
         let flags = flags | MapFlags::POPULATE;

@@ -1,13 +1,13 @@
-//! Rings in a file that outlives the process: what a call has written is there after SIGKILL, abort,
-//! `exit` and panic. It survives the process, not the kernel or the power.
+//! Rings in a file that outlives the process: what a call has written is there after SIGKILL,
+//! abort, `exit` and panic. It survives the process, not the kernel or the power.
 //!
-//! A thread writes its frames as it does in the heap: a frame is committed by the ring's one release
-//! store, into a page that the system keeps when the process is gone. What is added is done by the
-//! background: the log file's chunk is noted before its write and the rings are freed after it
-//! ([`journal`]); names are written down when they are made ([`dictionary`]); the clock's anchors once
-//! a second. The file is the process's by a lock ([`owner`]) and removed after a clean end. What is
-//! left behind is decoded from a copy, which trusts nothing ([`image`]), by the next start or the command line
-//! ([`orphan`]).
+//! A thread writes its frames as it does in the heap: a frame is committed by the ring's one
+//! release store, into a page that the system keeps when the process is gone. What is added is done
+//! by the background: the log file's chunk is noted before its write and the rings are freed after
+//! it ([`journal`]); names are written down when they are made ([`dictionary`]); the clock's
+//! anchors once a second. The file is the process's by a lock ([`owner`]) and removed after a clean
+//! end. What is left behind is decoded from a copy, which trusts nothing ([`image`]), by the next
+//! start or the command line ([`orphan`]).
 
 pub(crate) mod dictionary;
 pub(crate) mod image;
@@ -193,8 +193,8 @@ impl RingFile {
         }
         let owner: Arc<dyn Any + Send + Sync> = self.mapping.clone();
         let start = self.mapping.at(self.layout.ring(number as u64));
-        // SAFETY: the ring's part of the mapping, which its owner keeps, aligned to a page; this is the
-        // one call for it.
+        // SAFETY: the ring's part of the mapping, which its owner keeps, aligned to a page; this is
+        // the one call for it.
         let memory = unsafe { Memory::over(start, bytes as usize, owner.clone()) };
         let cursor = self.mapping.at(self.layout.cursor(number as u64)).cast();
         debug_assert!(cursor.is_aligned());

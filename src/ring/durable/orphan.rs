@@ -104,8 +104,8 @@ impl Orphan {
     }
 }
 
-/// Takes what is left behind of `service` in `folder`. Files of processes that live are passed over;
-/// what can't be read is told with its path, and stays.
+/// Takes what is left behind of `service` in `folder`. Files of processes that live are passed
+/// over; what can't be read is told with its path, and stays.
 pub(crate) fn adopt(
     folder: &Path,
     service: &str,

@@ -1,10 +1,10 @@
 //! Whose a ring file is: the process's that holds a POSIX record lock on it.
 //!
-//! The system drops the lock when that process ends, however it ends, and a child that was forked off
-//! does not have it. Two things about such locks need care. They don't hold within one process, and
-//! closing *any* descriptor of the file drops them: so a table says which files this process has
-//! open, and no file is opened twice. And between a look and the lock the file may have been removed:
-//! so the path is looked at again afterwards.
+//! The system drops the lock when that process ends, however it ends, and a child that was forked
+//! off does not have it. Two things about such locks need care. They don't hold within one process,
+//! and closing *any* descriptor of the file drops them: so a table says which files this process
+//! has open, and no file is opened twice. And between a look and the lock the file may have been
+//! removed: so the path is looked at again afterwards.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};

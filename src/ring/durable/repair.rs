@@ -65,8 +65,8 @@ pub(crate) fn look(path: &[u8], note: &Note<'_>, mend: bool) -> io::Result<Chunk
     }
     let is_last = about.len() == note.offset + there as u64;
     let done = note.from + there;
-    // Behind others' lines one begins anew, and whether anything of the chunk is there at all is for
-    // its whole lines to say: others' lines may begin as ours do.
+    // Behind others' lines one begins anew, and whether anything of the chunk is there at all is
+    // for its whole lines to say: others' lines may begin as ours do.
     let whole = chunk[..done].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     if done == 0 || note.from == 0 && whole == 0 && !is_last {
         return Ok(Chunk::Absent);

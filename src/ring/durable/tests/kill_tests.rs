@@ -58,7 +58,7 @@ fn child() {
             continue;
         };
         // As a rotation does it.
-        if ticket % 16 == 0 {
+        if ticket.is_multiple_of(16) {
             let path = log.path.clone();
             fs::rename(&path, path.with_extension(ticket.to_string())).unwrap();
             log = Log::open(path);
@@ -83,7 +83,7 @@ fn write(
     fsync: bool,
     at_step: &dyn Fn(u64),
 ) {
-    let parts = if ticket % 3 == 0 { vec![0, lines.len() / 2] } else { vec![0] };
+    let parts = if ticket.is_multiple_of(3) { vec![0, lines.len() / 2] } else { vec![0] };
     at_step(0);
     for (number, from) in parts.iter().enumerate() {
         let to = parts.get(number + 1).copied().unwrap_or(lines.len());
