@@ -102,6 +102,12 @@ impl Rings {
     pub(crate) fn write(&self, head: Head, fill: &impl Fill) {
         // SAFETY: nothing below sets the thread's context.
         let context = unsafe { context::current_blocks() };
+        self.write_in(head, context, fill);
+    }
+
+    /// [`write`](Self::write), with another context.
+    #[inline(always)]
+    pub(crate) fn write_in(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
         if let Current(Some(local)) = CURRENT.get() {
             // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
             let local = unsafe { local.as_ref() };
