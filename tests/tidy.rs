@@ -51,7 +51,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("system", &["api", "error", "sync", "background", "metrics", "vitals"]),
     // Each metric knows the outcomes that its labels take, and times what it records.
     ("catalog", &["api", "error", "clock", "mcp"]),
-    ("mcp", &["api", "error", "catalog", "clock", "sync"]),
+    // Each request is logged, too.
+    ("mcp", &["api", "error", "catalog", "clock", "sync", "logs"]),
     ("typed", &["api", "error"]),
     ("cli", &["api", "mcp", "catalog"]),
     ("main", &["api", "mcp", "cli"]),
