@@ -41,6 +41,8 @@ pub struct VitalsBuilder {
     pub(crate) listen: Option<crate::ListenAddr>,
     #[cfg(feature = "http")]
     pub(crate) on_port_taken: crate::OnPortTaken,
+    #[cfg(feature = "http")]
+    pub(crate) log_level_endpoint: bool,
     pub(crate) catalog: CatalogOptions,
     /// By metric, one in how many observations is kept.
     pub(crate) sampling: HashMap<String, u32>,
@@ -70,6 +72,8 @@ impl Default for VitalsBuilder {
             listen: None,
             #[cfg(feature = "http")]
             on_port_taken: crate::OnPortTaken::default(),
+            #[cfg(feature = "http")]
+            log_level_endpoint: false,
             catalog: CatalogOptions::default(),
             sampling: HashMap::new(),
             idle: HashMap::new(),
@@ -199,6 +203,22 @@ impl VitalsBuilder {
     #[cfg(feature = "http")]
     pub fn on_port_taken(mut self, policy: crate::OnPortTaken) -> Self {
         self.on_port_taken = policy;
+        self
+    }
+
+    /// Whether [`listen`](Self::listen)'s port has `/log-level`, too: `GET` tells the filter of the
+    /// logs, `POST` with a filter (`info,my_server::search=debug`, at most 1 KiB) changes it. Default
+    /// no.
+    ///
+    /// There is no password: it answers only who connects from this machine, by a name of this
+    /// machine, and no web page. See [`Vitals::set_log_filter`].
+    ///
+    /// ```sh
+    /// curl -d info,my_server::search=debug http://127.0.0.1:9464/log-level
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn log_level_endpoint(mut self, on: bool) -> Self {
+        self.log_level_endpoint = on;
         self
     }
 

@@ -87,13 +87,28 @@ impl Stopwatch {
     /// that is not quite in step between two cores does by a few ticks.
     #[inline]
     pub(crate) fn elapsed_nanos(self) -> u64 {
+        self.stop().1
+    }
+
+    /// [`elapsed_nanos`](Self::elapsed_nanos) after the reading itself, which a line about the end
+    /// has, too.
+    #[inline]
+    pub(crate) fn stop(self) -> (u64, u64) {
         let Clock(calibrated) = self.clock;
+        let now = calibrated.source.raw();
         // A branch, not a saturating subtraction: it is always predicted, and a conditional move
         // would stand between the counter and everything after it.
-        match calibrated.source.raw().checked_sub(self.ticks) {
+        let nanos = match now.checked_sub(self.ticks) {
             Some(ticks) => calibrated.nanos(ticks),
             None => went_back(),
-        }
+        };
+        (now, nanos)
+    }
+
+    /// The reading of the start.
+    #[inline]
+    pub(crate) fn ticks(self) -> u64 {
+        self.ticks
     }
 }
 

@@ -30,6 +30,7 @@ impl Outlets {
         if let Some(addr) = &builder.listen {
             let mut listen = crate::serve::Listen::new(addr.clone());
             listen.on_port_taken = builder.on_port_taken;
+            listen.log_level = builder.log_level_endpoint;
             outlets.endpoint = Some(crate::serve::start(&listen, vitals.source("http")?)?);
         }
         if let Some((path, interval)) = &builder.textfile {

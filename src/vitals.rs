@@ -124,11 +124,12 @@ impl Vitals {
         });
         let vitals = Vitals { core: Some(core.clone()) };
         core.describe(&builder.service)?;
-        let _ = core.mcp.set(Mcp::register(&vitals, &builder.catalog)?);
         if let Some(config) = &builder.logs {
             let logs = logs::Logs::start(&vitals, config, core.table.space(), &builder.service.0)?;
             let _ = core.logs.set(logs);
         }
+        // Its requests are logged.
+        let _ = core.mcp.set(Mcp::register(&vitals, &builder.catalog)?);
         // The last: nothing fails after it, and what it has started ends with `vitals`.
         *lock(&core.outlets) = Outlets::start(&vitals, &builder)?;
         Ok(vitals)
@@ -403,6 +404,20 @@ impl Source for Reader {
     #[cfg(feature = "http")]
     fn alive(&self) -> bool {
         self.core.strong_count() > 0
+    }
+
+    #[cfg(feature = "http")]
+    fn log_filter(&self) -> Option<String> {
+        Some(self.core.upgrade()?.logs.get()?.filter().to_string())
+    }
+
+    #[cfg(feature = "http")]
+    fn set_log_filter(&self, text: &str) -> Result<(), String> {
+        let filter = text.parse::<crate::logs::LogFilter>().map_err(|error| error.to_string())?;
+        if let Some(logs) = self.core.upgrade().as_ref().and_then(|core| core.logs.get()) {
+            logs.set_filter(filter);
+        }
+        Ok(())
     }
 
     fn count(&self, event: crate::export::Event) {

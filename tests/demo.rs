@@ -401,6 +401,9 @@ fn help_goes_to_stdout_and_tells_every_option() {
         "--duration",
         "--no-load",
         "--seed",
+        "--log-file",
+        "--log-format",
+        "--log-level",
         "--tally",
         "--linger",
     ] {
@@ -493,4 +496,120 @@ fn on_stdio_a_textfile_stands_in_for_the_port() {
     let said = demo.ended_well();
     assert!(!said.contains("http://"), "{said}");
     assert!(textfile.exists());
+}
+
+/// The lines of a log, each JSON.
+fn log_lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).expect("the log was written");
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn every_request_of_the_load_is_a_line_of_the_log() {
+    let folder = Folder::new("demo-log");
+    let log = folder.path().join("demo.log");
+    let log_path = log.to_str().expect("a plain path");
+    let (mut demo, tally_path) =
+        loaded(&folder, &["--rate", "150", "--log-file", log_path, "--linger", "5m"]);
+    let metrics = demo.stderr.after("metrics: ");
+    assert_eq!(demo.stderr.after("log: "), log_path);
+    let deadline = Instant::now() + PATIENCE;
+    let happened = ["mcp_agents_spawned_total", "mcp_auth_attempts_total"];
+    loop {
+        let text = get(&metrics);
+        let enough = held(&text).values().sum::<u64>() >= 300;
+        if enough && happened.iter().all(|name| sum(&text, name, &[]) > 0.0) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "no load: {}", demo.stderr.seen);
+    }
+    // Ctrl-C loses nothing.
+    demo.signal("-INT");
+    let said = demo.ended_well();
+    assert!(!said.contains("request ended"), "lines between the report's: {said}");
+
+    let lines = log_lines(&log);
+    let mut ended = Counts::new();
+    for line in lines.iter().filter(|line| line["message"] == "request ended") {
+        let text = |name: &str| line[name].as_str().expect(name).to_owned();
+        *ended.entry([text("tool"), text("operation"), text("status")]).or_default() += 1;
+        assert!(line["request_id"].is_string(), "{line}");
+        // The SDK tells it in the answer to `initialize`.
+        assert_eq!(line["session_id"].is_string(), line["operation"] != "initialize", "{line}");
+    }
+    assert_eq!(ended, tally(&tally_path));
+    for flag in ["agent_event", "task_event", "auth_event"] {
+        let mut of_it = lines.iter().filter(|line| line[flag] == true).peekable();
+        assert!(of_it.peek().is_some(), "no {flag}");
+        for line in of_it {
+            assert!(line["logger"] == "swarm" && line["session_id"].is_string(), "{line}");
+        }
+    }
+    let text = std::fs::read_to_string(&log).expect("the log");
+    assert!(!text.contains("swordfish"), "a secret that a client sent");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_level_of_a_running_demo_is_changed_over_http() {
+    let folder = Folder::new("demo-level");
+    let log = folder.path().join("demo.log");
+    let log_path = log.to_str().expect("a plain path");
+    let mut demo = Demo::start(&[
+        "--no-load",
+        "--mcp",
+        "0",
+        "--metrics",
+        "0",
+        "--log-level",
+        "off",
+        "--log-file",
+        log_path,
+    ]);
+    let mcp = demo.stderr.after("mcp: ");
+    let metrics = demo.stderr.after("metrics: ");
+    let url = metrics.replace("/metrics", "/log-level");
+    assert_eq!(get(&url), "off\n");
+    post_without_a_session(&mcp);
+    let host = url.strip_prefix("http://").and_then(|url| url.split_once('/')).expect("a URL").0;
+    let mut stream = TcpStream::connect(host).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let request = format!(
+        "POST /log-level HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 5\r\n\r\ndebug"
+    );
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.ends_with("\r\n\r\ndebug,rmcp=info\n"), "{answer}");
+    post_without_a_session(&mcp);
+    demo.signal("-TERM");
+    demo.ended_well();
+    let messages: Vec<_> = log_lines(&log).iter().map(|line| line["message"].clone()).collect();
+    assert_eq!(messages, ["request started", "request ended"]);
+}
+
+#[test]
+fn logs_go_to_stderr_only_where_a_level_was_asked_for() {
+    let args = ["--mcp", "0", "--metrics", "0", "--duration", "500ms", "--rate", "50"];
+    let quiet = Demo::start(&args).ended_well();
+    assert!(!quiet.contains("request ended"), "{quiet}");
+    let more = ["--log-level", "info", "--log-format", "logfmt"];
+    let said = Demo::start(&[&args[..], &more].concat()).ended_well();
+    let ended: Vec<_> = said.lines().filter(|line| line.contains("request ended")).collect();
+    assert!(ended.len() >= 4, "{said}");
+    assert!(ended.iter().all(|line| line.contains("request_id=")), "{ended:?}");
+    // The report is the last, and whole.
+    let report = said.rfind("and the metrics hold exactly these").expect("a report");
+    assert!(said.rfind("request ended").is_some_and(|line| line < report), "{said}");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_an_error() {
+    let folder = Folder::new("demo-no-log");
+    // A folder is in its place.
+    let path = folder.path().to_str().expect("a plain path");
+    let mut demo = Demo::start(&["--mcp", "0", "--metrics", "0", "--log-file", path]);
+    assert_eq!(demo.ended().code(), Some(1));
+    assert!(demo.stderr.rest().contains(path), "{}", demo.stderr.seen);
 }

@@ -6,7 +6,8 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use mcp_vitals::{InstrumentExt, Outcome, Vitals};
+use mcp_vitals::logs::{LogConfig, LogFilter};
+use mcp_vitals::{InstrumentExt, Level, Outcome, Vitals};
 use rmcp::model::*;
 use rmcp::service::{Peer, RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler, ServiceExt};
@@ -130,4 +131,36 @@ async fn the_wrapper_allocates_nothing_of_its_own() {
         let answering = Bare.instrumented(&vitals).answer_panics(true);
         assert_eq!(fewest(&answering, tool, &peer), bare, "{tool}");
     }
+}
+
+fn logging(filter: impl Into<LogFilter>) -> Vitals {
+    let logs = LogConfig::to_memory().level(filter);
+    let vitals = Vitals::builder().logs(logs).build().unwrap();
+    vitals.mcp().learn_tools(["tool"]);
+    vitals
+}
+
+#[tokio::test]
+async fn logs_that_are_off_allocate_nothing_and_those_that_are_on_a_context() {
+    let peer = peer().await;
+    let bare = fewest(&Bare, "tool", &peer);
+    let off = logging(LogFilter::off());
+    assert_eq!(fewest(&Bare.instrumented(&off), "tool", &peer), bare);
+    // The context, which the handler's future and both lines share, in three pieces, and what holds
+    // it.
+    for level in [Level::Error, Level::Debug] {
+        let on = logging(level);
+        let logged = fewest(&Bare.instrumented(&on), "tool", &peer) - bare;
+        assert!(logged <= 4, "{logged} at {level}");
+    }
+}
+
+#[test]
+fn a_request_that_is_logged_in_the_threads_context_allocates_nothing() {
+    let vitals = logging(Level::Debug);
+    let round = || {
+        vitals.request("tools/call").tool("tool").start().finish(Outcome::Ok);
+        vitals.request("resources/read").start().finish(Outcome::JsonRpc(-32603));
+    };
+    assert_eq!((0..1_000).map(|_| allocations(round)).min(), Some(0));
 }

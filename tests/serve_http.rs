@@ -287,3 +287,38 @@ mod mounted {
         assert!(Vitals::disabled().metrics_service().is_ok());
     }
 }
+
+#[test]
+fn the_log_level_of_an_engine_is_changed_where_that_is_allowed() {
+    use mcp_vitals::logs::LogConfig;
+    use mcp_vitals::{Level, debug};
+    let post = |addr: SocketAddr, body: &str| {
+        let length = body.len();
+        ask(
+            addr,
+            &format!(
+                "POST /log-level HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\
+                 connection: close\r\n\r\n{body}"
+            ),
+        )
+    };
+    let logs = || LogConfig::to_memory().level(Level::Warn);
+    let builder = || Vitals::builder().listen(0).log_level_endpoint(true);
+    let vitals = builder().logs(logs()).build().unwrap();
+    let addr = vitals.metrics_addr().unwrap();
+    let got = post(addr, "info,search=debug");
+    assert!(got.ends_with("\r\n\r\ninfo,search=debug,rmcp=info\n"), "{got}");
+    assert_eq!(vitals.log_filter().to_string(), "info,search=debug,rmcp=info");
+    debug!(vitals.logger("search"), "taken now");
+    assert_eq!(vitals.captured_logs().len(), 1);
+    let got = post(addr, "info,search=loud");
+    assert!(got.starts_with("HTTP/1.1 400 ") && got.contains("\"loud\" is no level"), "{got}");
+    let text = scrape(addr);
+    assert_eq!((event(&text, "log_level"), event(&text, "bad_request")), (1.0, 1.0));
+
+    // Not allowed, and nothing to change.
+    let closed = Vitals::builder().listen(0).logs(logs()).build().unwrap();
+    assert!(post(closed.metrics_addr().unwrap(), "off").starts_with("HTTP/1.1 404 "));
+    let silent = builder().build().unwrap();
+    assert!(post(silent.metrics_addr().unwrap(), "info").starts_with("HTTP/1.1 404 "));
+}

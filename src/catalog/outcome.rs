@@ -50,6 +50,12 @@ impl Status {
     }
 }
 
+impl AsRef<str> for Status {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 /// One row of the outcome table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -131,6 +137,21 @@ const OTHER_CODE: usize = {
 };
 
 impl Outcome {
+    /// A word for it, as lines of the log have it: `ok`, `tool_error`, `jsonrpc_error`,
+    /// `input_required`, `task`, `cancelled`, `panic`, `dropped`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::ToolError => "tool_error",
+            Outcome::JsonRpc(_) => "jsonrpc_error",
+            Outcome::InputRequired => "input_required",
+            Outcome::Task => "task",
+            Outcome::Cancelled => "cancelled",
+            Outcome::Panic => "panic",
+            Outcome::Dropped => "dropped",
+        }
+    }
+
     /// What this outcome counts as. Reads at most the 18 rows of a constant table.
     #[inline]
     pub fn rule(self) -> &'static Rule {
@@ -149,15 +170,9 @@ pub fn outcomes_markdown() -> String {
     let mut table = String::from("| outcome | status | error_type | when |\n|---|---|---|---|\n");
     for rule in &RULES {
         let outcome = match rule.outcome {
-            Outcome::Ok => "ok".to_owned(),
-            Outcome::ToolError => "tool_error".to_owned(),
             Outcome::JsonRpc(0) => "any other JSON-RPC code".to_owned(),
             Outcome::JsonRpc(code) => format!("JSON-RPC {code}"),
-            Outcome::InputRequired => "input_required".to_owned(),
-            Outcome::Task => "task".to_owned(),
-            Outcome::Cancelled => "cancelled".to_owned(),
-            Outcome::Panic => "panic".to_owned(),
-            Outcome::Dropped => "dropped".to_owned(),
+            outcome => outcome.as_str().to_owned(),
         };
         let error_type = rule.error_type.map_or("–".to_owned(), |name| format!("`{name}`"));
         let status = rule.status.as_str();

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, builder::ValueParser, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, builder::ValueParser, value_parser};
+use mcp_vitals::logs::{LogFilter, LogFormat};
 
 use super::demo::Options;
 use super::recover;
@@ -32,7 +33,7 @@ fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error
 fn command() -> clap::Command {
     clap::Command::new("mcp-vitals")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Prometheus metrics for MCP servers.")
+        .about("Prometheus metrics and structured logs for MCP servers.")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
@@ -63,6 +64,9 @@ Examples:
       Only the server, for a client of your own at http://127.0.0.1:8000/mcp
   mcp-vitals demo --stdio --textfile mcp.prom
       The server on stdin and stdout, as a host starts it; its metrics go to a file.
+  mcp-vitals demo --log-file demo.log --log-level info,swarm=debug
+      Each request as a line of JSON, with what the tools have to say. While it runs:
+      curl -d debug http://127.0.0.1:8080/log-level
   mcp-vitals demo --duration 20s --tally sent.json --linger 10m
       A load whose counts are final, held for a Prometheus to scrape.";
 
@@ -76,6 +80,9 @@ fn demo() -> clap::Command {
         .args(where_args())
         .next_help_heading("Load")
         .args(load_args())
+        .next_help_heading("Logs")
+        .args(log_args())
+        .group(ArgGroup::new("logs").args(["log-file", "log-level"]).multiple(true))
         .next_help_heading("Results")
         .args(result_args())
 }
@@ -163,6 +170,24 @@ fn load_args() -> [Arg; 5] {
     ]
 }
 
+fn log_args() -> [Arg; 3] {
+    let path = value_parser!(PathBuf);
+    [
+        value("log-file", "PATH", path)
+            .help("Log to a file that is rolled; without it nothing is\nlogged, or to stderr with --log-level"),
+        value("log-format", "FORMAT", ValueParser::new(str::parse::<LogFormat>))
+            .help(
+                "json, logfmt, text or pretty\n\
+                 [default: json, and pretty on a terminal]",
+            )
+            .requires("logs"),
+        value("log-level", "FILTER", ValueParser::new(str::parse::<LogFilter>)).help(
+            "off, error, warn, info, debug or trace, and others by\n\
+             logger or module: info,swarm=debug [default: info]",
+        ),
+    ]
+}
+
 fn result_args() -> [Arg; 2] {
     let path = value_parser!(PathBuf);
     [
@@ -196,6 +221,9 @@ fn options(matches: &ArgMatches) -> Options {
         load: !matches.get_flag("no-load"),
         // Short enough to be typed again.
         seed: matches.get_one("seed").copied().unwrap_or_else(|| fastrand::u64(1..100_000)),
+        log_file: path("log-file"),
+        log_format: matches.get_one("log-format").copied(),
+        log_level: matches.get_one("log-level").cloned(),
         tally: path("tally"),
         linger: span("linger").unwrap_or_default(),
     }
@@ -259,6 +287,15 @@ mod tests {
         assert_eq!((options.mcp, options.metrics), (None, None));
         assert_eq!((options.rate, options.clients, options.duration), (50.0, 4, None));
         assert!(options.load && !options.stdio && options.linger.is_zero());
+        assert!(options.log_file.is_none() && options.log_level.is_none());
+    }
+
+    #[test]
+    fn logs_have_a_filter_and_a_format() {
+        let options = demo_options(&["--log-level", "info,swarm=debug"]).unwrap();
+        assert_eq!(options.log_level, Some("info,swarm=debug".parse().unwrap()));
+        let file = ["--log-file", "x", "--log-format", "logfmt"];
+        assert_eq!(demo_options(&file).unwrap().log_format, Some(LogFormat::Logfmt));
     }
 
     #[test]
@@ -297,6 +334,9 @@ mod tests {
             &["--clients", "257"],
             &["--duration", "soon"],
             &["--metrics", "nowhere"],
+            &["--log-format", "json"],
+            &["--log-file", "x", "--log-format", "xml"],
+            &["--log-level", "loud"],
         ] {
             assert!(demo_options(args).is_err(), "{args:?}");
         }

@@ -29,6 +29,11 @@ impl Terminal {
         Terminal { interactive: stderr().is_terminal() && !dumb, drawn: Mutex::new(false) }
     }
 
+    /// stderr, on which nothing is drawn in place.
+    pub(crate) fn line_by_line() -> Terminal {
+        Terminal { interactive: false, ..Terminal::stderr() }
+    }
+
     /// Whether a line can be drawn again in place.
     pub(crate) fn is_interactive(&self) -> bool {
         self.interactive

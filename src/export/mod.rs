@@ -17,6 +17,18 @@ pub(crate) trait Source: Send + Sync + 'static {
     #[cfg(feature = "http")]
     fn alive(&self) -> bool;
 
+    /// Which lines are logged, as a filter's text; nothing where there are no logs, or no engine.
+    #[cfg(feature = "http")]
+    fn log_filter(&self) -> Option<String> {
+        None
+    }
+
+    /// Changes which lines are logged; the reason where `text` is no filter.
+    #[cfg(feature = "http")]
+    fn set_log_filter(&self, _text: &str) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Counts one event.
     fn count(&self, event: Event);
 }
@@ -51,6 +63,10 @@ events! {
     HttpShared = "http", "shared";
     /// `/healthz` was answered.
     HttpHealth = "http", "health";
+    /// The filter of the logs was read or changed.
+    HttpLogLevel = "http", "log_level";
+    /// Somebody who may not was to read or change it.
+    HttpForbidden = "http", "forbidden";
     /// A request for another path or by another method, or one that was not HTTP.
     HttpBadRequest = "http", "bad_request";
     /// A connection beyond the limit was turned away.
@@ -102,6 +118,7 @@ pub(crate) mod stub {
         gone: bool,
         scrapes: u64,
         events: Vec<Event>,
+        filter: Option<String>,
     }
 
     impl Stub {
@@ -120,6 +137,11 @@ pub(crate) mod stub {
 
         pub(crate) fn end(&self) {
             self.state().gone = true;
+        }
+
+        #[cfg(feature = "http")]
+        pub(crate) fn set_filter(&self, filter: &str) {
+            self.state().filter = Some(filter.to_owned());
         }
 
         #[cfg(any(feature = "http", feature = "tower"))]
@@ -155,6 +177,21 @@ pub(crate) mod stub {
         #[cfg(feature = "http")]
         fn alive(&self) -> bool {
             !self.state().gone
+        }
+
+        #[cfg(feature = "http")]
+        fn log_filter(&self) -> Option<String> {
+            self.state().filter.clone()
+        }
+
+        /// Takes what has no `!`.
+        #[cfg(feature = "http")]
+        fn set_log_filter(&self, text: &str) -> Result<(), String> {
+            if text.contains('!') {
+                return Err(format!("{text:?} is no filter"));
+            }
+            self.state().filter = Some(text.to_owned());
+            Ok(())
         }
 
         fn count(&self, event: Event) {

@@ -114,11 +114,40 @@ impl Context {
             .clone()
     }
 
+    /// Ready to go into lines.
+    pub(crate) fn ready(mut self) -> Ready {
+        Ready(self.encode())
+    }
+
     /// Makes it the calling thread's until the guard is dropped; then the one before is again.
     pub fn enter(&self) -> Entered {
         let encoded = self.clone().encode();
         Entered { before: thread::swap(Some(encoded)), _not_send: PhantomData }
     }
+}
+
+/// A context as lines carry it: to be shared, and not to be added to.
+#[derive(Clone)]
+pub(crate) struct Ready(pub(super) Encoded);
+
+impl Ready {
+    /// Makes it the calling thread's, for what the engine itself does.
+    #[inline]
+    pub(crate) fn enter(&self) -> Entered {
+        enter(&self.0)
+    }
+}
+
+/// The calling thread's, with these ids of a request, a user and a session.
+pub(super) fn current_with(ids: [Option<&str>; 3]) -> Context {
+    let mut context = Context::current().changed();
+    let of = [&mut context.request_id, &mut context.user_id, &mut context.session_id];
+    for (of, id) in of.into_iter().zip(ids) {
+        if let Some(id) = id {
+            *of = Some(id.into());
+        }
+    }
+    context
 }
 
 /// A context that is the thread's until this is dropped.
@@ -142,18 +171,7 @@ pub fn set_request_context(
     user_id: Option<&str>,
     session_id: Option<&str>,
 ) -> Entered {
-    let mut context = Context::current().changed();
-    let ids = [
-        (&mut context.request_id, request_id),
-        (&mut context.user_id, user_id),
-        (&mut context.session_id, session_id),
-    ];
-    for (of, id) in ids {
-        if let Some(id) = id {
-            *of = Some(id.into());
-        }
-    }
-    context.enter()
+    current_with([request_id, user_id, session_id]).enter()
 }
 
 /// Gives a future a context.
@@ -161,7 +179,7 @@ pub trait InContext: Future + Sized {
     /// Lines that this future logs carry `context`, whichever threads poll it; also those that it
     /// logs while it is dropped.
     fn in_context(self, mut context: Context) -> ContextFuture<Self> {
-        ContextFuture { context: context.encode(), future: Some(self) }
+        ContextFuture { context: Some(context.encode()), future: Some(self) }
     }
 }
 
@@ -171,21 +189,22 @@ pin_project! {
     /// A future with a context; see [`InContext`].
     #[must_use = "futures do nothing unless polled"]
     pub struct ContextFuture<F> {
-        context: Encoded,
+        // None: it is polled as it is.
+        pub(super) context: Option<Encoded>,
         #[pin]
-        future: Option<F>,
+        pub(super) future: Option<F>,
     }
 
     impl<F> PinnedDrop for ContextFuture<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            let _guard = enter(this.context);
+            let _guard = this.context.as_ref().map(enter);
             this.future.set(None);
         }
     }
 }
 
-fn enter(context: &Encoded) -> Entered {
+pub(super) fn enter(context: &Encoded) -> Entered {
     Entered { before: thread::swap(Some(context.clone())), _not_send: PhantomData }
 }
 
@@ -194,7 +213,7 @@ impl<F: Future> Future for ContextFuture<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<F::Output> {
         let this = self.project();
-        let _guard = enter(this.context);
+        let _guard = this.context.as_ref().map(enter);
         match this.future.as_pin_mut() {
             Some(future) => future.poll(cx),
             // Only its drop takes the future out.
@@ -204,11 +223,11 @@ impl<F: Future> Future for ContextFuture<F> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::ring::frame::Value;
 
-    fn current() -> (Vec<Option<String>>, Vec<(String, String)>) {
+    pub(in crate::logs) fn current() -> (Vec<Option<String>>, Vec<(String, String)>) {
         {
             let bytes = thread::bytes();
             let view = ContextView::parse(&bytes).unwrap();

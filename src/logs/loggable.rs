@@ -153,6 +153,33 @@ macro_rules! through {
 
 through!(&T, &mut T, Box<T>, Rc<T>, Arc<T>);
 
+/// The beginning of a text that a client chose, and how much more there was.
+pub(crate) struct Cut {
+    text: Box<str>,
+    lost: u32,
+}
+
+impl Cut {
+    /// At most `most` bytes of `text`, whole characters.
+    pub(crate) fn new(text: &str, most: usize) -> Cut {
+        let end = (0..=most.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+        let (kept, rest) = text.split_at(end.unwrap_or(0));
+        Cut { text: kept.into(), lost: u32::try_from(rest.len()).unwrap_or(u32::MAX) }
+    }
+}
+
+impl sealed::Sealed for Cut {}
+
+impl Loggable for Cut {
+    fn room(&self) -> usize {
+        UNKNOWN
+    }
+
+    fn put<const C: bool>(&self, key: Option<&str>, line: &mut Line<'_, '_, C>) {
+        line.0.text(key, tag::STR, self.text.as_bytes(), self.lost);
+    }
+}
+
 /// An error as a field: the name of its type, what it says, and what its causes say.
 pub struct Exception {
     type_name: &'static str,

@@ -128,19 +128,29 @@ impl Logger {
         self.write(level, site.number(), &Call { message: &message, values: &values });
     }
 
+    /// Logs a line of a moment that was read before.
+    #[cold]
+    pub(crate) fn record_at<V: Values>(&self, ticks: u64, level: Level, site: &Site, values: V) {
+        let takes = self.core.takes.load(Ordering::Relaxed);
+        let stamp = (takes >> STAMP) as u32;
+        let allowed = takes & BY_MODULE == 0 || site.allows(&self.core, stamp, level as u8);
+        let Some(way) = self.core.way.as_ref().filter(|_| allowed) else { return };
+        let head = self.head(level, site.number(), ticks);
+        way.rings.write(head, &Call { message: &(), values: &values });
+    }
+
+    #[inline(always)]
+    fn head(&self, level: Level, site: u32, ticks: u64) -> Head {
+        let logger = self.core.number;
+        Head { kind: kind::LINE, level: level as u8, ticks, site, logger, thread: 0 }
+    }
+
     /// Writes a frame; `fill` puts the message first, where the site has none.
     #[inline(always)]
     pub(crate) fn write(&self, level: Level, site: u32, fill: &impl Fill) {
         let core = &*self.core;
         let Some(way) = &core.way else { return };
-        let head = Head {
-            kind: kind::LINE,
-            level: level as u8,
-            ticks: core.clock.ticks(),
-            site,
-            logger: core.number,
-            thread: 0,
-        };
+        let head = self.head(level, site, core.clock.ticks());
         way.rings.write(head, fill);
     }
 }

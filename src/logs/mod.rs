@@ -10,8 +10,15 @@
 //! # Ok::<(), mcp_vitals::Error>(())
 //! ```
 
+// First: what it defines is known by its name to the modules below it.
+#[macro_use]
+mod macros;
+
+#[cfg(feature = "rmcp")]
+mod beside;
 pub(crate) mod config;
 mod context;
+mod events;
 pub(crate) mod export;
 mod filter;
 mod format;
@@ -21,7 +28,6 @@ pub(crate) mod inlet;
 mod level;
 mod loggable;
 mod logger;
-mod macros;
 #[allow(dead_code)]
 mod redact;
 mod secret;
@@ -31,12 +37,17 @@ pub use crate::batch::Record;
 pub use crate::export::sink::settings::{Compression, LogFile, Rotation};
 pub use crate::ring::frame::{ContextView, Field, Fields, Text, Value};
 pub use crate::ring::set::Overflow;
+pub(crate) use crate::ring::writer::UNKNOWN;
+#[cfg(feature = "rmcp")]
+pub(crate) use beside::{Around, Beside};
 pub use config::LogConfig;
+pub(crate) use context::Ready;
 pub use context::{Context, ContextFuture, Entered, InContext, set_request_context};
 pub use export::{Batch, Export, ExportError};
 pub use filter::LogFilter;
 pub use format::{LogFormat, UnknownFormat};
 pub use level::{Level, UnknownLevel};
+pub(crate) use loggable::{Cut, Line};
 pub use loggable::{Exception, Loggable, exception};
 pub use logger::Logger;
 pub(crate) use logger::Loggers;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::handle::Mcp;
 use super::known::{Known, Unknown};
+use super::lines::LOGGER;
 use super::method::{Method, OTHER};
 use super::series::Series;
-use crate::Counter;
 use crate::catalog::Families;
 use crate::clock::{Clock, Stopwatch};
+use crate::{Counter, Level, Logger, Vitals};
 
 /// What the request core holds for an engine. Wrappers come and go with each session or request;
 /// this stays.
@@ -17,6 +18,7 @@ pub(crate) struct Edge {
     disabled: bool,
     started: Stopwatch,
     families: Families,
+    logger: Logger,
     methods: [OnceLock<Arc<Series>>; Method::COUNT],
     known: Known,
     /// By [`Unknown`].
@@ -24,11 +26,13 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    pub(crate) fn new(families: &Families, tool_limit: usize, disabled: bool) -> Edge {
+    pub(crate) fn new(families: &Families, tool_limit: usize, vitals: &Vitals) -> Edge {
+        let disabled = vitals.is_disabled();
         let edge = Edge {
             disabled,
             started: Clock::get().start(),
             families: families.clone(),
+            logger: vitals.logger(LOGGER),
             methods: std::array::from_fn(|_| OnceLock::new()),
             known: Known::new(tool_limit),
             unknown: ["unknown", "unchecked", "limit"]
@@ -51,12 +55,19 @@ impl Edge {
         self.disabled
     }
 
+    /// Whether anything is logged: a load.
+    #[inline]
+    pub(crate) fn logs(&self) -> bool {
+        self.logger.is_enabled(Level::Error)
+    }
+
     /// The series of a method; for `tools/call`, of the tools that are not known.
     #[inline]
     pub(crate) fn method(&self, method: Method) -> &Arc<Series> {
         self.methods[method as usize].get_or_init(|| {
             let (tool, operation) = method.labels();
-            Arc::new(Series::new(&self.families, tool, operation, method.timed()))
+            let timed = method.timed();
+            Arc::new(Series::new(&self.families, tool, operation, timed, &self.logger))
         })
     }
 
@@ -102,7 +113,8 @@ impl Edge {
         // `_other` is the place of the unknown: a tool of that name shares it.
         let names = names.filter(|name| *name != OTHER);
         let (_, execute) = Method::ToolsCall.labels();
-        self.known.learn(names, |name| Series::new(&self.families, name, execute, true));
+        let make = |name: &str| Series::new(&self.families, name, execute, true, &self.logger);
+        self.known.learn(names, make);
     }
 
     pub(crate) fn relearn(&self) {

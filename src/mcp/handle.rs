@@ -94,7 +94,7 @@ impl Mcp {
             | "mcp_cancellations_total" => Some(rows),
             _ => None,
         })?;
-        let edge = Edge::new(&families, tools as usize, vitals.is_disabled());
+        let edge = Edge::new(&families, tools as usize, vitals);
         Ok(Mcp { families, user_id: options.user_id, user_key: RandomState::new(), edge })
     }
 }

@@ -3,9 +3,12 @@
 //! [`Vitals::request`](crate::Vitals::request) is the core that knows no transport and no SDK; the
 //! `rmcp` wrappers are built on it.
 
+#[cfg(feature = "rmcp")]
+mod caller;
 mod edge;
 mod handle;
 mod known;
+mod lines;
 mod method;
 mod record;
 mod request;

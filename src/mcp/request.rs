@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::edge::Edge;
-use super::method::Method;
+use super::lines::{self, End, Noted};
+use super::method::{Method, OTHER};
 use super::series::Series;
 use crate::Vitals;
 use crate::catalog::Outcome;
 use crate::clock::{Clock, Stopwatch};
+use crate::logs::{Context, Ready};
 
 impl Vitals {
     /// Begins the record of one MCP request: names first, then [`start`](Request::start), then
@@ -30,9 +32,19 @@ impl Vitals {
     /// assert_eq!(vitals.snapshot().value("mcp_requests_total", &labels), Some(1.0));
     /// # Ok::<(), mcp_vitals::Error>(())
     /// ```
+    ///
+    /// Where the engine logs, the logger `mcp` says when a request started (`debug`) and ended
+    /// (`info`, or what its outcome is worth); see [`Request::context`].
     #[inline]
-    pub fn request<'a>(&'a self, method: &str) -> Request<'a> {
-        Request { edge: &self.mcp().edge, method: Method::parse(method), tool: None, ask: None }
+    pub fn request<'a>(&'a self, method: &'a str) -> Request<'a> {
+        Request {
+            edge: &self.mcp().edge,
+            method: Method::parse(method),
+            name: method,
+            tool: None,
+            ask: None,
+            context: None,
+        }
     }
 }
 
@@ -41,14 +53,19 @@ impl Vitals {
 pub struct Request<'a> {
     edge: &'a Edge,
     method: Method,
+    /// The method's, as the client sent it.
+    name: &'a str,
     tool: Option<&'a str>,
     ask: Option<&'a dyn Fn(&str) -> bool>,
+    /// Small, since it is moved about: encoded where it is given.
+    context: Option<Ready>,
 }
 
 impl<'a> Request<'a> {
     /// The tool that a `tools/call` names; other methods have none and ignore it. A name that the
     /// server is not known to have ([`Mcp::learn_tools`](crate::Mcp::learn_tools)) is counted as
     /// `_other`.
+    #[inline]
     pub fn tool(mut self, name: &'a str) -> Self {
         self.tool = Some(name);
         self
@@ -56,8 +73,38 @@ impl<'a> Request<'a> {
 
     /// Whom to ask about a tool's name that is not known yet. `server_has` may be slow: it is called
     /// a few times a second at most, and not twice within ten seconds for a name that it denied.
+    #[inline]
     pub fn known_by(mut self, server_has: &'a dyn Fn(&str) -> bool) -> Self {
         self.ask = Some(server_has);
+        self
+    }
+
+    /// Whose request it is, for its lines in the log. Without it they have what the calling thread's
+    /// context says where the request starts and where it ends. What the handler logs is another
+    /// matter: run it [`in_context`](crate::logs::InContext::in_context).
+    ///
+    /// ```
+    /// use mcp_vitals::logs::{Context, InContext, LogConfig};
+    /// # use mcp_vitals::{Outcome, Vitals, info};
+    /// # use std::pin::pin;
+    /// # use std::task::{self, Waker};
+    /// let vitals = Vitals::builder().logs(LogConfig::to_memory()).build()?;
+    /// let logger = vitals.logger("search");
+    ///
+    /// let context = Context::new().request_id("7").session_id("s-1");
+    /// let request = vitals.request("resources/read").context(context.clone()).start();
+    /// let handler = async { info!(logger, "read") }.in_context(context);
+    /// # let _ = pin!(handler).poll(&mut task::Context::from_waker(Waker::noop()));
+    /// // … handler.await …
+    /// request.finish(Outcome::Ok);
+    ///
+    /// for line in vitals.captured_logs() {
+    ///     assert!(line.contains("\"request_id\":\"7\""), "{line}");
+    /// }
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    pub fn context(mut self, context: Context) -> Self {
+        self.context = self.edge.logs().then(|| context.ready());
         self
     }
 
@@ -69,13 +116,29 @@ impl<'a> Request<'a> {
         if self.edge.is_disabled() {
             return InFlight { open: None };
         }
+        let logs = self.edge.logs();
         let series = match (self.method, self.tool) {
             (Method::ToolsCall, Some(name)) => {
                 self.edge.tool(name, |name| self.ask.map(|has| has(name)))
             }
             (method, _) => self.edge.method(method).clone(),
         };
-        InFlight::enter(series)
+        if logs {
+            return self.logged(series);
+        }
+        InFlight::enter(series, None)
+    }
+
+    /// [`start`](Self::start) where something is logged.
+    #[inline(never)]
+    fn logged(self, series: Arc<Series>) -> InFlight {
+        let unknown = series.names().tool == OTHER;
+        let noted = (unknown || self.context.is_some()).then(|| {
+            let tool = self.tool.filter(|_| self.method == Method::ToolsCall);
+            let noted = Noted::of(self.context);
+            Box::new(if unknown { noted.requested(tool.unwrap_or(self.name)) } else { noted })
+        });
+        InFlight::enter(series, noted)
     }
 }
 
@@ -87,7 +150,14 @@ impl<'a> Request<'a> {
 #[must_use = "dropped at once, the request counts as cancelled"]
 pub struct InFlight {
     /// None once it is recorded, and from a disabled engine.
-    open: Option<(Arc<Series>, Stopwatch)>,
+    open: Option<Open>,
+}
+
+struct Open {
+    series: Arc<Series>,
+    started: Stopwatch,
+    /// For its lines in the log, where there is more to say than what is counted.
+    noted: Option<Box<Noted>>,
 }
 
 impl InFlight {
@@ -96,9 +166,18 @@ impl InFlight {
     pub(crate) const DISABLED: InFlight = InFlight { open: None };
 
     #[inline]
-    pub(crate) fn enter(series: Arc<Series>) -> InFlight {
+    pub(crate) fn enter(series: Arc<Series>, noted: Option<Box<Noted>>) -> InFlight {
         series.enter();
-        InFlight { open: Some((series, Clock::get().start())) }
+        let started = Clock::get().start();
+        lines::started(series.logger(), started.ticks(), series.names(), noted.as_deref());
+        InFlight { open: Some(Open { series, started, noted }) }
+    }
+
+    /// What the handler runs in.
+    #[cfg(feature = "rmcp")]
+    #[inline]
+    pub(crate) fn context(&self) -> Option<&Ready> {
+        self.open.as_ref()?.noted.as_ref()?.context()
     }
 
     /// Whether anything is recorded.
@@ -113,14 +192,21 @@ impl InFlight {
     /// fault.
     #[inline]
     pub fn finish(mut self, outcome: Outcome) -> Duration {
-        self.close(outcome)
+        let duration = self.close(outcome);
+        // Empty by now: a look at what there is to drop would be a dozen instructions for nothing.
+        std::mem::forget(self);
+        duration
     }
 
     #[inline]
     fn close(&mut self, outcome: Outcome) -> Duration {
-        let Some((series, started)) = self.open.take() else { return Duration::ZERO };
-        let nanos = started.elapsed_nanos();
+        let Some(Open { series, started, noted }) = self.open.take() else {
+            return Duration::ZERO;
+        };
+        let (ticks, nanos) = started.stop();
         series.leave(outcome, nanos);
+        let end = End { outcome, nanos };
+        lines::ended(series.logger(), ticks, series.names(), noted.as_deref(), end);
         Duration::from_nanos(nanos)
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::OnceLock;
 
+use super::lines::Names;
 use crate::catalog::{Families, Outcome, RULES, Status};
-use crate::{Counter, Family, Histogram, UpDown};
+use crate::{Counter, Family, Histogram, Logger, UpDown};
 
 /// Every series that a request of one tool (or method) and operation can touch.
 pub(crate) struct Series {
@@ -20,6 +21,8 @@ pub(crate) struct Series {
     error_family: Family<Counter, 3>,
     tool: Box<str>,
     operation: &'static str,
+    /// Here, so that a request finds it with the rest.
+    logger: Logger,
 }
 
 impl Series {
@@ -29,6 +32,7 @@ impl Series {
         tool: &str,
         operation: &'static str,
         timed: bool,
+        logger: &Logger,
     ) -> Series {
         let series = Series {
             in_flight: families.requests_in_flight.with([tool]),
@@ -41,6 +45,7 @@ impl Series {
             error_family: families.request_errors.clone(),
             tool: tool.into(),
             operation,
+            logger: logger.clone(),
         };
         for (row, rule) in RULES.iter().enumerate() {
             if rule
@@ -51,6 +56,17 @@ impl Series {
             }
         }
         series
+    }
+
+    #[inline]
+    pub(super) fn logger(&self) -> &Logger {
+        &self.logger
+    }
+
+    /// The labels.
+    #[inline]
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { tool: &self.tool, operation: self.operation }
     }
 
     /// A request arrives.

@@ -7,18 +7,19 @@
 #![allow(deprecated)]
 
 use std::borrow::Cow;
-use std::pin::pin;
 
 use rmcp::model::*;
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ErrorData, ServerHandler};
 
+use super::caller;
 use super::method::Method;
 use super::request::InFlight;
 use super::session::Session;
-use super::watch::{ask, watch};
+use super::watch::{ask, watch, watched};
 use crate::Vitals;
 use crate::catalog::Outcome;
+use crate::logs::Ready;
 
 /// `server.instrumented(&vitals)` for every `rmcp` server.
 pub trait InstrumentExt: ServerHandler {
@@ -87,23 +88,24 @@ impl<H: std::fmt::Debug> std::fmt::Debug for Instrumented<H> {
 }
 
 impl<H: ServerHandler> Instrumented<H> {
+    /// `name` is that of a method which the client made up.
     #[inline]
-    fn start(&self, method: Method) -> InFlight {
+    fn start(&self, method: Method, name: &str, context: &RequestContext<RoleServer>) -> InFlight {
         let edge = &self.vitals.mcp().edge;
         if edge.is_disabled() {
             return InFlight::DISABLED;
         }
-        InFlight::enter(edge.method(method).clone())
+        caller::enter(edge, edge.method(method).clone(), name, context)
     }
 
     #[inline]
-    fn start_tool(&self, name: &str) -> InFlight {
+    fn start_tool(&self, name: &str, context: &RequestContext<RoleServer>) -> InFlight {
         let edge = &self.vitals.mcp().edge;
         if edge.is_disabled() {
             return InFlight::DISABLED;
         }
         let has = |name: &str| Some(ask(|| self.inner.get_tool(name).is_some()));
-        InFlight::enter(edge.tool(name, has))
+        caller::enter(edge, edge.tool(name, has), name, context)
     }
 }
 
@@ -143,11 +145,8 @@ macro_rules! requests {
             $($param: $type,)*
             context: RequestContext<RoleServer>,
         ) -> Result<$answer, ErrorData> {
-            let record = self.start(Method::$method);
-            let token = record.is_recording().then(|| context.ct.clone());
-            let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
-            let handler = pin!(self.inner.$name($($param,)* context));
-            watch(record, self.answer_panics, withdrawn, handler, $judge).await
+            let record = self.start(Method::$method, "", &context);
+            watched!(self, record, context.ct, self.inner.$name($($param,)* context), $judge)
         })*
     };
 }
@@ -156,7 +155,9 @@ macro_rules! requests {
 macro_rules! notifications {
     ($($name:ident($($param:ident: $type:ty),*);)*) => {
         $(async fn $name(&self, $($param: $type,)* context: NotificationContext<RoleServer>) {
-            self.inner.$name($($param,)* context).await
+            let caller = caller::of_notification(&self.vitals.mcp().edge, &context);
+            let handler = self.inner.$name($($param,)* context);
+            Ready::around(caller.as_ref(), handler).await
         })*
     };
 }
@@ -202,11 +203,9 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         request: InitializeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
-        let record = self.start(Method::Initialize);
-        let token = record.is_recording().then(|| context.ct.clone());
-        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
-        let handler = pin!(self.inner.initialize(request, context));
-        let answer = watch(record, self.answer_panics, withdrawn, handler, answered).await;
+        let record = self.start(Method::Initialize, "", &context);
+        let answer =
+            watched!(self, record, context.ct, self.inner.initialize(request, context), answered);
         if answer.is_ok() && !self.vitals.is_disabled() {
             self.session.open(&self.vitals);
         }
@@ -218,11 +217,8 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let record = self.start_tool(&request.name);
-        let token = record.is_recording().then(|| context.ct.clone());
-        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
-        let handler = pin!(self.inner.call_tool(request, context));
-        watch(record, self.answer_panics, withdrawn, handler, tool_outcome).await
+        let record = self.start_tool(&request.name, &context);
+        watched!(self, record, context.ct, self.inner.call_tool(request, context), tool_outcome)
     }
 
     async fn list_tools(
@@ -230,11 +226,9 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let record = self.start(Method::ToolsList);
-        let token = record.is_recording().then(|| context.ct.clone());
-        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
-        let handler = pin!(self.inner.list_tools(request, context));
-        let answer = watch(record, self.answer_panics, withdrawn, handler, answered).await;
+        let record = self.start(Method::ToolsList, "", &context);
+        let answer =
+            watched!(self, record, context.ct, self.inner.list_tools(request, context), answered);
         if let Ok(listed) = &answer {
             self.vitals.mcp().edge.learn(listed.tools.iter().map(|tool| &*tool.name));
         }
@@ -242,11 +236,8 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let record = self.start(Method::Listen);
-        let token = record.is_recording().then(|| context.request_context().ct.clone());
-        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
-        let handler = pin!(self.inner.listen(context));
-        watch(record, self.answer_panics, withdrawn, handler, answered).await
+        let record = self.start(Method::Listen, "", context.request_context());
+        watched!(self, record, context.request_context().ct, self.inner.listen(context), answered)
     }
 
     async fn on_custom_request(
@@ -255,11 +246,8 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         // By its name: one that MCP has and this `rmcp` does not model yet is still itself.
-        let record = self.start(Method::parse(&request.method));
-        let token = record.is_recording().then(|| context.ct.clone());
-        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
-        let handler = pin!(self.inner.on_custom_request(request, context));
-        watch(record, self.answer_panics, withdrawn, handler, answered).await
+        let record = self.start(Method::parse(&request.method), &request.method, &context);
+        watched!(self, record, context.ct, self.inner.on_custom_request(request, context), answered)
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

@@ -2,18 +2,19 @@
 //! services written by hand. (Streamable HTTP takes only the other kind.)
 
 use std::borrow::Cow;
-use std::pin::pin;
 
 use rmcp::ErrorData;
 use rmcp::model::{ClientNotification, ClientRequest, ProtocolVersion, ServerConfig, ServerResult};
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, Service};
 
+use super::caller;
 use super::method::Method;
 use super::request::InFlight;
 use super::session::Session;
-use super::watch::watch;
+use super::watch::{watch, watched};
 use crate::Vitals;
 use crate::catalog::Outcome;
+use crate::logs::Ready;
 
 /// `service.instrumented_service(&vitals)` for every `rmcp` service.
 pub trait InstrumentServiceExt: Service<RoleServer> + Sized {
@@ -77,14 +78,18 @@ impl<S: Service<RoleServer>> Service<RoleServer> for InstrumentedService<S> {
         let record = match &request {
             _ if edge.is_disabled() => InFlight::DISABLED,
             ClientRequest::CallToolRequest(call) => {
-                InFlight::enter(edge.tool(&call.params.name, |_| None))
+                let name = &call.params.name;
+                caller::enter(edge, edge.tool(name, |_| None), name, &context)
             }
-            _ => InFlight::enter(edge.method(method).clone()),
+            _ => caller::enter(edge, edge.method(method).clone(), request.method(), &context),
         };
-        let token = record.is_recording().then(|| context.ct.clone());
-        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
-        let handler = pin!(self.inner.handle_request(request, context));
-        let answer = watch(record, self.answer_panics, withdrawn, handler, outcome).await;
+        let answer = watched!(
+            self,
+            record,
+            context.ct,
+            self.inner.handle_request(request, context),
+            outcome
+        );
         match &answer {
             Ok(ServerResult::ListToolsResult(listed)) => {
                 edge.learn(listed.tools.iter().map(|tool| &*tool.name));
@@ -102,7 +107,9 @@ impl<S: Service<RoleServer>> Service<RoleServer> for InstrumentedService<S> {
         notification: ClientNotification,
         context: NotificationContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.inner.handle_notification(notification, context).await
+        let caller = caller::of_notification(&self.vitals.mcp().edge, &context);
+        let handler = self.inner.handle_notification(notification, context);
+        Ready::around(caller.as_ref(), handler).await
     }
 
     fn get_info(&self) -> ServerConfig {

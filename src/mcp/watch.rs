@@ -9,6 +9,7 @@ use rmcp::ErrorData;
 
 use super::request::InFlight;
 use crate::catalog::Outcome;
+use crate::logs::Beside;
 
 /// What the client reads when a handler panicked and the wrapper answers for it. The panic's own
 /// message may hold anything and stays here.
@@ -24,10 +25,12 @@ pub(super) async fn watch<T>(
     request: InFlight,
     answer_panics: bool,
     withdrawn: impl Fn() -> bool,
+    scope: Beside<'_>,
     mut handler: Pin<&mut impl Future<Output = Result<T, ErrorData>>>,
     judge: impl FnOnce(&T) -> Outcome,
 ) -> Result<T, ErrorData> {
     let ended = poll_fn(|context| {
+        let _scope = scope.enter();
         if !answer_panics {
             return handler.as_mut().poll(context).map(Ok);
         }
@@ -55,6 +58,22 @@ pub(super) async fn watch<T>(
         }
     }
 }
+
+/// Awaits `handler`, an expression that makes the future of a request, by [`watch`], as the owner of
+/// `server` wants it. `token` is cancelled when the client withdraws the request.
+macro_rules! watched {
+    ($server:ident, $record:expr, $token:expr, $handler:expr, $judge:expr $(,)?) => {{
+        let record = $record;
+        let token = record.is_recording().then(|| $token.clone());
+        let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
+        // In this order: the handler is dropped after `beside` and before `around`.
+        let mut around = $crate::logs::Around::new(record.context());
+        let handler = std::pin::pin!($handler);
+        let beside = around.beside();
+        watch(record, $server.answer_panics, withdrawn, beside, handler, $judge).await
+    }};
+}
+pub(super) use watched;
 
 /// Asks the server's own code, which may panic, whether it has a tool: a panic counts as a no.
 pub(super) fn ask(question: impl FnOnce() -> bool) -> bool {

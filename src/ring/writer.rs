@@ -450,7 +450,9 @@ pub(crate) fn short(text: &str) -> &[u8] {
 /// A context's bytes, as a frame carries them. Not on a hot path: a context is made once and copied
 /// into each frame.
 pub(crate) fn context(ids: [Option<&str>; 3], trace: Option<([u8; 16], [u8; 8])>) -> Vec<u8> {
-    let mut bytes = vec![0];
+    // Room for two ids: one is made for each request.
+    let mut bytes = Vec::with_capacity(96);
+    bytes.push(0);
     for (id, flag) in ids.into_iter().zip([has::REQUEST, has::USER, has::SESSION]) {
         if let Some(id) = id {
             let id = short(id);

@@ -111,8 +111,13 @@ pub(crate) fn unknown(head: bool) -> Answer {
 }
 
 pub(crate) fn wrong_method() -> Answer {
-    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n", false);
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    not_allowed("GET, HEAD", "only GET and HEAD\n")
+}
+
+/// 405 with the methods that are allowed.
+pub(crate) fn not_allowed(methods: &'static str, why: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, why, false);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     answer
 }
 
@@ -122,8 +127,9 @@ pub(crate) const BUSY: &[u8] =
 
 pub(crate) type Answer = Response<Whole>;
 
-fn text(status: StatusCode, text: &'static str, head: bool) -> Answer {
-    let mut answer = whole(status, Bytes::from_static(text.as_bytes()), head);
+/// A short text for people.
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>, head: bool) -> Answer {
+    let mut answer = whole(status, text.into(), head);
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(CONTENT_TYPE, plain);
     answer

@@ -28,6 +28,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::answer::{self, Answer, Asked};
 use super::connection::{Doom, End, Phase, Supervised, Watch, Watched};
 use super::listen::{Limits, Listen, OnPortTaken};
+use super::log_level;
 use super::scrapes::Scrapes;
 use crate::background::{DROP_DEADLINE, Joined};
 use crate::error::Error;
@@ -78,10 +79,10 @@ impl Endpoint {
         .map_err(refused(addr))?;
         let addr = listener.local_addr().map_err(refused(addr))?;
         let (stop, stopped) = oneshot::channel();
-        let limits = config.limits.clone();
+        let config = config.clone();
         let thread = Joined::spawn("mcp-vitals-http", move || {
             if let Some(runtime) = &runtime.0 {
-                run(runtime, listener, limits, source, stopped);
+                run(runtime, listener, config, source, stopped);
             }
         })
         .map_err(Error::Spawn)?;
@@ -139,13 +140,14 @@ fn is_taken(error: &io::Error) -> bool {
 fn run(
     runtime: &Runtime,
     listener: TcpListener,
-    limits: Limits,
+    config: Listen,
     source: Arc<dyn Source>,
     stopped: oneshot::Receiver<Instant>,
 ) {
-    let limits = Rc::new(limits);
+    let limits = Rc::new(config.limits);
     let scrapes = Scrapes::new(source, Some(answer::gzip));
-    let server = Rc::new(Server { limits, scrapes, open: Open::default() });
+    let log_level = config.log_level;
+    let server = Rc::new(Server { limits, scrapes, log_level, open: Open::default() });
     let local = LocalSet::new();
     local.block_on(runtime, async {
         let deadline = server.clone().accept(listener, stopped).await;
@@ -157,6 +159,8 @@ fn run(
 struct Server {
     limits: Rc<Limits>,
     scrapes: Arc<Scrapes>,
+    /// Whether `/log-level` is there.
+    log_level: bool,
     open: Open,
 }
 
@@ -209,8 +213,18 @@ impl Server {
         });
     }
 
-    async fn answer(&self, watch: &Watch, request: Request<Incoming>) -> Answer {
+    async fn answer(
+        &self,
+        watch: &Watch,
+        peer: Option<SocketAddr>,
+        request: Request<Incoming>,
+    ) -> Answer {
         watch.answering();
+        if self.log_level && request.uri().path() == log_level::PATH {
+            let (event, answer) = log_level::answer(self.scrapes.source(), peer, request).await;
+            self.count(event);
+            return answer;
+        }
         let head = request.method() == Method::HEAD;
         match answer::asked(request.method(), request.uri().path(), request.headers()) {
             Asked::Metrics { compressed } => self.metrics(watch, compressed, head).await,
@@ -260,9 +274,10 @@ impl Place {
 
     async fn serve(&self, stream: TcpStream) -> End {
         let _ = stream.set_nodelay(true);
+        let peer = stream.peer_addr().ok();
         let (server, watch) = (&self.server, &self.watch);
         let service = service_fn(|request| async move {
-            Ok::<_, Infallible>(server.answer(watch, request).await)
+            Ok::<_, Infallible>(server.answer(watch, peer, request).await)
         });
         let connection = http1::Builder::new()
             // A client may close its side after the request and still wait for the answer.

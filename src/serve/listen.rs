@@ -94,12 +94,19 @@ pub enum OnPortTaken {
 pub(crate) struct Listen {
     pub(crate) addr: ListenAddr,
     pub(crate) on_port_taken: OnPortTaken,
+    /// Whether the filter of the logs can be read and changed.
+    pub(crate) log_level: bool,
     pub(crate) limits: Limits,
 }
 
 impl Listen {
     pub(crate) fn new(addr: ListenAddr) -> Listen {
-        Listen { addr, on_port_taken: OnPortTaken::default(), limits: Limits::default() }
+        Listen {
+            addr,
+            on_port_taken: OnPortTaken::default(),
+            log_level: false,
+            limits: Limits::default(),
+        }
     }
 }
 

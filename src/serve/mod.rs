@@ -10,6 +10,8 @@ mod connection;
 mod endpoint;
 #[cfg(feature = "http")]
 mod listen;
+#[cfg(feature = "http")]
+mod log_level;
 #[cfg(feature = "tower")]
 mod tower;
 

@@ -376,3 +376,121 @@ fn stopping_does_not_wait_past_the_deadline() {
     // The thread is gone, and with it what it held of the engine.
     assert_eq!(Arc::strong_count(&stub), 1);
 }
+
+fn with_log_level() -> (Endpoint, SocketAddr, Arc<Stub>) {
+    let stub = Arc::new(Stub::new("a_total 1\n"));
+    let config = Listen { limits: patient(), log_level: true, ..Listen::new(0.into()) };
+    let endpoint = super::start(&config, stub.clone()).unwrap();
+    let addr = endpoint.addr().unwrap();
+    (endpoint, addr, stub)
+}
+
+/// A request to `/log-level` from this machine, by this machine's name.
+fn log_level(addr: SocketAddr, method: &str, more: &str, body: &str) -> String {
+    let length = body.len();
+    let request = format!(
+        "{method} /log-level HTTP/1.1\r\nhost: {addr}\r\n{more}content-length: {length}\r\n\
+         connection: close\r\n\r\n{body}"
+    );
+    ask(addr, &request)
+}
+
+#[test]
+fn the_filter_of_the_logs_is_told_and_changed() {
+    let (_endpoint, addr, stub) = with_log_level();
+    let got = log_level(addr, "GET", "", "");
+    assert!(got.starts_with("HTTP/1.1 404 ") && got.ends_with("nothing is logged\n"), "{got}");
+    stub.set_filter("info");
+    let got = log_level(addr, "GET", "", "");
+    assert!(got.starts_with("HTTP/1.1 200 ") && got.ends_with("\r\n\r\ninfo\n"), "{got}");
+    let got = log_level(addr, "POST", "", "info,rmcp=warn\n");
+    assert!(got.starts_with("HTTP/1.1 200 ") && got.ends_with("\r\n\r\ninfo,rmcp=warn\n"));
+    let chunked = "POST /log-level HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\
+         connection: close\r\n\r\n3\r\ndeb\r\n2\r\nug\r\n0\r\n\r\n";
+    assert!(ask(addr, chunked).ends_with("\r\n\r\ndebug\n"));
+    let own = format!("origin: http://{addr}\r\n");
+    assert!(log_level(addr, "POST", &own, "trace").starts_with("HTTP/1.1 200 "));
+    let got = log_level(addr, "HEAD", "", "");
+    assert!(got.contains("content-length: 6\r\n") && got.ends_with("\r\n\r\n"), "{got}");
+    assert_eq!(stub.seen(Event::HttpLogLevel), 5);
+
+    let got = log_level(addr, "POST", "", "no!");
+    assert!(got.starts_with("HTTP/1.1 400 ") && got.ends_with("\"no!\" is no filter\n"), "{got}");
+    assert!(log_level(addr, "POST", "", " \n").starts_with("HTTP/1.1 400 "));
+    let got = log_level(addr, "DELETE", "", "");
+    assert!(got.starts_with("HTTP/1.1 405 ") && got.contains("allow: GET, HEAD, POST\r\n"));
+    assert!(log_level(addr, "GET", "", "").ends_with("\r\n\r\ntrace\n"), "as it was");
+}
+
+#[test]
+fn a_filter_is_text_and_within_a_kibibyte() {
+    let (_endpoint, addr, stub) = with_log_level();
+    stub.set_filter("info");
+    let fits = "a".repeat(1024);
+    assert!(log_level(addr, "POST", "", &fits).starts_with("HTTP/1.1 200 "));
+    for length in [1025, 1900] {
+        let got = log_level(addr, "POST", "", &"b".repeat(length));
+        assert!(got.starts_with("HTTP/1.1 413 "), "{got}");
+    }
+    // One that does not say how long it is.
+    let head = "POST /log-level HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunk = format!("200\r\n{}\r\n", "c".repeat(512));
+    let got = ask(addr, &(head.to_owned() + &chunk.repeat(3)));
+    assert!(got.starts_with("HTTP/1.1 413 "), "{got}");
+    let mut stream =
+        send(addr, "POST /log-level HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n");
+    stream.write_all(&[0xff, 0xfe]).unwrap();
+    let mut got = [0; 12];
+    stream.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"HTTP/1.1 400");
+    assert!(log_level(addr, "GET", "", "").ends_with(&(fits + "\n")));
+}
+
+#[test]
+fn nobody_but_this_machine_by_its_name_changes_the_filter() {
+    let (_endpoint, addr, stub) = with_log_level();
+    stub.set_filter("info");
+    for headers in [
+        "host: evil.example\r\n",
+        "host: localhost\r\norigin: http://evil.example\r\n",
+        "host: localhost\r\norigin: null\r\n",
+        "host: localhost\r\norigin: http://localhost:3000\r\n",
+        "host: localhost\r\nhost: evil.example\r\n",
+    ] {
+        for method in ["GET", "POST"] {
+            let request = format!(
+                "{method} /log-level HTTP/1.1\r\n{headers}content-length: 3\r\n\
+                 connection: close\r\n\r\noff"
+            );
+            let got = ask(addr, &request);
+            assert!(got.starts_with("HTTP/1.1 403 "), "{headers}: {got}");
+        }
+    }
+    let got = ask(addr, "GET /log-level HTTP/1.0\r\n\r\n");
+    assert!(got.starts_with("HTTP/1.0 403 ") || got.starts_with("HTTP/1.1 403 "), "{got}");
+    assert_eq!(stub.seen(Event::HttpForbidden), 11);
+    assert!(log_level(addr, "GET", "", "").ends_with("\r\n\r\ninfo\n"));
+}
+
+#[test]
+fn a_filter_that_never_comes_is_waited_for_as_long_as_an_answer() {
+    let stub = Arc::new(Stub::new("a_total 1\n"));
+    stub.set_filter("info");
+    let limits = Limits { answer: SHORT, ..patient() };
+    let config = Listen { limits, log_level: true, ..Listen::new(0.into()) };
+    let endpoint = super::start(&config, stub.clone()).unwrap();
+    let addr = endpoint.addr().unwrap();
+    let head = "POST /log-level HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nde";
+    assert!(drain(send(addr, head)).is_empty());
+    stub.wait_for(Event::HttpSlowReader, 1);
+}
+
+#[test]
+fn without_leave_there_is_no_log_level() {
+    let (_endpoint, addr, stub) = start("a_total 1\n", patient());
+    stub.set_filter("info");
+    for method in ["GET", "POST"] {
+        assert!(log_level(addr, method, "", "off").starts_with("HTTP/1.1 404 "), "{method}");
+    }
+    assert_eq!(stub.seen(Event::HttpLogLevel) + stub.seen(Event::HttpForbidden), 0);
+}

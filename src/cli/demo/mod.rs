@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mcp_vitals::logs::{LogConfig, LogFilter, LogFormat};
 use mcp_vitals::{OnPortTaken, Vitals};
 
 use self::http::Http;
@@ -33,6 +34,8 @@ const SERVICE: &str = "mcp-vitals-demo";
 /// Where `/metrics` is served unless the user says otherwise, or the port is taken.
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const TEXTFILE_EVERY: Duration = Duration::from_secs(5);
+/// How long the report waits for lines of the log that are on their way.
+const FLUSH: Duration = Duration::from_secs(1);
 /// How long the server may take to come to rest after the load.
 const REST: Duration = Duration::from_secs(10);
 
@@ -49,6 +52,9 @@ pub(super) struct Options {
     pub(super) duration: Option<Duration>,
     pub(super) load: bool,
     pub(super) seed: u64,
+    pub(super) log_file: Option<PathBuf>,
+    pub(super) log_format: Option<LogFormat>,
+    pub(super) log_level: Option<LogFilter>,
     pub(super) tally: Option<PathBuf>,
     pub(super) linger: Duration,
 }
@@ -56,7 +62,9 @@ pub(super) struct Options {
 /// Runs the demo; the exit code says whether the metrics held what the clients sent.
 pub(super) fn run(options: &Options) -> Result<ExitCode, String> {
     bug::keep_quiet();
-    let terminal = Terminal::stderr();
+    let logs_to_stderr = options.log_file.is_none() && options.log_level.is_some();
+    // What is drawn in place and what is logged would stand in each other's way.
+    let terminal = if logs_to_stderr { Terminal::line_by_line() } else { Terminal::stderr() };
     let vitals = start_vitals(options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
@@ -83,6 +91,9 @@ fn start_vitals(options: &Options) -> Result<Vitals, String> {
     if let Some(path) = &options.textfile {
         builder = builder.textfile(path, TEXTFILE_EVERY);
     }
+    if let Some(logs) = logs(options) {
+        builder = builder.logs(logs).log_level_endpoint(true);
+    }
     builder = match options.metrics {
         Some(addr) => builder.listen(addr),
         None if options.stdio && options.textfile.is_some() => builder,
@@ -96,6 +107,20 @@ fn start_vitals(options: &Options) -> Result<Vitals, String> {
     })
 }
 
+/// Where lines go: into the file, or to stderr where only a level was asked for.
+fn logs(options: &Options) -> Option<LogConfig> {
+    let logs = match (&options.log_file, &options.log_level) {
+        (Some(path), _) => LogConfig::to_file(path),
+        (None, Some(_)) => LogConfig::to_stderr(),
+        (None, None) => return None,
+    };
+    let logs = match options.log_format {
+        Some(format) => logs.format(format),
+        None => logs,
+    };
+    Some(logs.level(options.log_level.clone().unwrap_or_default()))
+}
+
 /// Says where everything is, in lines that scripts read.
 fn introduce(options: &Options, vitals: &Vitals, mcp: &str, terminal: &Terminal) {
     terminal.say(format_args!("mcp: {BOLD}{mcp}{PLAIN}"));
@@ -107,6 +132,12 @@ fn introduce(options: &Options, vitals: &Vitals, mcp: &str, terminal: &Terminal)
     }
     if let Some(path) = vitals.textfile_path() {
         terminal.say(format_args!("textfile: {BOLD}{}{PLAIN}", path.display()));
+    }
+    if let Some(path) = &options.log_file {
+        terminal.say(format_args!("log: {BOLD}{}{PLAIN}", path.display()));
+    }
+    if let Some(addr) = vitals.metrics_addr().filter(|_| logs(options).is_some()) {
+        note(terminal, &format!("more or less of it: curl -d debug http://{addr}/log-level"));
     }
 }
 
@@ -127,6 +158,7 @@ async fn on_stdio(
         () = wait(options.duration) => {}
         () = stop.wanted() => {}
     }
+    vitals.flush(FLUSH);
     terminal.say(format_args!("\n{}", Report::new(None, &vitals.snapshot())));
     Ok(None)
 }
@@ -161,6 +193,7 @@ async fn over_http(
         let wrong = |error| format!("cannot write the tally {}: {error}", path.display());
         sent.write(path).map_err(wrong)?;
     }
+    vitals.flush(FLUSH);
     let report = Report::new(sent, &vitals.snapshot());
     terminal.say(format_args!("\n{report}"));
     if !options.linger.is_zero() && !stop.is_wanted() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mcp_vitals::{Status, Vitals};
+use mcp_vitals::{Status, Vitals, debug, error};
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{
@@ -190,17 +190,16 @@ impl Demo {
             Model::Large => self.swarm.work(60, 900).await,
             Model::Retired => self.swarm.work(1, 3).await,
         }
+        let model = request.model.as_str();
         if matches!(request.model, Model::Retired) || self.swarm.happens(0.5) {
+            error!(self.swarm.logger, "the model does not answer", model);
             return Err(ErrorData::internal_error("the model does not answer", None));
         }
         let written = self.swarm.number(8..400);
-        self.swarm.vitals.mcp().inference(
-            request.model.as_str(),
-            "predict",
-            started.elapsed(),
-            words,
-            written,
-        );
+        let took = started.elapsed();
+        self.swarm.vitals.mcp().inference(model, "predict", took, words, written);
+        let logger = &self.swarm.logger;
+        debug!(logger, "predicted", model, tokens = written, duration_seconds = took);
         Ok(format!("{written} tokens of wisdom"))
     }
 

@@ -1,13 +1,14 @@
 //! What the demo's tools work on: agents, workers, a store, log-ins. Every collection is bounded,
 //! since a client of the user's own may ask for anything.
 //!
-//! All metrics below come from the helpers of `vitals.mcp()`, called where the thing happens.
+//! All metrics below come from the helpers of `vitals.mcp()`, and the lines of the log from those of
+//! `Logger`, called where the thing happens. What a client stores or searches for is in no line.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use mcp_vitals::{Agent, RunningTask, Status, Vitals};
+use mcp_vitals::{Agent, Logger, RunningTask, Status, Vitals, debug, warn};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Agents that may be alive at a time.
@@ -29,6 +30,7 @@ const MOST_USERS: usize = 64;
 /// The state behind all sessions.
 pub(super) struct Swarm {
     pub(super) vitals: Vitals,
+    pub(super) logger: Logger,
     chance: Mutex<fastrand::Rng>,
     agents: Mutex<Agents>,
     workers: Semaphore,
@@ -40,11 +42,13 @@ pub(super) struct Swarm {
 #[derive(Default)]
 struct Agents {
     last: u64,
+    last_task: u64,
     alive: BTreeMap<u64, Member>,
 }
 
 struct Member {
     agent: Agent,
+    kind: String,
     busy: bool,
 }
 
@@ -53,6 +57,9 @@ pub(super) struct Worker<'a> {
     swarm: &'a Swarm,
     agent: Option<u64>,
     task: Option<RunningTask>,
+    number: String,
+    task_type: String,
+    started: Instant,
     _place: SemaphorePermit<'a>,
 }
 
@@ -60,6 +67,7 @@ impl Swarm {
     pub(super) fn new(vitals: &Vitals, seed: u64) -> Swarm {
         Swarm {
             vitals: vitals.clone(),
+            logger: vitals.logger("swarm"),
             chance: Mutex::new(fastrand::Rng::with_seed(seed)),
             agents: Mutex::default(),
             workers: Semaphore::new(WORKERS),
@@ -90,31 +98,37 @@ impl Swarm {
         let mut agents = lock(&self.agents);
         if agents.alive.len() >= MOST_AGENTS {
             self.vitals.mcp().agent_failed(kind, "no_slot");
+            warn!(self.logger, "no agent started", agent_type = kind, reason = "no_slot");
             return Err(format!("all {MOST_AGENTS} agents are taken; finish one"));
         }
         let mut agent = self.vitals.mcp().agent_spawned(kind);
         if self.happens(4.0) {
             agent.fail("start_timeout");
+            warn!(self.logger, "no agent started", agent_type = kind, reason = "start_timeout");
             return Err(format!("the {kind} did not start in time"));
         }
         agent.set_status("idle");
         agents.last += 1;
         let number = agents.last;
-        agents.alive.insert(number, Member { agent, busy: false });
+        agents.alive.insert(number, Member { agent, kind: kind.to_owned(), busy: false });
+        self.logger.log_agent_event(&number.to_string(), kind, "spawned");
         Ok(number)
     }
 
     /// Ends an agent, well or not.
     pub(super) fn finish(&self, number: u64) -> String {
-        let Some(Member { agent, .. }) = lock(&self.agents).alive.remove(&number) else {
+        let Some(Member { agent, kind, .. }) = lock(&self.agents).alive.remove(&number) else {
             return format!("agent {number} had ended before");
         };
+        let say = |event| self.logger.log_agent_event(&number.to_string(), &kind, event);
         if self.happens(6.0) {
             let reason = if self.happens(50.0) { "timeout" } else { "out_of_memory" };
             agent.fail(reason);
+            say("failed");
             return format!("agent {number} failed: {reason}");
         }
         agent.finish();
+        say("finished");
         format!("agent {number} finished")
     }
 
@@ -139,7 +153,18 @@ impl Swarm {
             member.agent.set_status("busy");
             *number
         });
-        Ok(Worker { swarm: self, agent, task: Some(task), _place: place })
+        agents.last_task += 1;
+        let number = agents.last_task.to_string();
+        self.logger.log_task_event(&number, task_type, "started", None);
+        Ok(Worker {
+            swarm: self,
+            agent,
+            task: Some(task),
+            number,
+            task_type: task_type.to_owned(),
+            started: Instant::now(),
+            _place: place,
+        })
     }
 
     /// Keeps a value; the oldest goes where there is no room.
@@ -150,6 +175,7 @@ impl Swarm {
             store.pop_front();
         }
         let said = format!("stored {key}, {} bytes", value.len());
+        debug!(self.logger, "stored", bytes = value.len(), entries = store.len() + 1);
         store.push_back((key, value));
         self.vitals.mcp().memory_operation("store", Status::Success);
         said
@@ -193,9 +219,11 @@ impl Swarm {
         let known = failures.iter().position(|(failed, _)| *failed == user);
         if known.is_some_and(|at| failures[at].1.len() >= MOST_FAILURES) {
             self.vitals.mcp().rate_limited(&user);
+            warn!(self.logger, "log-in refused", user, method, reason = "rate_limit");
             return Err("too many attempts; try again later".to_owned());
         }
         self.vitals.mcp().auth_attempt(method, right);
+        self.logger.log_auth_event(&user, method, right);
         if right {
             return Ok("welcome".to_owned());
         }
@@ -215,14 +243,23 @@ impl Swarm {
 impl Worker<'_> {
     /// The task ended. Dropped instead, it counts as withdrawn.
     pub(super) fn finish(mut self, status: Status) {
+        self.close(status);
         if let Some(task) = self.task.take() {
             task.finish(status);
         }
+    }
+
+    fn close(&self, status: Status) {
+        let took = Some(self.started.elapsed());
+        self.swarm.logger.log_task_event(&self.number, &self.task_type, status, took);
     }
 }
 
 impl Drop for Worker<'_> {
     fn drop(&mut self) {
+        if self.task.is_some() {
+            self.close(Status::Cancelled);
+        }
         let Some(number) = self.agent else { return };
         // It may have been finished meanwhile.
         if let Some(member) = lock(&self.swarm.agents).alive.get_mut(&number) {

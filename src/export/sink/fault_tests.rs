@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::file::{FileId, FileSink, Journal};
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+use super::settings::Compression;
 use super::settings::{LogFile, Rotation};
 use super::{Chunk, Sink, SinkEvents, SinkThread};
 use crate::error::Error;
