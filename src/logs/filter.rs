@@ -59,6 +59,12 @@ impl LogFilter {
         number(found.map_or(self.all, |(_, level)| *level))
     }
 
+    /// The most verbose level that any line can have.
+    pub(crate) fn most(&self) -> u8 {
+        let some = self.some.iter().map(|(_, level)| number(*level));
+        some.chain([number(self.all)]).max().unwrap_or(0)
+    }
+
     /// The most verbose level that any line of the logger `name` can have, and whether it depends on
     /// the module.
     pub(crate) fn of_logger(&self, name: &str) -> (u8, bool) {
@@ -127,6 +133,7 @@ mod tests {
         assert_eq!(most("other", "audit.log"), Level::Trace as u8);
         assert_eq!(most("rmcp::service", "x"), Level::Warn as u8);
         assert_eq!(filter.of_logger("x"), (Level::Trace as u8, true));
+        assert_eq!((filter.most(), LogFilter::off().most()), (Level::Trace as u8, 0));
     }
 
     #[test]

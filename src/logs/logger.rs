@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, Weak};
 use arc_swap::ArcSwap;
 
 use super::filter::LogFilter;
+use super::inlet::{Beside, Inlet};
 use super::level::Level;
 use super::loggable::{Call, Message, Values};
 use super::site::Site;
@@ -156,6 +157,7 @@ pub(crate) struct Loggers {
     clock: Clock,
     filter: Arc<ArcSwap<LogFilter>>,
     by_name: Mutex<HashMap<Arc<str>, Weak<Core>>>,
+    beside: Arc<Beside>,
 }
 
 impl Loggers {
@@ -165,6 +167,7 @@ impl Loggers {
             clock: Clock::get(),
             filter: Arc::new(ArcSwap::from_pointee(filter)),
             by_name: Mutex::default(),
+            beside: Arc::default(),
         }
     }
 
@@ -200,6 +203,22 @@ impl Loggers {
     pub(crate) fn set_filter(&self, filter: LogFilter) {
         self.filter.store(Arc::new(filter));
         lock(&self.by_name).values().filter_map(Weak::upgrade).for_each(|core| core.refresh());
+        self.beside.tell(&self.filter);
+    }
+
+    /// For lines in other crates' words.
+    pub(crate) fn inlet(&self) -> Inlet {
+        Inlet {
+            clock: self.clock,
+            rings: self.rings.clone(),
+            filter: self.filter.clone(),
+            beside: self.beside.clone(),
+        }
+    }
+
+    /// Fields of spans that were cut, or left out of a line.
+    pub(crate) fn cut(&self) -> u64 {
+        self.beside.cut()
     }
 
     /// From now on nothing is taken: the engine has ended.
@@ -211,5 +230,6 @@ impl Loggers {
             }
             core.refresh();
         }
+        self.beside.tell(&self.filter);
     }
 }

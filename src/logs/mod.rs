@@ -15,6 +15,9 @@ mod context;
 pub(crate) mod export;
 mod filter;
 mod format;
+// What each of the bridges needs of it.
+#[cfg_attr(not(all(feature = "log", feature = "tracing")), allow(dead_code, unused_imports))]
+pub(crate) mod inlet;
 mod level;
 mod loggable;
 mod logger;

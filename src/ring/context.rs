@@ -1,6 +1,6 @@
 //! The context of the calling thread: bytes that go into each of its frames.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ptr::null;
 use std::sync::Arc;
 
@@ -10,6 +10,8 @@ thread_local! {
     // Const and without a destructor, so that it is there while other thread-locals are destroyed:
     // made by `Arc::into_raw`, or null. A guard that is leaked leaks its context.
     static CURRENT: Cell<*const Bytes> = const { Cell::new(null()) };
+    /// A context that is put together for one line; it keeps its room for the next.
+    static TOGETHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A context's bytes, as frames carry it.
@@ -62,6 +64,31 @@ pub(crate) unsafe fn current_blocks<'a>() -> Blocks<'a> {
     // SAFETY: `CURRENT` holds a count of this `Arc` until the next `swap`, which only this thread
     // makes, and not meanwhile.
     unsafe { &*current }.blocks()
+}
+
+/// Calls `write` with the calling thread's context, behind which `more` has put further fields.
+pub(crate) fn with_more(more: &dyn Fn(&mut Vec<u8>), write: &mut dyn FnMut(Blocks<'_>)) {
+    let mut put = |buffer: &mut Vec<u8>| {
+        buffer.clear();
+        // SAFETY: copied at once.
+        buffer.extend_from_slice(unsafe { current_blocks() }.bytes());
+        if buffer.is_empty() {
+            // Of nobody: no ids.
+            buffer.push(0);
+        }
+        more(buffer);
+        let length = buffer.len();
+        buffer.resize(length.next_multiple_of(BLOCK), 0);
+        write(Blocks::new(buffer.as_chunks().0, length));
+    };
+    let done = TOGETHER.try_with(|buffer| match buffer.try_borrow_mut() {
+        Ok(mut buffer) => put(&mut buffer),
+        Err(_) => put(&mut Vec::new()),
+    });
+    if done.is_err() {
+        // The thread ends.
+        put(&mut Vec::new());
+    }
 }
 
 /// A copy of the bytes of the calling thread's context, for tests.

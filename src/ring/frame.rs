@@ -213,7 +213,7 @@ pub struct Fields<'a> {
     bytes: Bytes<'a>,
     /// Of the call site, for fields that carry none.
     keys: std::slice::Iter<'a, Box<str>>,
-    left: u8,
+    left: u16,
 }
 
 impl<'a> Fields<'a> {
@@ -283,7 +283,7 @@ impl<'a> ContextView<'a> {
     /// Fields that go with every record of the context.
     pub fn fields(&self) -> Fields<'a> {
         // As many as there are bytes for.
-        Fields { bytes: Bytes(self.fields), keys: [].iter(), left: u8::MAX }
+        Fields { bytes: Bytes(self.fields), keys: [].iter(), left: u16::MAX }
     }
 }
 
@@ -368,6 +368,6 @@ impl<'a> Frame<'a> {
                 }
             }
         };
-        Some((message, Fields { bytes, keys: keys.iter(), left: self.bytes[7] }))
+        Some((message, Fields { bytes, keys: keys.iter(), left: self.bytes[7].into() }))
     }
 }

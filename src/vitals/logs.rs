@@ -1,6 +1,6 @@
 //! The logs of an engine: its rings, its flusher, its sinks, and what it says of them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use super::Vitals;
@@ -11,6 +11,7 @@ use crate::export::sink::{Loss, Sink, SinkEvents, SinkThread};
 use crate::flusher::{Flusher, Form, Outlet};
 use crate::logs::config::{QUEUE_BYTES, RING_BYTES, RINGS, To, Wanted};
 use crate::logs::export::Exporter;
+use crate::logs::inlet::Inlet;
 use crate::logs::{Level, LogConfig, LogFilter, LogFormat, Logger, Loggers};
 use crate::metrics::{Counter, Desc, Gauge};
 use crate::ring::set::{Rings, Settings};
@@ -72,6 +73,11 @@ impl Logs {
         self.loggers.set_filter(filter);
     }
 
+    /// For lines in other crates' words.
+    pub(crate) fn inlet(&self) -> Inlet {
+        self.loggers.inlet()
+    }
+
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
         self.flusher.flush(deadline)
     }
@@ -90,7 +96,9 @@ impl Logs {
 
     /// Brings the metrics up to date.
     pub(crate) fn refresh(&self) {
-        lock(&self.shown).refresh(&self.flusher);
+        let mut shown = lock(&self.shown);
+        shown.cut.tell(self.loggers.cut());
+        shown.refresh(&self.flusher);
     }
 }
 
@@ -151,6 +159,7 @@ struct Shown {
     ring: [Told; 5],
     poison: Told,
     restarted: Told,
+    cut: Told,
     sinks: Vec<ShownSink>,
 }
 
@@ -167,10 +176,15 @@ impl Shown {
             Desc::counter("mcp_vitals_log_flusher_total", "What happened to the logs' flusher.")
                 .labels(["event"]),
         )?;
+        let cut = vitals.register_own(Desc::counter(
+            "mcp_vitals_log_span_fields_cut_total",
+            "Fields of tracing's spans that were cut, and lines that outer spans were left out of.",
+        ))?;
         Ok(Shown {
             ring: Level::ALL.map(|level| told(lost.with(["ring", level.as_str(), "full"]))),
             poison: told(errors.with(["poison"])),
             restarted: told(errors.with(["restarted"])),
+            cut: told(cut.with([])),
             sinks: Vec::new(),
         })
     }
@@ -278,6 +292,22 @@ impl Vitals {
     pub fn set_log_filter(&self, filter: impl Into<LogFilter>) {
         if let Some(logs) = self.logs() {
             logs.set_filter(filter.into());
+        }
+    }
+
+    /// For lines in other crates' words; nothing where nothing is logged.
+    #[cfg_attr(not(any(feature = "log", feature = "tracing")), allow(dead_code))]
+    pub(crate) fn inlet(&self) -> Option<Inlet> {
+        self.logs().map(Logs::inlet)
+    }
+
+    /// [`flush`](Self::flush) for whoever must not keep the engine alive.
+    #[cfg_attr(not(feature = "log"), allow(dead_code))]
+    pub(crate) fn weak_flush(&self) -> impl Fn(Duration) -> bool + Send + Sync + use<> {
+        let core = self.core.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        move |deadline| match core.upgrade() {
+            Some(core) => Vitals { core: Some(core) }.flush(deadline),
+            None => true,
         }
     }
 
