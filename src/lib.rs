@@ -34,8 +34,9 @@
 //! # Features
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
 //! as a service to mount. `gzip`, `zstd`: rolled log files compressed. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `patterns`:
-//! `Redaction::pattern` of the [`logs`]. `rayon`: threads for large scrapes. `cli`: the `mcp-vitals` command
-//! with its demo.
+//! `Redaction::pattern` of the [`logs`]. `log`: records of the `log` crate as lines. `tracing`: events
+//! of `tracing` as lines, with the fields of their spans. `rayon`: threads for large scrapes. `cli`: the
+//! `mcp-vitals` command with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
 #![cfg_attr(vitals_loom, allow(dead_code, unused_imports))]
@@ -51,6 +52,8 @@ mod background;
 #[cfg(not(vitals_loom))]
 #[allow(dead_code)]
 mod batch;
+#[cfg(all(not(vitals_loom), any(feature = "log", feature = "tracing")))]
+mod bridge;
 #[cfg(not(vitals_loom))]
 mod builder;
 #[cfg(not(vitals_loom))]
@@ -100,6 +103,10 @@ mod typed;
 #[cfg(not(vitals_loom))]
 mod vitals;
 
+#[cfg(all(not(vitals_loom), feature = "log"))]
+pub use bridge::LogBridge;
+#[cfg(all(not(vitals_loom), feature = "tracing"))]
+pub use bridge::{TracingBridge, TracingFilter, TracingLayer};
 #[cfg(not(vitals_loom))]
 pub use builder::VitalsBuilder;
 #[cfg(not(vitals_loom))]

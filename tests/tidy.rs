@@ -54,6 +54,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("catalog", &["api", "error", "clock", "mcp"]),
     ("mcp", &["api", "error", "catalog", "clock", "sync"]),
     ("typed", &["api", "error"]),
+    // Its lines come in by `logs::inlet`: a target and a call site of another crate are no logger
+    // of ours, and the macros' rendering of values is theirs too.
+    ("bridge", &["api", "error", "logs"]),
     ("cli", &["api", "mcp", "catalog"]),
     ("main", &["api", "mcp", "cli"]),
     // What ties.
