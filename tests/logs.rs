@@ -302,3 +302,65 @@ fn tempdir() -> std::path::PathBuf {
     std::fs::create_dir_all(&path).unwrap();
     path
 }
+
+#[test]
+fn what_is_secret_does_not_get_out() {
+    let vitals = engine(LogConfig::to_memory());
+    let logger = vitals.logger("secrets");
+    let header = "Bearer abc.def.ghi";
+    info!(logger, "called with {header}", password = "hunter2", api_key = 7, tokens = 12);
+    info!(logger, "own", value = mcp_vitals::logs::Secret::new("hunter2"), "x-note" = header);
+    let lines = vitals.captured_logs().join("\n");
+    assert!(!lines.contains("hunter2") && !lines.contains("abc.def"), "{lines}");
+    assert!(lines.contains("\"tokens\":12"), "{lines}");
+    let redacted = vitals.snapshot().value("mcp_vitals_log_redacted_total", &[]).unwrap();
+    assert_eq!(redacted, 4.0);
+    let shown = engine(LogConfig::to_memory().redaction(mcp_vitals::logs::Redaction::none()));
+    info!(shown.logger("open"), "kept", password = "hunter2");
+    assert!(shown.captured_logs()[0].contains("hunter2"));
+}
+
+#[test]
+fn a_call_site_that_says_too_much_is_held_back_and_that_is_said() {
+    let vitals = engine(LogConfig::to_memory().limit_per_site(10));
+    let logger = vitals.logger("much");
+    for n in 0..1_000u64 {
+        info!(logger, "much", n);
+    }
+    warn!(logger, "another place");
+    let lines = captured(&vitals);
+    let of = |message: &str| lines.iter().filter(|line| line["message"] == message).count() as u64;
+    let said: u64 = lines.iter().filter_map(|line| line["limited"].as_u64()).sum();
+    // As many again in each second that the loop ran into.
+    assert!(of("much") >= 10 && of("much").is_multiple_of(10) && of("another place") == 1);
+    assert_eq!(of("much") + said, 1_000);
+    let report = lines.iter().find(|line| line["limited"].is_u64()).unwrap();
+    assert_eq!(report["of"], "much");
+    assert!(report["at"].as_str().unwrap().starts_with("tests/logs.rs:"));
+}
+
+#[test]
+fn the_same_line_again_is_counted_and_not_written() {
+    let vitals = engine(LogConfig::to_memory().deduplicate(Duration::from_secs(600)));
+    let logger = vitals.logger("again");
+    for n in 0..300u64 {
+        info!(logger, "again", kind = n / 100);
+    }
+    let lines = captured(&vitals);
+    let kinds: Vec<_> = lines.iter().filter_map(|line| line["kind"].as_u64()).collect();
+    assert_eq!(kinds, [0, 1, 2]);
+    let repeated: u64 = lines.iter().filter_map(|line| line["repeated"].as_u64()).sum();
+    assert_eq!(repeated, 297);
+    let labels = [("reason", "repeat")];
+    let counted = vitals.snapshot().value("mcp_vitals_log_held_back_total", &labels);
+    assert_eq!(counted, Some(297.0));
+}
+
+#[test]
+fn a_line_may_leave_out_where_it_comes_from() {
+    let vitals = engine(LogConfig::to_memory().without_source());
+    info!(vitals.logger("short"), "short");
+    let line = &captured(&vitals)[0];
+    let keys: Vec<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["level", "logger", "message", "thread", "timestamp"]);
+}

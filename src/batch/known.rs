@@ -49,4 +49,11 @@ impl Known {
         };
         (site, Names { logger, thread, recovered: false })
     }
+
+    /// Where a call site stands, and what its lines say where that is always the same.
+    pub(crate) fn place(&self, site: u32) -> (String, String) {
+        let site = self.sites.get((site as usize).wrapping_sub(1)).map_or(&self.nowhere, |s| s);
+        let message = site.message.as_deref().unwrap_or_default();
+        (format!("{}:{}", site.file, site.line), message.to_owned())
+    }
 }

@@ -10,6 +10,7 @@ pub(crate) mod durable;
 #[cfg(not(target_os = "linux"))]
 #[path = "durable_elsewhere.rs"]
 pub(crate) mod durable;
+mod limit;
 mod report;
 mod route;
 
@@ -23,14 +24,14 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::export::sink::SinkThread;
 use crate::ring::drain::Drain;
-use crate::ring::set::{ByLevel, Overflow, Rings};
+use crate::ring::set::{ByLevel, Rings};
 use crate::ring::thread::set_ours;
 use crate::sync::{AtomicU64, Ordering, lock};
 use anchors::Anchors;
 use durable::Durable;
 pub(crate) use report::Report;
-use route::Router;
-pub(crate) use route::{Form, Outlet};
+pub(crate) use route::{Form, Manner, Outlet};
+use route::{KeptOut, Router};
 
 /// How long it sleeps: by how full it found the fullest ring, in eighths, so that one that goes on
 /// filling so is not full before the next look; and at most.
@@ -76,6 +77,9 @@ struct Asked {
 pub(crate) struct Counts {
     lost: [AtomicU64; 5],
     poison: AtomicU64,
+    redacted: AtomicU64,
+    limited: AtomicU64,
+    repeated: AtomicU64,
     restarted: AtomicU64,
 }
 
@@ -85,9 +89,15 @@ impl Counts {
         std::array::from_fn(|at| self.lost[at].load(Ordering::Relaxed))
     }
 
-    /// Frames that could not be read or written.
-    pub(crate) fn poison(&self) -> u64 {
-        self.poison.load(Ordering::Relaxed)
+    /// What was kept out of the sinks.
+    pub(crate) fn kept_out(&self) -> KeptOut {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        KeptOut {
+            poison: read(&self.poison),
+            redacted: read(&self.redacted),
+            limited: read(&self.limited),
+            repeated: read(&self.repeated),
+        }
     }
 
     /// How often the flusher panicked and went on.
@@ -104,6 +114,7 @@ impl Flusher {
         rings: Arc<Rings>,
         outlets: Vec<Outlet>,
         durable: Option<Durable>,
+        manner: Manner,
     ) -> Result<Flusher, Error> {
         let shared = Arc::new(Shared {
             rings: rings.clone(),
@@ -111,10 +122,6 @@ impl Flusher {
             answered: Condvar::new(),
             counts: Counts::default(),
         });
-        let patience = match rings.overflow() {
-            Overflow::Block(patience) => Some(patience),
-            _ => None,
-        };
         let sinks = outlets.iter().map(|outlet| outlet.sink.clone()).collect();
         let mut drain =
             Drain::only(rings).ok_or(Error::Spawn(std::io::ErrorKind::AlreadyExists.into()))?;
@@ -124,7 +131,7 @@ impl Flusher {
         let worker = Worker {
             drain,
             durable,
-            router: Router::new(outlets, patience),
+            router: Router::new(outlets, manner),
             anchors: Anchors::new(Clock::get()),
             clock: Clock::get(),
             shared: shared.clone(),
@@ -297,12 +304,18 @@ impl Worker {
         for (count, lost) in counts.lost.iter().zip(lost) {
             count.store(lost, Ordering::Relaxed);
         }
-        counts.poison.store(self.router.poison() + self.drain.torn(), Ordering::Relaxed);
         let now = self.clock.ticks();
         if let Some(frame) = self.report.lost(lost, now) {
             self.router.route(frame, &self.anchors);
-            self.send();
         }
+        self.router.report_held(&mut self.report, now, &self.anchors);
+        self.send();
+        let KeptOut { poison, redacted, limited, repeated } = self.router.kept_out();
+        let counts = &self.shared.counts;
+        counts.poison.store(poison + self.drain.torn(), Ordering::Relaxed);
+        counts.redacted.store(redacted, Ordering::Relaxed);
+        counts.limited.store(limited, Ordering::Relaxed);
+        counts.repeated.store(repeated, Ordering::Relaxed);
     }
 }
 

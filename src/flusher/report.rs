@@ -2,12 +2,15 @@
 
 use std::mem::MaybeUninit;
 
+use super::limit::Held;
 use crate::logs::Level;
 use crate::ring::frame::{Frame, kind, tag};
 use crate::ring::names;
 use crate::ring::set::ByLevel;
-use crate::ring::writer::{Head, MOST_TEXT, Writer};
+use crate::ring::writer::{Head, Writer};
 
+/// Bytes of a text that one of our lines quotes.
+const MOST_SAID: usize = 512;
 /// The logger of our own lines.
 const LOGGER: &str = "mcp_vitals";
 
@@ -37,6 +40,24 @@ impl Report {
         })
     }
 
+    /// A line about what was held back of one call site, `place`, that says `message`.
+    pub(crate) fn held(
+        &mut self,
+        held: Held,
+        place: &str,
+        message: &str,
+        ticks: u64,
+    ) -> Option<Frame<'_>> {
+        let Held { limited, repeated, .. } = held;
+        let all = limited + repeated;
+        self.write(Level::Warn, &format!("{all} lines were held back"), ticks, |writer| {
+            writer.text(Some("of"), tag::STR, message.as_bytes(), 0);
+            writer.text(Some("at"), tag::STR, place.as_bytes(), 0);
+            writer.word(Some("limited"), tag::U64, limited);
+            writer.word(Some("repeated"), tag::U64, repeated);
+        })
+    }
+
     /// A line of our own.
     fn write(
         &mut self,
@@ -45,8 +66,8 @@ impl Report {
         ticks: u64,
         fields: impl Fn(&mut Writer<'_>),
     ) -> Option<Frame<'_>> {
-        let mut room = [MaybeUninit::new(0); 1 << 10];
-        let mut writer = Writer::begin(&mut room, MOST_TEXT, &[]);
+        let mut room = [MaybeUninit::new(0); 4 << 10];
+        let mut writer = Writer::begin(&mut room, MOST_SAID, &[]);
         writer.message(message.as_bytes(), 0);
         fields(&mut writer);
         let head = Head {

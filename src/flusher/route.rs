@@ -4,11 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Report;
 use super::anchors::Anchors;
+use super::limit::Limits;
 use crate::batch::{Known, Record};
 use crate::encode::line::{Lines, SiteLine};
 use crate::export::sink::{Chunk, SinkThread};
-use crate::logs::{Level, LogFormat};
+use crate::logs::limit::Limit;
+use crate::logs::{Level, LogFormat, Redacted, Redaction, Redactor, SiteRules};
 use crate::ring::frame::{Frame, kind};
 use crate::ring::names::SiteText;
 
@@ -59,6 +62,7 @@ struct Group {
     form: Form,
     level: Level,
     lines: Option<Lines>,
+    source: bool,
     /// By call site.
     sites: Vec<Option<SiteLine>>,
     bytes: Vec<u8>,
@@ -68,18 +72,43 @@ struct Group {
     outlets: Vec<Outlet>,
 }
 
+/// What is let out, and how.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Manner {
+    /// How long a sink that has no room is waited for, where callers wait too.
+    pub(crate) patience: Option<Duration>,
+    pub(crate) redaction: Redaction,
+    pub(crate) limit: Limit,
+    /// Whether lines say where in the source they come from.
+    pub(crate) source: bool,
+}
+
+/// What was kept out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KeptOut {
+    /// Frames that could not be read or written.
+    pub(crate) poison: u64,
+    /// Values and parts of texts.
+    pub(crate) redacted: u64,
+    /// Lines over their call site's limit, and those that said the same again.
+    pub(crate) limited: u64,
+    pub(crate) repeated: u64,
+}
+
 /// Reads frames and writes them to groups of sinks.
 pub(crate) struct Router {
     known: Known,
     groups: Vec<Group>,
     patience: Option<Duration>,
-    /// Frames that could not be read or written.
-    poison: u64,
+    redactor: Redactor,
+    /// By call site.
+    rules: Vec<Option<SiteRules>>,
+    limits: Limits,
+    kept_out: KeptOut,
 }
 
 impl Router {
-    /// `patience`: how long a sink that has no room is waited for, where callers wait too.
-    pub(crate) fn new(outlets: Vec<Outlet>, patience: Option<Duration>) -> Router {
+    pub(crate) fn new(outlets: Vec<Outlet>, manner: Manner) -> Router {
         let mut groups: Vec<Group> = Vec::new();
         for outlet in outlets {
             // What is noted goes by itself, whole rounds at a time.
@@ -97,6 +126,7 @@ impl Router {
                         Form::Lines(format) => Some(Lines::new(format)),
                         Form::Frames => None,
                     },
+                    source: manner.source,
                     sites: Vec::new(),
                     bytes: outlet.sink.buffer(),
                     counts: [0; 5],
@@ -105,11 +135,31 @@ impl Router {
                 }),
             }
         }
-        Router { known: Known::default(), groups, patience, poison: 0 }
+        Router {
+            known: Known::default(),
+            groups,
+            patience: manner.patience,
+            redactor: Redactor::new(manner.redaction),
+            rules: Vec::new(),
+            limits: Limits::new(manner.limit),
+            kept_out: KeptOut::default(),
+        }
     }
 
-    pub(crate) fn poison(&self) -> u64 {
-        self.poison
+    pub(crate) fn kept_out(&self) -> KeptOut {
+        self.kept_out
+    }
+
+    /// Says what was held back since the last time.
+    pub(crate) fn report_held(&mut self, report: &mut Report, ticks: u64, anchors: &Anchors) {
+        for held in self.limits.report() {
+            self.kept_out.limited += held.limited;
+            self.kept_out.repeated += held.repeated;
+            let (place, message) = self.known.place(held.site);
+            if let Some(frame) = report.held(held, &place, &message, ticks) {
+                self.route(frame, anchors);
+            }
+        }
     }
 
     /// Writes what `frame` says for each sink that wants it. What can't be read, or panics, is passed
@@ -119,17 +169,31 @@ impl Router {
             return true;
         }
         self.groups.iter_mut().for_each(|group| group.mark = (group.bytes.len(), group.counts));
-        let Router { known, groups, .. } = self;
+        let Router { known, groups, redactor, rules, limits, kept_out, .. } = self;
         let write = AssertUnwindSafe(|| {
-            known.learn(frame);
-            let (site, names) = known.get(frame);
             let unix_nanos = anchors.unix_nanos(frame.ticks());
+            known.learn(frame);
+            if !limits.admit(frame, unix_nanos) {
+                return Some(());
+            }
+            let (site, names) = known.get(frame);
             let record = Record::read(frame, site, names, unix_nanos)?;
-            groups.iter_mut().for_each(|group| group.write(frame, site, &record));
+            let number = frame.site() as usize;
+            if rules.len() <= number {
+                rules.resize(number + 1, None);
+            }
+            let rules = rules[number].get_or_insert_with(|| redactor.site(site));
+            match redactor.redact(frame, &record, site, rules) {
+                None => groups.iter_mut().for_each(|group| group.write(frame, site, &record)),
+                Some(Redacted { frame, record, count }) => {
+                    kept_out.redacted += u64::from(count);
+                    groups.iter_mut().for_each(|group| group.write(frame, site, &record));
+                }
+            }
             Some(())
         });
         if !matches!(catch_unwind(write), Ok(Some(()))) {
-            self.poison += 1;
+            self.kept_out.poison += 1;
             // No half of a line.
             for group in &mut self.groups {
                 group.bytes.truncate(group.mark.0);
@@ -185,7 +249,10 @@ impl Group {
                 if self.sites.len() <= number {
                     self.sites.resize(number + 1, None);
                 }
-                let of_site = self.sites[number].get_or_insert_with(|| lines.site(site));
+                let of_site = self.sites[number].get_or_insert_with(|| match self.source {
+                    true => lines.site(site),
+                    false => SiteLine::nowhere(),
+                });
                 lines.write_of(record, of_site, &mut self.bytes);
             }
         }

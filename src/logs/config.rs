@@ -3,13 +3,16 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::export::Export;
 use super::filter::LogFilter;
 use super::format::LogFormat;
 use super::level::Level;
+use super::redact::Redaction;
 use crate::error::{Error, check};
 use crate::export::sink::settings::LogFile;
+use crate::logs::limit::Limit;
 use crate::ring::set::Overflow;
 use crate::sync::lock;
 
@@ -42,6 +45,9 @@ pub struct LogConfig {
     pub(crate) ring_bytes: Option<u32>,
     pub(crate) rings: Option<u32>,
     pub(crate) queue_bytes: Option<u32>,
+    pub(crate) redaction: Redaction,
+    pub(crate) limit: Limit,
+    pub(crate) without_source: bool,
     /// In which folder, where one was named.
     pub(crate) durable: Option<Option<PathBuf>>,
 }
@@ -174,6 +180,34 @@ impl LogConfig {
         self
     }
 
+    /// What is kept out of all lines before any sink has them; by default what
+    /// [`Redaction::new`] says: passwords, tokens and credentials.
+    pub fn redaction(mut self, redaction: Redaction) -> LogConfig {
+        self.redaction = redaction;
+        self
+    }
+
+    /// Lets so many lines of each call site through in a second, `1..=1_000_000`; not limited unless
+    /// set. What is held back is counted, and said in the log each second with where it comes from.
+    pub fn limit_per_site(mut self, lines: u32) -> LogConfig {
+        self.limit.per_second = Some(lines);
+        self
+    }
+
+    /// Holds back a line that says the same as the one before from its call site, with the same
+    /// level, thread, context and fields, for so long, 1 ms to a day; not unless set. How many there
+    /// were is counted, and said in the log each second.
+    pub fn deduplicate(mut self, within: Duration) -> LogConfig {
+        self.limit.same_for = Some(within);
+        self
+    }
+
+    /// Leaves module, function, file and line out of the lines, which are then a third shorter.
+    pub fn without_source(mut self) -> LogConfig {
+        self.without_source = true;
+        self
+    }
+
     /// Bytes that may wait for each sink, 64 KiB to 1 GiB; default 4 MiB.
     pub fn queue_bytes(mut self, bytes: u32) -> LogConfig {
         self.queue_bytes = Some(bytes);
@@ -207,6 +241,13 @@ impl LogConfig {
         check("", "logs.ring_bytes", bytes(self.ring_bytes, RING_BYTES), 4 << 10..=64 << 20)?;
         check("", "logs.rings", bytes(self.rings, RINGS), 1..=1_024)?;
         check("", "logs.queue_bytes", bytes(self.queue_bytes, QUEUE_BYTES), 64 << 10..=1 << 30)?;
+        if let Some(lines) = self.limit.per_second {
+            check("", "logs.limit_per_site", lines.into(), 1..=1_000_000)?;
+        }
+        if let Some(within) = self.limit.same_for {
+            let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+            check("", "logs.deduplicate (milliseconds)", millis, 1..=86_400_000)?;
+        }
         if self.sinks.is_empty() {
             return Err(Error::Logs { rule: "no sink: add file, stderr, memory or export" });
         }
@@ -233,5 +274,13 @@ impl LogConfig {
             }
             _ => Ok(()),
         })
+    }
+
+    /// How long a caller waits for room, where it does.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match self.overflow {
+            Overflow::Block(patience) => Some(patience),
+            _ => None,
+        }
     }
 }

@@ -26,6 +26,7 @@ mod format;
 #[cfg_attr(not(all(feature = "log", feature = "tracing")), allow(dead_code, unused_imports))]
 pub(crate) mod inlet;
 mod level;
+pub(crate) mod limit;
 mod loggable;
 mod logger;
 #[allow(dead_code)]

@@ -102,25 +102,29 @@ impl Rings {
     pub(crate) fn write(&self, head: Head, fill: &impl Fill) {
         // SAFETY: nothing below sets the thread's context.
         let context = unsafe { context::current_blocks() };
-        self.write_in(head, context, fill);
+        if !self.try_write(head, context, fill) {
+            // By its parts, which stay in registers.
+            let Head { kind, level, ticks, site, logger, .. } = head;
+            self.write_parts(u16::from_le_bytes([kind, level]), ticks, site, logger, fill);
+        }
     }
 
-    /// [`write`](Self::write), with another context.
-    #[inline(always)]
+    /// [`write`](Self::write), with another context than the thread's.
     pub(crate) fn write_in(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
-        if let Current(Some(local)) = CURRENT.get() {
-            // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
-            let local = unsafe { local.as_ref() };
-            let head = Head { thread: local.thread, ..head };
-            // SAFETY: the lease keeps the ring that the producer was made for.
-            if local.engine == self.id() && unsafe { local.producer.try_write(head, context, fill) }
-            {
-                return;
-            }
+        if !self.try_write(head, context, fill) {
+            self.write_slowly(head, context, fill);
         }
-        // By its parts, which stay in registers.
-        let Head { kind, level, ticks, site, logger, .. } = head;
-        self.write_parts(u16::from_le_bytes([kind, level]), ticks, site, logger, fill);
+    }
+
+    /// Whether it was written: the thread's current ring is this engine's and has room.
+    #[inline(always)]
+    fn try_write(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) -> bool {
+        let Current(Some(local)) = CURRENT.get() else { return false };
+        // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
+        let local = unsafe { local.as_ref() };
+        let head = Head { thread: local.thread, ..head };
+        // SAFETY: the lease keeps the ring that the producer was made for.
+        local.engine == self.id() && unsafe { local.producer.try_write(head, context, fill) }
     }
 
     #[cold]

@@ -81,9 +81,9 @@ impl Held {
     }
 
     /// Writes to the sinks what is left of processes of this service that died.
-    pub(crate) fn adopt(&self, service: &str, outlets: &[Outlet]) {
+    pub(crate) fn adopt(&self, service: &str, outlets: &[Outlet], redaction: &Redaction) {
         if let Some(folder) = self.0.as_ref().and_then(|file| file.path().parent()) {
-            durable::adopt(folder, service, outlets, &mut Redactor::new(Redaction::new()));
+            durable::adopt(folder, service, outlets, &mut Redactor::new(redaction.clone()));
         }
     }
 

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::export::sink::file::Journal as SinkJournal;
 use crate::flusher::Outlet;
 use crate::flusher::durable::Durable;
-use crate::logs::LogConfig;
+use crate::logs::{LogConfig, Redaction};
 use crate::ring::set::{Rings, Settings};
 use crate::ring::store::Store;
 
@@ -41,7 +41,7 @@ impl Held {
         None
     }
 
-    pub(crate) fn adopt(&self, _: &str, _: &[Outlet]) {}
+    pub(crate) fn adopt(&self, _: &str, _: &[Outlet], _: &Redaction) {}
 
     pub(crate) fn finish(&self) {}
 }

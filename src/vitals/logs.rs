@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::export::sink::memory::Memory;
 use crate::export::sink::stderr::{self, StderrSink};
 use crate::export::sink::{Loss, Sink, SinkEvents, SinkThread};
-use crate::flusher::{Flusher, Form, Outlet};
+use crate::flusher::{Flusher, Form, Manner, Outlet};
 use crate::logs::config::{QUEUE_BYTES, RING_BYTES, RINGS, To, Wanted};
 use crate::logs::export::Exporter;
 use crate::logs::inlet::Inlet;
@@ -66,8 +66,14 @@ impl Logs {
             let outlet = Outlet::new(sink, form, wanted.level);
             outlets.push(if noted { outlet.noted() } else { outlet });
         }
-        held.adopt(service, &outlets);
-        let flusher = Flusher::start(rings.clone(), outlets, held.flusher(journal))?;
+        held.adopt(service, &outlets, &config.redaction);
+        let manner = Manner {
+            patience: config.patience(),
+            redaction: config.redaction.clone(),
+            limit: config.limit,
+            source: !config.without_source,
+        };
+        let flusher = Flusher::start(rings.clone(), outlets, held.flusher(journal), manner)?;
         let loggers = Loggers::new(rings, config.filter.clone());
         Ok(Logs { loggers, flusher, held, memory, shown: Mutex::new(shown) })
     }
@@ -176,6 +182,9 @@ struct ShownSink {
 struct Shown {
     ring: [Told; 5],
     poison: Told,
+    redacted: Told,
+    limited: Told,
+    repeated: Told,
     restarted: Told,
     cut: Told,
     sinks: Vec<ShownSink>,
@@ -198,9 +207,23 @@ impl Shown {
             "mcp_vitals_log_span_fields_cut_total",
             "Fields of tracing's spans that were cut, and lines that outer spans were left out of.",
         ))?;
+        let redacted = vitals.register_own(Desc::counter(
+            "mcp_vitals_log_redacted_total",
+            "Values and parts of texts that were kept out of the logs.",
+        ))?;
+        let held_back = vitals.register_own(
+            Desc::counter(
+                "mcp_vitals_log_held_back_total",
+                "Lines over the limit of their call site, or the same as the one before.",
+            )
+            .labels(["reason"]),
+        )?;
         Ok(Shown {
             ring: Level::ALL.map(|level| told(lost.with(["ring", level.as_str(), "full"]))),
             poison: told(errors.with(["poison"])),
+            redacted: told(redacted.with([])),
+            limited: told(held_back.with(["limit"])),
+            repeated: told(held_back.with(["repeat"])),
             restarted: told(errors.with(["restarted"])),
             cut: told(cut.with([])),
             sinks: Vec::new(),
@@ -251,7 +274,11 @@ impl Shown {
             told.iter_mut().zip(now).for_each(|(told, now)| told.tell(now));
         };
         tell(&mut self.ring, flusher.counts().lost());
-        self.poison.tell(flusher.counts().poison());
+        let kept_out = flusher.counts().kept_out();
+        self.poison.tell(kept_out.poison);
+        self.redacted.tell(kept_out.redacted);
+        self.limited.tell(kept_out.limited);
+        self.repeated.tell(kept_out.repeated);
         self.restarted.tell(flusher.counts().restarted());
         for ShownSink { events, written, lost, happened, bytes, queued } in &mut self.sinks {
             tell(written, events.written());

@@ -39,6 +39,13 @@ struct State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SiteLine(Box<[u8]>);
 
+impl SiteLine {
+    /// Of lines that do not say where they come from.
+    pub(crate) fn nowhere() -> SiteLine {
+        SiteLine(Box::default())
+    }
+}
+
 impl Lines {
     pub(crate) fn new(format: LogFormat) -> Lines {
         Lines { format, state: State { stamp: Stamp::new(), keys: Keys::default() } }
