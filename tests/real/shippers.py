@@ -1,0 +1,373 @@
+"""The shippers that can be had here, run with the files of docs/shippers: rsyslog and lnav.
+
+    python tests/real/shippers.py [--static] [--lines N] [--rate N] [FLOOD]
+
+examples/log_flood.rs writes a known number of lines through the crate into a file that is rolled
+three times and more, while rsyslog tails it and ships it to a receiver here; each line must arrive
+once, parsed. lnav reads the rolled files. FLOOD is the built example; cargo builds it otherwise.
+Checks are reported and parts that are missing treated as in run.py.
+"""
+
+import argparse
+import collections
+import contextlib
+import gzip
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from run import ROOT, Report
+from servers import LOOPBACK, Failure, Server, wait_until
+
+# Daemons live where not every user looks for commands.
+os.environ["PATH"] += os.pathsep + "/usr/sbin"
+
+SHIPPERS = ROOT / "docs" / "shippers"
+LNAV_FORMAT = SHIPPERS / "mcp_vitals.lnav.json"
+ROTATIONS = 3
+# RFC 5424: facility local0, and the severity of each level.
+PRIORITY = {"error": 131, "warn": 132, "info": 134, "debug": 135, "trace": 135}
+LNAV_LEVEL = {"warn": "warning"}
+HEADER = re.compile(rb"<(\d+)>1 (\S+) \S+ mcp - - - (.*)", re.S)
+
+
+def expected(n):
+    """What log_flood writes in line `n`, but for the time and the call site."""
+    request = n // 4
+    line = {
+        "request_id": f"req-{request}", "user_id": "alice", "session_id": f"session-{request % 7}",
+        "logger": "flood", "n": n, "tool": "search.query",
+    }  # fmt: skip
+    if n % 4 == 0:
+        return line | {"level": "debug", "message": "request begins", "operation": "tools/call"}
+    if n % 4 == 1:
+        return line | {"level": "info", "message": 'read "index"\nsecond line\tof the message'}
+    if n % 4 == 2:
+        return line | {"level": "info", "message": "größer als ein Byte: 検索 🔎 \\", "ratio": 0.25}
+    if request % 10 == 0:
+        end = {"level": "error", "message": "request failed", "status": "error", "seconds": 1.5}
+    elif request % 5 == 0:
+        end = {"level": "warn", "message": "request was slow", "status": "ok", "seconds": 9.75}
+    else:
+        end = {"level": "info", "message": "request ends", "status": "ok", "seconds": 0.125}
+    return line | end
+
+
+def by_level(lines):
+    return collections.Counter(expected(n)["level"] for n in range(lines))
+
+
+def line_problems(line, where):
+    """`line`, a parsed record, is the one that its number stands for."""
+    n = line.get("n")
+    if not isinstance(n, int) or isinstance(n, bool):
+        return [f"{where}: no number: {line}"]
+    call_site = {"module": "log_flood", "function": "log_flood::main", "thread": "main"}
+    held = {
+        key: value for key, value in line.items() if key not in ("timestamp", "file", "line")
+    }
+    if held != expected(n) | call_site:
+        return [f"{where}: line {n} is {line}"]
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line.get("timestamp", "")):
+        return [f"{where}: line {n} has no time: {line}"]
+    return []
+
+
+def count_problems(numbers, lines, where):
+    """Each of `lines` numbers is there once."""
+    count = collections.Counter(numbers)
+    missing = [n for n in range(lines) if not count[n]]
+    twice = [n for n, times in count.items() if times > 1]
+    if missing:
+        yield f"{where}: {len(missing)} of {lines} lines are missing, the first is {missing[0]}"
+    if twice:
+        yield f"{where}: {len(twice)} lines came more than once, the first is {min(twice)}"
+    if len(numbers) != lines and not (missing or twice):
+        yield f"{where}: {len(numbers)} lines, not {lines}"
+
+
+class Receiver:
+    """A syslog server on TCP: takes octet-counted frames (RFC 6587) and keeps them."""
+
+    def __init__(self):
+        self.frames = []
+        self.broken = []
+        self.readers = []
+        self.listener = socket.create_server((LOOPBACK, 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                self.readers.append(threading.Thread(target=self.read, args=[connection], daemon=True))
+                self.readers[-1].start()
+
+    def read(self, connection):
+        with connection, connection.makefile("rb") as stream:
+            while True:
+                length = b""
+                while (byte := stream.read(1)).isdigit():
+                    length += byte
+                if not byte and not length:
+                    return
+                if byte != b" " or not length:
+                    self.broken.append(f"no frame begins with {length + byte!r}")
+                    return
+                frame = stream.read(int(length))
+                if len(frame) != int(length):
+                    self.broken.append(f"a frame of {len(frame)} bytes, not {int(length)}")
+                    return
+                self.frames.append(frame)
+
+    def finish(self):
+        """All that was sent before the sender ended."""
+        for reader in self.readers:
+            reader.join(30)
+
+    def close(self):
+        self.listener.close()
+
+
+def frame_problems(frames, lines):
+    """The header says what the record says, and each record is there once and whole."""
+    numbers = []
+    for frame in frames:
+        match = HEADER.fullmatch(frame)
+        if not match:
+            yield f"rsyslog: not the template's: {frame[:300]!r}"
+            continue
+        priority, timestamp, message = match.groups()
+        try:
+            line = json.loads(message)
+        except ValueError as error:
+            yield f"rsyslog: {error}: {message[:300]!r}"
+            continue
+        yield from line_problems(line, "rsyslog")
+        numbers.append(line.get("n"))
+        if int(priority) != PRIORITY.get(line.get("level")):
+            yield f"rsyslog: priority {priority.decode()} for {line.get('level')}"
+        if timestamp.decode() != line.get("timestamp"):
+            yield f"rsyslog: the header is of {timestamp.decode()}: {line}"
+    yield from count_problems(numbers, lines, "rsyslog")
+
+
+def configuration(shipped, *changes):
+    """The text of a shipped file, with each of `changes` made as often as it says."""
+    text = (SHIPPERS / shipped).read_text()
+    for old, new, times in changes:
+        if text.count(old) != times:
+            raise Failure(f"{shipped} has {old!r} {text.count(old)} times, not {times}")
+        text = text.replace(old, new)
+    return text
+
+
+def ran(*argv, **options):
+    """What a command says on stdout; a Failure if it does not succeed."""
+    done = subprocess.run(
+        [str(word) for word in argv], capture_output=True, text=True, timeout=120, **options
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip()
+        raise Failure(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{said}")
+    return done.stdout
+
+
+class Lnav:
+    """lnav with a home of its own, into which the format is installed."""
+
+    def __init__(self, folder):
+        home = folder / "home"
+        home.mkdir()
+        # What XDG names would be used before the home.
+        self.environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("XDG_")
+        } | {"HOME": str(home), "TERM": "dumb"}
+
+    def install(self):
+        ran("lnav", "-i", LNAV_FORMAT, env=self.environment)
+        ran("lnav", "-C", env=self.environment)
+
+    def query(self, sql, *files):
+        said = ran("lnav", "-n", "-c", f";{sql}", "-c", ":write-json-to -", *files,
+                   env=self.environment)  # fmt: skip
+        return json.loads(said)
+
+
+class Live:
+    """The file, who writes it, and who reads it."""
+
+    def __init__(self, arguments, folder, stack):
+        self.lines = arguments.lines
+        self.rate = arguments.rate
+        self.flood = arguments.flood and Path(arguments.flood).resolve()
+        self.folder = folder
+        self.stack = stack
+        self.log = folder / "server.log"
+        self.receiver = Receiver()
+        stack.callback(self.receiver.close)
+        self.arrived_meanwhile = 0
+        self.rsyslog = None
+        self.lnav = Lnav(folder)
+
+    def build(self):
+        if not self.flood:
+            said = ran("cargo", "build", "--quiet", "--example", "log_flood",
+                       "--message-format=json", cwd=ROOT)  # fmt: skip
+            built = [json.loads(line) for line in said.splitlines()]
+            self.flood = next(m["executable"] for m in built if m.get("executable"))
+
+    def files(self):
+        """The rolled files, the oldest first, and the live one."""
+        rolled = sorted(self.folder.glob("server.log.*"))
+        return [*rolled, self.log]
+
+    def start_rsyslog(self):
+        spool = self.folder / "spool"
+        spool.mkdir()
+        config = self.folder / "rsyslog.conf"
+        config.write_text(
+            configuration(
+                "rsyslog.conf",
+                ("/var/spool/rsyslog", str(spool), 1),
+                ("/var/log/mcp/server.log", str(self.log), 1),
+                ('target="logs.example.net" port="6514"',
+                 f'target="{LOOPBACK}" port="{self.receiver.port}"', 2),
+            )  # fmt: skip
+        )
+        ran("rsyslogd", "-N1", "-f", config)
+        argv = ["rsyslogd", "-n", "-i", self.folder / "rsyslog.pid", "-f", config]
+        self.rsyslog = self.stack.enter_context(Server("rsyslog", argv, self.folder))
+        # Up once the module watches the folder; a line that is there before is read as well.
+        wait_until("rsyslog's pid file", (self.folder / "rsyslog.pid").exists, 20, [self.rsyslog])
+
+    def write(self):
+        # A little over a quarter of all bytes a file: three rotations.
+        rotate_bytes = self.lines * 97
+        ran(self.flood, self.log, self.lines, self.rate, rotate_bytes)
+        self.arrived_meanwhile = len(self.receiver.frames)
+        rolled = len(self.files()) - 1
+        if rolled < ROTATIONS:
+            yield f"the file was rolled {rolled} times, not {ROTATIONS}"
+        names = [path.name for path in self.files()[:-1]]
+        yield from (
+            f"a rolled file is called {name}"
+            for name in names
+            if not re.fullmatch(r"server\.log\.\d{8}T\d{6}\.\d{6}Z", name)
+        )
+        # What is shipped is compared with this, so it has to be right itself.
+        written = [
+            json.loads(line)
+            for path in self.files()
+            for line in path.read_text(encoding="utf-8").split("\n")[:-1]
+        ]
+        for line in written:
+            yield from line_problems(line, "the file")
+        yield from count_problems([line["n"] for line in written], self.lines, "the file")
+
+    def tailed(self):
+        """While the file was written, not after: else the renames were not seen as they happened."""
+        if self.arrived_meanwhile < self.lines // 4:
+            yield f"{self.arrived_meanwhile} of {self.lines} lines arrived while they were written"
+
+    def arrived(self):
+        """Each line once, and no more of them when rsyslog has ended."""
+        with contextlib.suppress(Failure):  # what is missing is said below
+            wait_until(
+                "all lines", lambda: len(self.receiver.frames) >= self.lines, 30, [self.rsyslog]
+            )
+        code = self.rsyslog.stop(seconds=30)
+        if code != 0:
+            yield f"rsyslog ended with {code}:\n{self.rsyslog.tail()}"
+        self.receiver.finish()
+        yield from self.receiver.broken
+        yield from frame_problems(self.receiver.frames, self.lines)
+
+    def counted_by_lnav(self):
+        """Lines by level, and their request ids, over the rolled files and the live one."""
+        expected_rows = {
+            LNAV_LEVEL.get(level, level): {"lines": count, "with_id": count}
+            for level, count in by_level(self.lines).items()
+        }
+        rows = self.lnav.query(
+            "SELECT log_level, count(*) AS lines, count(request_id) AS with_id "
+            "FROM mcp_vitals GROUP BY log_level",
+            *self.files(),
+        )
+        held = {row.pop("log_level"): row for row in rows}
+        if held != expected_rows:
+            yield f"lnav counts {held}, not {expected_rows}"
+        ids = self.lnav.query(
+            "SELECT count(DISTINCT request_id) AS ids FROM mcp_vitals", *self.files()
+        )
+        if ids != [{"ids": (self.lines + 3) // 4}]:
+            yield f"lnav has {ids} request ids, not {(self.lines + 3) // 4}"
+
+    def counted_compressed(self):
+        """The same when the oldest file is a `.gz`, as `Compression::Gzip` leaves it."""
+        oldest = self.files()[0]
+        with gzip.open(f"{oldest}.gz", "wb") as packed:
+            packed.write(oldest.read_bytes())
+        oldest.unlink()
+        return self.counted_by_lnav()
+
+
+def static_checks(report, folder):
+    report.check(
+        "rsyslog takes the shipped configuration",
+        lambda: ran("rsyslogd", "-N1", "-f", SHIPPERS / "rsyslog.conf") and None,
+        "rsyslogd",
+    )
+    report.check("lnav takes the shipped format", lambda: Lnav(folder).install(), "lnav")
+
+
+def live_checks(report, live):
+    check = report.check
+    if not check("the flood is built", live.build):
+        return
+    tails = check("rsyslog starts", live.start_rsyslog, "rsyslogd")
+    if not check(f"{live.lines} lines over {ROTATIONS} rotations", live.write):
+        return
+    if tails:
+        check("rsyslog tails while they are written", live.tailed)
+        check("rsyslog: every line arrives once, parsed, with level and request id", live.arrived)
+    if check("lnav installs the format", live.lnav.install, "lnav"):
+        check("lnav: lines by level over the rolled files", live.counted_by_lnav)
+        check("lnav: the same with a compressed file", live.counted_compressed)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--static", action="store_true", help="only check the shipped files")
+    parser.add_argument("--lines", type=int, default=10_000)
+    parser.add_argument("--rate", type=int, default=3_000, help="lines a second")
+    parser.add_argument("flood", nargs="?", help="the built example log_flood")
+    arguments = parser.parse_args()
+    # SystemExit unwinds the stack below, so that no server outlives this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    report = Report()
+    with contextlib.ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="mcp-vitals-shippers-"))
+        keep = os.environ.get("MCP_VITALS_KEEP") == "1"
+        stack.callback(lambda: keep or shutil.rmtree(folder, ignore_errors=True))
+        if arguments.static:
+            static_checks(report, folder)
+        else:
+            live_checks(report, Live(arguments, folder, stack))
+        if keep:
+            print(f"kept: {folder}")
+    sys.exit(report.close())
+
+
+if __name__ == "__main__":
+    main()
