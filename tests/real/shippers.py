@@ -191,7 +191,7 @@ class Lnav:
         # What XDG names would be used before the home.
         self.environment = {
             key: value for key, value in os.environ.items() if not key.startswith("XDG_")
-        } | {"HOME": str(home), "TERM": "dumb"}
+        } | {"HOME": str(home), "TMPDIR": str(home), "TERM": "dumb"}
 
     def install(self):
         ran("lnav", "-i", LNAV_FORMAT, env=self.environment)
@@ -293,32 +293,36 @@ class Live:
         yield from frame_problems(self.receiver.frames, self.lines)
 
     def counted_by_lnav(self):
-        """Lines by level, and their request ids, over the rolled files and the live one."""
-        expected_rows = {
-            LNAV_LEVEL.get(level, level): {"lines": count, "with_id": count}
-            for level, count in by_level(self.lines).items()
-        }
+        """Lines by level over the rolled files and the live one, and their request ids."""
+        yield from self.levels_by_lnav()
         rows = self.lnav.query(
-            "SELECT log_level, count(*) AS lines, count(request_id) AS with_id "
-            "FROM mcp_vitals GROUP BY log_level",
+            "SELECT count(request_id) AS lines, count(DISTINCT request_id) AS ids FROM mcp_vitals",
             *self.files(),
         )
-        held = {row.pop("log_level"): row for row in rows}
-        if held != expected_rows:
-            yield f"lnav counts {held}, not {expected_rows}"
-        ids = self.lnav.query(
-            "SELECT count(DISTINCT request_id) AS ids FROM mcp_vitals", *self.files()
+        ids = [{"lines": self.lines, "ids": (self.lines + 3) // 4}]
+        if rows != ids:
+            yield f"lnav has these request ids: {rows}, not {ids}"
+
+    def levels_by_lnav(self):
+        rows = self.lnav.query(
+            "SELECT log_level, count(*) AS lines FROM mcp_vitals GROUP BY log_level", *self.files()
         )
-        if ids != [{"ids": (self.lines + 3) // 4}]:
-            yield f"lnav has {ids} request ids, not {(self.lines + 3) // 4}"
+        held = {row["log_level"]: row["lines"] for row in rows}
+        wanted = {LNAV_LEVEL.get(level, level): n for level, n in by_level(self.lines).items()}
+        if held != wanted:
+            yield f"lnav counts {held}, not {wanted}"
 
     def counted_compressed(self):
-        """The same when the oldest file is a `.gz`, as `Compression::Gzip` leaves it."""
+        """The levels when the oldest file is a `.gz`, as `Compression::Gzip` leaves it.
+
+        Not the ids: lnav 0.11.1 crashes where the first query of all reads a compressed file's
+        fields, whatever its format.
+        """
         oldest = self.files()[0]
         with gzip.open(f"{oldest}.gz", "wb") as packed:
             packed.write(oldest.read_bytes())
         oldest.unlink()
-        return self.counted_by_lnav()
+        return self.levels_by_lnav()
 
 
 def static_checks(report, folder):
