@@ -1,10 +1,10 @@
-"""The shippers that can be had here, run with the files of docs/shippers: rsyslog and lnav.
+"""The shippers that can be had here, with the files of docs/shippers: rsyslog, syslog-ng, lnav.
 
     python tests/real/shippers.py [--static] [--lines N] [--rate N] [FLOOD]
 
 examples/log_flood.rs writes a known number of lines through the crate into a file that is rolled
-three times and more, while rsyslog tails it and ships it to a receiver here; each line must arrive
-once, parsed. lnav reads the rolled files. FLOOD is the built example; cargo builds it otherwise.
+three times and more, while rsyslog and syslog-ng tail it and ship it, each to a receiver here; each
+line must arrive once, parsed. lnav reads the rolled files. FLOOD is the built example; cargo builds it otherwise.
 Checks are reported and parts that are missing treated as in run.py.
 """
 
@@ -30,12 +30,16 @@ from servers import LOOPBACK, Failure, Server, wait_until
 # Daemons live where not every user looks for commands.
 os.environ["PATH"] += os.pathsep + "/usr/sbin"
 
+PARTS = Path(os.environ.get("MCP_VITALS_PARTS") or ROOT / "target/parts").resolve()
+SYSLOG_NG = PARTS / "syslog-ng/usr/sbin/syslog-ng"
 SHIPPERS = ROOT / "docs" / "shippers"
 LNAV_FORMAT = SHIPPERS / "mcp_vitals.lnav.json"
 ROTATIONS = 3
 # RFC 5424: facility local0, and the severity of each level.
 PRIORITY = {"error": 131, "warn": 132, "info": 134, "debug": 135, "trace": 135}
 LNAV_LEVEL = {"warn": "warning"}
+# What somebody else wrote into the file.
+FOREIGN = "not JSON {"
 HEADER = re.compile(rb"<(\d+)>1 (\S+) \S+ mcp - - - (.*)", re.S)
 
 
@@ -95,7 +99,7 @@ def count_problems(numbers, lines, where):
 
 
 class Receiver:
-    """A syslog server on TCP: takes octet-counted frames (RFC 6587) and keeps them."""
+    """A syslog server on TCP: takes frames, counted or ended by a newline (RFC 6587), and keeps them."""
 
     def __init__(self):
         self.frames = []
@@ -114,18 +118,17 @@ class Receiver:
 
     def read(self, connection):
         with connection, connection.makefile("rb") as stream:
-            while True:
+            while byte := stream.read(1):
+                if byte == b"<":
+                    self.frames.append(byte + stream.readline().removesuffix(b"\n"))
+                    continue
                 length = b""
-                while (byte := stream.read(1)).isdigit():
+                while byte.isdigit():
                     length += byte
-                if not byte and not length:
-                    return
-                if byte != b" " or not length:
-                    self.broken.append(f"no frame begins with {length + byte!r}")
-                    return
-                frame = stream.read(int(length))
-                if len(frame) != int(length):
-                    self.broken.append(f"a frame of {len(frame)} bytes, not {int(length)}")
+                    byte = stream.read(1)
+                frame = stream.read(int(length)) if byte == b" " and length else b""
+                if not frame or len(frame) != int(length):
+                    self.broken.append(f"no frame begins with {length + byte + frame[:80]!r}")
                     return
                 self.frames.append(frame)
 
@@ -138,37 +141,42 @@ class Receiver:
         self.listener.close()
 
 
-def frame_problems(frames, lines):
+def frame_problems(frames, lines, where):
     """The header says what the record says, and each record is there once and whole."""
-    numbers = []
+    numbers, foreign = [], 0
     for frame in frames:
         match = HEADER.fullmatch(frame)
         if not match:
-            yield f"rsyslog: not the template's: {frame[:300]!r}"
+            yield f"{where}: not the template's: {frame[:300]!r}"
             continue
         priority, timestamp, message = match.groups()
+        if message.decode(errors="replace") == FOREIGN and int(priority) == PRIORITY["warn"]:
+            foreign += 1
+            continue
         try:
             line = json.loads(message)
         except ValueError as error:
-            yield f"rsyslog: {error}: {message[:300]!r}"
+            yield f"{where}: {error}: {message[:300]!r}"
             continue
-        yield from line_problems(line, "rsyslog")
+        yield from line_problems(line, where)
         numbers.append(line.get("n"))
         if int(priority) != PRIORITY.get(line.get("level")):
-            yield f"rsyslog: priority {priority.decode()} for {line.get('level')}"
+            yield f"{where}: priority {priority.decode()} for {line.get('level')}"
         if timestamp.decode() != line.get("timestamp"):
-            yield f"rsyslog: the header is of {timestamp.decode()}: {line}"
-    yield from count_problems(numbers, lines, "rsyslog")
+            yield f"{where}: the header is of {timestamp.decode()}: {line}"
+    yield from count_problems(numbers, lines, where)
+    if foreign != 1:
+        yield f"{where}: the line that is no JSON arrived {foreign} times"
 
 
-def configuration(shipped, *changes):
-    """The text of a shipped file, with each of `changes` made as often as it says."""
-    text = (SHIPPERS / shipped).read_text()
-    for old, new, times in changes:
-        if text.count(old) != times:
-            raise Failure(f"{shipped} has {old!r} {text.count(old)} times, not {times}")
-        text = text.replace(old, new)
-    return text
+def syslog_ng():
+    """The command: install-parts.sh unpacks it, since Debian has it only instead of rsyslog."""
+    modules = next(iter(sorted(PARTS.glob("syslog-ng/usr/lib/syslog-ng/[0-9]*"))), "")
+    return [SYSLOG_NG, f"--module-path={modules}"]
+
+
+def syslog_ng_environment():
+    return os.environ | {"LD_LIBRARY_PATH": str(PARTS / "syslog-ng/usr/lib/syslog-ng")}
 
 
 def ran(*argv, **options):
@@ -180,6 +188,76 @@ def ran(*argv, **options):
         said = (done.stdout + done.stderr).strip()
         raise Failure(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{said}")
     return done.stdout
+
+
+class Tailer:
+    """A shipper that tails `log` and ships to a receiver of its own."""
+
+    def __init__(self, name, log, folder, stack):
+        self.name = name
+        self.log = log
+        self.folder = folder
+        self.stack = stack
+        self.receiver = Receiver()
+        stack.callback(self.receiver.close)
+        self.server = None
+        self.meanwhile = 0
+
+    def configuration(self, shipped, target, *changes):
+        """A shipped file, with our paths and our receiver in it."""
+        text = (SHIPPERS / shipped).read_text()
+        changes += (("/var/log/mcp/server.log", self.log, 1), (*target, 2))
+        for old, new, times in changes:
+            if text.count(old) != times:
+                raise Failure(f"{shipped} has {old!r} {text.count(old)} times, not {times}")
+            text = text.replace(old, str(new))
+        path = self.folder / shipped
+        path.write_text(text)
+        return path
+
+    def start(self):
+        getattr(self, "start_" + self.name.replace("-", "_"))()
+
+    def start_rsyslog(self):
+        spool = self.folder / "spool"
+        spool.mkdir()
+        port = f'target="{LOOPBACK}" port="{self.receiver.port}"'
+        target = ('target="logs.example.net" port="6514"', port)
+        config = self.configuration("rsyslog.conf", target, ("/var/spool/rsyslog", spool, 1))
+        ran("rsyslogd", "-N1", "-f", config)
+        pid = self.folder / "rsyslog.pid"
+        self.run(["rsyslogd", "-n", "-i", pid, "-f", config], pid.exists)
+
+    def start_syslog_ng(self):
+        port = f'"{LOOPBACK}" port({self.receiver.port})'
+        config = self.configuration("syslog-ng.conf", ('"logs.example.net" port(6514)', port))
+        ran(*syslog_ng(), "--syntax-only", "-f", config, env=syslog_ng_environment())
+        names = {"-R": "persist", "-p": "pid", "-c": "control"}
+        files = [word for flag, name in names.items() for word in (flag, self.folder / f"ng.{name}")]
+        argv = [*syslog_ng(), "-F", "--no-caps", "-f", config, *files]
+        self.run(argv, (self.folder / "ng.control").exists, syslog_ng_environment())
+
+    def run(self, argv, is_up, env=None):
+        if env:
+            argv = ["env", f"LD_LIBRARY_PATH={env['LD_LIBRARY_PATH']}", *argv]
+        self.server = self.stack.enter_context(Server(self.name, argv, self.folder))
+        wait_until(f"{self.name} is up", is_up, 20, [self.server])
+
+    def tailed(self, lines):
+        """While the file was written, not after: else the renames were not seen as they happened."""
+        if self.meanwhile < lines // 4:
+            yield f"{self.meanwhile} of {lines} lines arrived while they were written"
+
+    def arrived(self, lines):
+        """Each line once, and no more of them when the shipper has ended."""
+        with contextlib.suppress(Failure):  # what is missing is said below
+            wait_until("all lines", lambda: len(self.receiver.frames) > lines, 30, [self.server])
+        code = self.server.stop(seconds=30)
+        if code != 0:
+            yield f"{self.name} ended with {code}:\n{self.server.tail()}"
+        self.receiver.finish()
+        yield from self.receiver.broken
+        yield from frame_problems(self.receiver.frames, lines, self.name)
 
 
 class Lnav:
@@ -211,12 +289,10 @@ class Live:
         self.rate = arguments.rate
         self.flood = arguments.flood and Path(arguments.flood).resolve()
         self.folder = folder
-        self.stack = stack
         self.log = folder / "server.log"
-        self.receiver = Receiver()
-        stack.callback(self.receiver.close)
-        self.arrived_meanwhile = 0
-        self.rsyslog = None
+        self.tailers = [
+            Tailer(name, self.log, folder, stack) for name in ("rsyslog", "syslog-ng")
+        ]
         self.lnav = Lnav(folder)
 
     def build(self):
@@ -231,30 +307,12 @@ class Live:
         rolled = sorted(self.folder.glob("server.log.*"))
         return [*rolled, self.log]
 
-    def start_rsyslog(self):
-        spool = self.folder / "spool"
-        spool.mkdir()
-        config = self.folder / "rsyslog.conf"
-        config.write_text(
-            configuration(
-                "rsyslog.conf",
-                ("/var/spool/rsyslog", str(spool), 1),
-                ("/var/log/mcp/server.log", str(self.log), 1),
-                ('target="logs.example.net" port="6514"',
-                 f'target="{LOOPBACK}" port="{self.receiver.port}"', 2),
-            )  # fmt: skip
-        )
-        ran("rsyslogd", "-N1", "-f", config)
-        argv = ["rsyslogd", "-n", "-i", self.folder / "rsyslog.pid", "-f", config]
-        self.rsyslog = self.stack.enter_context(Server("rsyslog", argv, self.folder))
-        # Up once the module watches the folder; a line that is there before is read as well.
-        wait_until("rsyslog's pid file", (self.folder / "rsyslog.pid").exists, 20, [self.rsyslog])
-
     def write(self):
         # A little over a quarter of all bytes a file: three rotations.
         rotate_bytes = self.lines * 97
         ran(self.flood, self.log, self.lines, self.rate, rotate_bytes)
-        self.arrived_meanwhile = len(self.receiver.frames)
+        for tailer in self.tailers:
+            tailer.meanwhile = len(tailer.receiver.frames)
         rolled = len(self.files()) - 1
         if rolled < ROTATIONS:
             yield f"the file was rolled {rolled} times, not {ROTATIONS}"
@@ -273,24 +331,8 @@ class Live:
         for line in written:
             yield from line_problems(line, "the file")
         yield from count_problems([line["n"] for line in written], self.lines, "the file")
-
-    def tailed(self):
-        """While the file was written, not after: else the renames were not seen as they happened."""
-        if self.arrived_meanwhile < self.lines // 4:
-            yield f"{self.arrived_meanwhile} of {self.lines} lines arrived while they were written"
-
-    def arrived(self):
-        """Each line once, and no more of them when rsyslog has ended."""
-        with contextlib.suppress(Failure):  # what is missing is said below
-            wait_until(
-                "all lines", lambda: len(self.receiver.frames) >= self.lines, 30, [self.rsyslog]
-            )
-        code = self.rsyslog.stop(seconds=30)
-        if code != 0:
-            yield f"rsyslog ended with {code}:\n{self.rsyslog.tail()}"
-        self.receiver.finish()
-        yield from self.receiver.broken
-        yield from frame_problems(self.receiver.frames, self.lines)
+        with open(self.log, "a", encoding="utf-8") as log:
+            log.write(FOREIGN + "\n")
 
     def counted_by_lnav(self):
         """Lines by level over the rolled files and the live one, and their request ids."""
@@ -309,6 +351,7 @@ class Live:
         )
         held = {row["log_level"]: row["lines"] for row in rows}
         wanted = {LNAV_LEVEL.get(level, level): n for level, n in by_level(self.lines).items()}
+        wanted["invalid"] = 1  # the line that is no JSON
         if held != wanted:
             yield f"lnav counts {held}, not {wanted}"
 
@@ -335,18 +378,27 @@ def static_checks(report, folder):
 
 
 def live_checks(report, live):
-    check = report.check
+    check, lines = report.check, live.lines
     if not check("the flood is built", live.build):
         return
-    tails = check("rsyslog starts", live.start_rsyslog, "rsyslogd")
-    if not check(f"{live.lines} lines over {ROTATIONS} rotations", live.write):
+    needs = {"rsyslog": "rsyslogd", "syslog-ng": str(SYSLOG_NG)}
+    tailers = [
+        tailer
+        for tailer in live.tailers
+        if check(f"{tailer.name} starts", tailer.start, needs[tailer.name])
+    ]
+    if not check(f"{lines} lines over {ROTATIONS} rotations", live.write):
         return
-    if tails:
-        check("rsyslog tails while they are written", live.tailed)
-        check("rsyslog: every line arrives once, parsed, with level and request id", live.arrived)
+    for tailer in tailers:
+        name = tailer.name
+        check(f"{name} tails while they are written", lambda: tailer.tailed(lines))
+        check(
+            f"{name}: every line arrives once, parsed, with level and request id",
+            lambda: tailer.arrived(lines),
+        )
     if check("lnav installs the format", live.lnav.install, "lnav"):
-        check("lnav: lines by level over the rolled files", live.counted_by_lnav)
-        check("lnav: the same with a compressed file", live.counted_compressed)
+        check("lnav: lines by level and request ids over the rolled files", live.counted_by_lnav)
+        check("lnav: the levels with a compressed file", live.counted_compressed)
 
 
 def main():
