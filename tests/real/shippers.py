@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from run import ROOT, Report
@@ -35,6 +36,8 @@ SYSLOG_NG = PARTS / "syslog-ng/usr/sbin/syslog-ng"
 SHIPPERS = ROOT / "docs" / "shippers"
 LNAV_FORMAT = SHIPPERS / "mcp_vitals.lnav.json"
 ROTATIONS = 3
+# When a receiver pauses, and for how long.
+PAUSE_AFTER, PAUSE_SECONDS = 1_000, 1.5
 # RFC 5424: facility local0, and the severity of each level.
 PRIORITY = {"error": 131, "warn": 132, "info": 134, "debug": 135, "trace": 135}
 LNAV_LEVEL = {"warn": "warning"}
@@ -99,13 +102,19 @@ def count_problems(numbers, lines, where):
 
 
 class Receiver:
-    """A syslog server on TCP: takes frames, counted or ended by a newline (RFC 6587), and keeps them."""
+    """A syslog server on TCP: takes frames, counted or ended by a newline (RFC 6587), and keeps them.
+
+    It pauses once, as one does that is restarted: then queues fill, which is where lines get lost.
+    """
 
     def __init__(self):
         self.frames = []
         self.broken = []
         self.readers = []
+        self.paused = False
         self.listener = socket.create_server((LOOPBACK, 0))
+        # Else what a pause holds back waits in the kernel.
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -119,6 +128,9 @@ class Receiver:
     def read(self, connection):
         with connection, connection.makefile("rb") as stream:
             while byte := stream.read(1):
+                if len(self.frames) >= PAUSE_AFTER and not self.paused:
+                    self.paused = True
+                    time.sleep(PAUSE_SECONDS)
                 if byte == b"<":
                     self.frames.append(byte + stream.readline().removesuffix(b"\n"))
                     continue
