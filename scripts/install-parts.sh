@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs the real servers and clients that the tests run against: Prometheus, its
-# node exporter, vmagent, VictoriaMetrics and valgrind by apt, the Python parser and the Python MCP client into a venv of
-# their own, the MCP inspector into a node folder of its own.
+# node exporter, vmagent, VictoriaMetrics, rsyslog, lnav and valgrind by apt, the Python parser and the
+# Python MCP client into a venv of their own, the MCP inspector into a node folder of its own, and
+# syslog-ng unpacked into a folder of its own, since Debian has it only instead of rsyslog.
 #
 #   scripts/install-parts.sh            install what is missing; quick when nothing is
 #   scripts/install-parts.sh --check    install nothing; name what is missing, exit 1 if anything is
 #
-# The venv and the node folder go below $MCP_VITALS_PARTS, by default target/parts. Only apt, pip
+# The venv and the folders go below $MCP_VITALS_PARTS, by default target/parts. Only apt, pip
 # and npm fetch anything. Runs as root or through sudo. Every part is tried, whatever became of
 # the one before; what failed is said again at the end and the exit is 1.
 set -euo pipefail
@@ -33,6 +34,8 @@ prometheus-node-exporter  prometheus-node-exporter
 vmagent           victoria-metrics
 victoria-metrics  victoria-metrics
 valgrind          valgrind
+rsyslogd          rsyslog
+lnav              lnav
 curl              curl
 node              nodejs
 npm               npm
@@ -40,6 +43,10 @@ npm               npm
 python_parts="prometheus-client==0.26.0 mcp==2.3.0"
 node_part=@modelcontextprotocol/inspector
 node_version=0.15.0
+# What syslog-ng links to, beside the C library.
+syslog_ng_libraries="libcap2 libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libssl3 libsystemd0 libwrap0"
+# Daemons live where not every user looks for commands.
+PATH=$PATH:/usr/sbin
 
 failed=()
 fail() {
@@ -96,10 +103,18 @@ node_ready() {
     [ "$(node -p 'require(process.argv[1]).version' "$manifest" 2>/dev/null)" = "$node_version" ]
 }
 
+# The program starts, so its libraries are there.
+syslog_ng_ready() {
+  local to=$parts/syslog-ng
+  [ -x "$to/usr/sbin/syslog-ng" ] &&
+    LD_LIBRARY_PATH=$to/usr/lib/syslog-ng "$to/usr/sbin/syslog-ng" --version >/dev/null 2>&1
+}
+
 if $check_only; then
   for package in $(missing_packages); do failed+=("apt package $package"); done
   venv_ready || failed+=("Python packages $python_parts in $parts/venv")
   node_ready || failed+=("npm package $node_part@$node_version in $parts/node")
+  syslog_ng_ready || failed+=("Debian package syslog-ng-core unpacked into $parts/syslog-ng")
   for what in ${failed[@]+"${failed[@]}"}; do echo "missing: $what"; done
   [ ${#failed[@]} = 0 ] || exit 1
   echo "all parts are there"
@@ -187,6 +202,23 @@ if ! node_ready; then
   fi
 fi
 
+unpack_syslog_ng() {
+  local fetched=$parts/syslog-ng.deb
+  rm -rf "$parts/syslog-ng" "$fetched"
+  mkdir -p "$fetched" # a folder: apt names the file by its version
+  # apt's own user may not write below the parts.
+  quietly env -C "$fetched" apt-get -o APT::Sandbox::User=root download syslog-ng-core &&
+    quietly dpkg -x "$fetched"/*.deb "$parts/syslog-ng" &&
+    rm -r "$fetched" && syslog_ng_ready
+}
+
+if ! syslog_ng_ready; then
+  # shellcheck disable=SC2086 # a list of words
+  install_packages $syslog_ng_libraries
+  echo "apt: syslog-ng-core, unpacked only"
+  unpack_syslog_ng || fail "unpack syslog-ng-core into $parts/syslog-ng"
+fi
+
 if [ ${#failed[@]} != 0 ]; then
   echo "not installed:" >&2
   printf '  %s\n' "${failed[@]}" >&2
@@ -194,4 +226,4 @@ if [ ${#failed[@]} != 0 ]; then
   exit 1
 fi
 echo "all parts are there: $(prometheus --version 2>&1 | head -n1 | cut -d' ' -f1-3), vmagent," \
-  "valgrind, $python_parts, $node_part@$node_version"
+  "valgrind, rsyslog, lnav, syslog-ng, $python_parts, $node_part@$node_version"

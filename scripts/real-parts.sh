@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the real parts against the demo: Prometheus, promtool, the Python parser, vmagent and
-# VictoriaMetrics, then the MCP clients.
+# VictoriaMetrics, then rsyslog, syslog-ng and lnav against a log that is rolled, then the MCP clients.
 #
 #   scripts/real-parts.sh BINARY       everything; BINARY is the built mcp-vitals
 #   scripts/real-parts.sh --static     only what needs no binary: rules, configuration, dashboard,
@@ -59,9 +59,11 @@ part() {
 part "the harness can fail" "$python" -m unittest discover -s "$root/tests/real/selftest"
 if [ "$1" = --static ]; then
   part "rules, configuration, dashboard" "$python" "$root/tests/real/run.py" --static
+  part "files of the log shippers" "$python" "$root/tests/real/shippers.py" --static
 else
   binary=$(realpath "$1")
   part "servers" "$python" "$root/tests/real/run.py" "$binary"
+  part "log shippers" "$python" "$root/tests/real/shippers.py"
   # The MCP clients have an entry of their own.
   if [ -f "$root/tests/clients/run.sh" ]; then
     part "MCP clients" bash "$root/tests/clients/run.sh" "$binary"

@@ -44,7 +44,7 @@ if [ "$with_servers" = true ]; then
   step "release build" cargo build --release --quiet --features cli
   step "real servers" scripts/real-parts.sh "${CARGO_TARGET_DIR:-target}/release/mcp-vitals"
 else
-  left_out+=("Prometheus, promtool, vmagent, the Python and npm clients: --with-servers installs and runs them")
+  left_out+=("Prometheus, promtool, vmagent, rsyslog, syslog-ng, lnav, the Python and npm clients: --with-servers installs and runs them")
 fi
 
 if command -v "${CXX:-c++}" >/dev/null || [ "${CI:-false}" = true ]; then
