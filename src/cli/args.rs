@@ -170,11 +170,18 @@ fn load_args() -> [Arg; 5] {
     ]
 }
 
-fn log_args() -> [Arg; 3] {
+fn log_args() -> [Arg; 4] {
     let path = value_parser!(PathBuf);
     [
         value("log-file", "PATH", path)
             .help("Log to a file that is rolled; without it nothing is\nlogged, or to stderr with --log-level"),
+        value("durable", "DIR", value_parser!(PathBuf))
+            .help(
+                "Hold lines in a file there until the log has them: what a\n\
+                 kill leaves behind is written by the next start, or by\n\
+                 `mcp-vitals recover DIR`",
+            )
+            .requires("log-file"),
         value("log-format", "FORMAT", ValueParser::new(str::parse::<LogFormat>))
             .help(
                 "json, logfmt, text or pretty\n\
@@ -224,6 +231,7 @@ fn options(matches: &ArgMatches) -> Options {
         log_file: path("log-file"),
         log_format: matches.get_one("log-format").copied(),
         log_level: matches.get_one("log-level").cloned(),
+        durable: path("durable"),
         tally: path("tally"),
         linger: span("linger").unwrap_or_default(),
     }
@@ -288,6 +296,7 @@ mod tests {
         assert_eq!((options.rate, options.clients, options.duration), (50.0, 4, None));
         assert!(options.load && !options.stdio && options.linger.is_zero());
         assert!(options.log_file.is_none() && options.log_level.is_none());
+        assert!(options.durable.is_none());
     }
 
     #[test]
@@ -296,6 +305,10 @@ mod tests {
         assert_eq!(options.log_level, Some("info,swarm=debug".parse().unwrap()));
         let file = ["--log-file", "x", "--log-format", "logfmt"];
         assert_eq!(demo_options(&file).unwrap().log_format, Some(LogFormat::Logfmt));
+        let durable =
+            demo_options(&["--log-file", "x", "--durable", "/dev/shm/x"]).unwrap().durable;
+        assert_eq!(durable, Some("/dev/shm/x".into()));
+        assert!(demo_options(&["--durable", "/dev/shm/x"]).is_err(), "there is no log to write to");
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(super) struct Options {
     pub(super) load: bool,
     pub(super) seed: u64,
     pub(super) log_file: Option<PathBuf>,
+    pub(super) durable: Option<PathBuf>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) log_level: Option<LogFilter>,
     pub(super) tally: Option<PathBuf>,
@@ -116,6 +117,10 @@ fn logs(options: &Options) -> Option<LogConfig> {
     };
     let logs = match options.log_format {
         Some(format) => logs.format(format),
+        None => logs,
+    };
+    let logs = match &options.durable {
+        Some(folder) => logs.durable_in(folder),
         None => logs,
     };
     Some(logs.level(options.log_level.clone().unwrap_or_default()))
