@@ -27,7 +27,10 @@ fn open(path: &Path, full: Full) -> Opened {
         Full::Wait => Overflow::Block(PATIENCE),
         Full::Drop => Overflow::DropNewest,
     };
-    let logs = LogConfig::new().file(LogFile::new(path).rotate_bytes(1 << 40)).overflow(overflow);
+    let logs = LogConfig::new()
+        .file(LogFile::new(path).rotate_bytes(1 << 40))
+        .without_source()
+        .overflow(overflow);
     let vitals = Vitals::builder().system_metrics(false).logs(logs).build();
     let vitals = vitals.map_err(|error| error.to_string())?;
     let logger = vitals.logger("bench");
