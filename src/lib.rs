@@ -33,16 +33,15 @@
 //!
 //! # Features
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
-//! as a service to mount. `gzip`, `zstd`: rolled log files compressed. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `patterns`:
-//! `Redaction::pattern` of the [`logs`]. `log`: records of the `log` crate as lines. `tracing`: events
-//! of `tracing` as lines, with the fields of their spans. `rayon`: threads for large scrapes. `cli`: the
-//! `mcp-vitals` command with its demo.
+//! as a service to mount. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `log`: records of
+//! the `log` crate as lines. `tracing`: events of `tracing` as lines, with the fields of their spans.
+//! `gzip`, `zstd`: rolled log files compressed. `patterns`: `Redaction::pattern` of the [`logs`].
+//! `rayon`: threads for large scrapes. `cli`: the `mcp-vitals` command with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
 #![cfg_attr(vitals_loom, allow(dead_code, unused_imports))]
 
 // Under model checking only the lock-free rooms are built: loom's atomics can't stand in statics.
-#[allow(dead_code)]
 mod ring;
 mod shard;
 mod sync;
@@ -50,7 +49,6 @@ mod sync;
 #[cfg(not(vitals_loom))]
 mod background;
 #[cfg(not(vitals_loom))]
-#[allow(dead_code)]
 mod batch;
 #[cfg(all(not(vitals_loom), any(feature = "log", feature = "tracing")))]
 mod bridge;

@@ -13,7 +13,7 @@ use super::recover;
 
 /// What the process is to do.
 pub(crate) enum Command {
-    Demo(Options),
+    Demo(Box<Options>),
     Recover(recover::Options),
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn parse() -> Command {
 
 fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     match command().try_get_matches_from(args)?.subcommand() {
-        Some(("demo", demo)) => Ok(Command::Demo(options(demo))),
+        Some(("demo", demo)) => Ok(Command::Demo(Box::new(options(demo)))),
         Some(("recover", recover)) => Ok(Command::Recover(recover_options(recover))),
         _ => unreachable!("clap asks for a subcommand, and knows no other"),
     }
@@ -279,7 +279,7 @@ mod tests {
     fn demo_options(args: &[&str]) -> Result<Options, clap::Error> {
         let args = ["mcp-vitals", "demo"].iter().chain(args).map(OsString::from);
         read(args).map(|command| match command {
-            Command::Demo(options) => options,
+            Command::Demo(options) => *options,
             Command::Recover(_) => panic!("another command"),
         })
     }

@@ -2,7 +2,6 @@
 
 mod digits;
 mod histogram;
-#[allow(dead_code)]
 pub(crate) mod line;
 pub(crate) mod number;
 mod page;

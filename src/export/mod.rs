@@ -3,7 +3,6 @@
 //! Every way out reads through [`Source`] and reports what happened to it through [`Event`], so
 //! that none of them keeps the engine alive or knows how it is built.
 
-#[allow(dead_code)]
 pub(crate) mod sink;
 pub(crate) mod slot;
 pub(crate) mod textfile;
@@ -118,6 +117,7 @@ pub(crate) mod stub {
         gone: bool,
         scrapes: u64,
         events: Vec<Event>,
+        #[cfg_attr(not(feature = "http"), allow(dead_code))]
         filter: Option<String>,
     }
 

@@ -274,7 +274,7 @@ impl Worker {
         let mut seen = 0;
         loop {
             let Worker { drain, router, anchors, durable, .. } = self;
-            let round = drain.round_while(horizon, |frame| router.route(frame, anchors));
+            let round = drain.round(horizon, |frame| router.route(frame, anchors));
             seen += round;
             if let Some(durable) = durable
                 && round > 0

@@ -35,7 +35,6 @@ impl LogFormat {
     }
 
     /// What a sink writes that takes colours or does not: it is a terminal, and `NO_COLOR` is unset.
-    #[allow(dead_code)]
     pub(crate) fn fit(self, colours: bool) -> LogFormat {
         match self {
             LogFormat::Pretty if !colours => LogFormat::Text,

@@ -29,7 +29,6 @@ mod level;
 pub(crate) mod limit;
 mod loggable;
 mod logger;
-#[allow(dead_code)]
 mod redact;
 mod secret;
 mod site;
@@ -53,7 +52,6 @@ pub use loggable::{Exception, Loggable, exception};
 pub use logger::Logger;
 pub(crate) use logger::Loggers;
 pub use redact::Redaction;
-#[allow(unused_imports)]
 pub(crate) use redact::{Redacted, Redactor, SiteRules};
 pub use secret::Secret;
 

@@ -102,21 +102,9 @@ impl Drain {
         self.fullest as usize
     }
 
-    /// Hands over at most `ROUND` frames with ticks up to `horizon`, the oldest first, then gives
-    /// the rings back what was read; how many there were.
-    pub(crate) fn round(&mut self, horizon: u64, mut see: impl FnMut(Frame<'_>)) -> usize {
-        self.round_while(horizon, |frame| {
-            see(frame);
-            true
-        })
-    }
-
-    /// The same, until `see` says that it has enough.
-    pub(crate) fn round_while(
-        &mut self,
-        horizon: u64,
-        mut see: impl FnMut(Frame<'_>) -> bool,
-    ) -> usize {
+    /// Hands over at most `ROUND` frames with ticks up to `horizon`, the oldest first, until `see` says
+    /// that it has enough; then gives the rings back what was read. How many there were.
+    pub(crate) fn round(&mut self, horizon: u64, mut see: impl FnMut(Frame<'_>) -> bool) -> usize {
         self.look();
         let (mut seen, mut more) = (0, true);
         while more && seen < ROUND {

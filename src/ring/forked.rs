@@ -91,7 +91,7 @@ pub(crate) unsafe fn give_back(place: NonNull<u8>) {
 /// Without the promise: for systems that don't know it.
 fn heap(bytes: usize) -> NonNull<u8> {
     #[repr(align(128))]
-    struct Aligned([u8; PLACE]);
+    struct Aligned(#[allow(dead_code)] [u8; PLACE]);
     debug_assert!(bytes <= PLACE);
     NonNull::from(Box::leak(Box::new(Aligned([0; PLACE])))).cast()
 }

@@ -132,6 +132,7 @@ const NAP: Duration = Duration::from_millis(2);
 
 impl Rings {
     /// In the heap, with the shared ring charged to `space`; nothing when it has no room for it.
+    #[cfg(test)]
     pub(crate) fn new(settings: Settings, space: Arc<Space>) -> Option<Arc<Rings>> {
         Rings::in_store(settings, space, Store::Heap)
     }

@@ -325,11 +325,6 @@ impl<'a, const CHECKED: bool> Writer<'a, CHECKED> {
         self.fields = 0;
     }
 
-    /// How many fields it has.
-    pub(crate) fn fields(&self) -> u8 {
-        self.fields
-    }
-
     /// Writes the header and gives the frame's length; nothing when the room was too small.
     #[inline(always)]
     pub(crate) fn finish(self, head: Head) -> Option<usize> {

@@ -87,6 +87,11 @@ impl Held {
         }
     }
 
+    /// Names that the file had no room for: what it says of them after a kill are numbers.
+    pub(crate) fn unnamed(&self) -> u64 {
+        self.0.as_ref().map_or(0, |file| file.unnamed())
+    }
+
     /// Removes the file if all of it is written.
     pub(crate) fn finish(&self) {
         if let Some(file) = &self.0 {

@@ -43,5 +43,9 @@ impl Held {
 
     pub(crate) fn adopt(&self, _: &str, _: &[Outlet], _: &Redaction) {}
 
+    pub(crate) fn unnamed(&self) -> u64 {
+        0
+    }
+
     pub(crate) fn finish(&self) {}
 }

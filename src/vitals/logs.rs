@@ -117,6 +117,7 @@ impl Logs {
     pub(crate) fn refresh(&self) {
         let mut shown = lock(&self.shown);
         shown.cut.tell(self.loggers.cut());
+        shown.unnamed.tell(self.held.unnamed());
         shown.refresh(&self.flusher);
     }
 }
@@ -129,7 +130,8 @@ fn open(
     memory: &mut Option<Memory>,
     noted: Option<(&Held, &Notes)>,
 ) -> Result<(&'static str, Form, Box<dyn Sink>), Error> {
-    let lines = |or: LogFormat| Form::Lines(wanted.format.unwrap_or(or));
+    let coloured = matches!(wanted.to, To::Stderr) && stderr::wants_colour();
+    let lines = |or: LogFormat| Form::Lines(wanted.format.unwrap_or(or).fit(coloured));
     Ok(match &wanted.to {
         To::File(file) => {
             let journal = noted.and_then(|(held, notes)| held.notes(notes));
@@ -140,7 +142,7 @@ fn open(
             ("file", lines(LogFormat::Json), Box::new(sink))
         }
         To::Stderr => {
-            let or = if stderr::wants_colour() { LogFormat::Pretty } else { LogFormat::Json };
+            let or = if coloured { LogFormat::Pretty } else { LogFormat::Json };
             ("stderr", lines(or), Box::new(StderrSink::default()))
         }
         To::Memory => {
@@ -173,7 +175,7 @@ struct ShownSink {
     events: Arc<SinkEvents>,
     written: [Told; 5],
     lost: [[Told; 5]; 3],
-    happened: [Told; 4],
+    happened: [Told; 6],
     bytes: Told,
     queued: Gauge,
 }
@@ -186,6 +188,7 @@ struct Shown {
     limited: Told,
     repeated: Told,
     restarted: Told,
+    unnamed: Told,
     cut: Told,
     sinks: Vec<ShownSink>,
 }
@@ -225,6 +228,7 @@ impl Shown {
             limited: told(held_back.with(["limit"])),
             repeated: told(held_back.with(["repeat"])),
             restarted: told(errors.with(["restarted"])),
+            unnamed: told(errors.with(["unnamed"])),
             cut: told(cut.with([])),
             sinks: Vec::new(),
         })
@@ -261,7 +265,7 @@ impl Shown {
             lost: Loss::ALL.map(|why| {
                 Level::ALL.map(|level| told(lost.with([name, level.as_str(), why.as_str()])))
             }),
-            happened: ["error", "restarted", "rotated", "reopened"]
+            happened: ["error", "restarted", "rotated", "reopened", "compressed", "removed"]
                 .map(|event| told(happened.with([name, event]))),
             bytes: told(bytes.with([name])),
             queued: queued.with([name]),
@@ -285,7 +289,14 @@ impl Shown {
             for (lost, why) in lost.iter_mut().zip(Loss::ALL) {
                 tell(lost, events.lost(why));
             }
-            let now = [events.errors(), events.restarted(), events.rotations(), events.reopened()];
+            let now = [
+                events.errors(),
+                events.restarted(),
+                events.rotations(),
+                events.reopened(),
+                events.compressed(),
+                events.removed(),
+            ];
             happened.iter_mut().zip(now).for_each(|(told, now)| told.tell(now));
             bytes.tell(events.written_bytes());
             queued.set(events.queued_bytes() as f64);

@@ -21,7 +21,6 @@ mod fault_tests;
 use std::io;
 
 pub(crate) use events::{Loss, SinkEvents};
-#[allow(unused_imports)] // Nobody starts one before the engine does.
 pub(crate) use thread::SinkThread;
 
 /// Whole lines for one sink, or a batch.

@@ -152,10 +152,6 @@ impl Dictionary {
         })
     }
 
-    pub(super) fn knows_site(&self, number: u32) -> bool {
-        self.sites.contains_key(&number)
-    }
-
     /// The logger's name, or its number; nothing for number 0.
     pub(super) fn logger(&self, number: u32) -> Box<str> {
         match self.loggers.get(&number) {
