@@ -130,7 +130,7 @@ impl Producer {
         let length = unsafe {
             let at = self.start.add((tail & self.mask) as usize);
             let room = slice::from_raw_parts_mut(at.cast(), room);
-            let mut writer = Writer::unchecked(room, context);
+            let mut writer = Writer::unchecked(room, head, context);
             fill.fill_unchecked(&mut writer);
             writer.finish(head).unwrap_unchecked()
         };

@@ -144,12 +144,15 @@ impl<'a> Writer<'a, false> {
     #[inline(always)]
     pub(crate) unsafe fn unchecked(
         room: &'a mut [MaybeUninit<u8>],
+        head: Head,
         context: Blocks<'_>,
     ) -> Writer<'a, false> {
         let mut writer = Writer::new(room, usize::MAX);
         if let Some(at) = writer.take(HEADER) {
-            // SAFETY: the caller's promise. Whole blocks: what is too much is written over.
+            // SAFETY: the caller's promise. Whole blocks: what is too much is written over. The head
+            // now, so that it need not be kept while the values are written.
             unsafe {
+                writer.head(head);
                 put(at.add(28), (context.length as u32).to_le_bytes());
                 context.copy_to(at.add(HEADER));
             }
@@ -340,7 +343,15 @@ impl<'a, const CHECKED: bool> Writer<'a, CHECKED> {
             } else {
                 put(self.at, [0; ALIGN]);
             }
-            self.head(head, length, self.fields);
+            if CHECKED {
+                self.head(head);
+            }
+            let first = length as u64
+                | u64::from(head.kind) << 32
+                | u64::from(head.level) << 40
+                | u64::from(self.flags) << 48
+                | u64::from(self.fields) << 56;
+            put(self.start, first.to_le_bytes());
         }
         Some(length)
     }
@@ -356,16 +367,10 @@ impl<'a, const CHECKED: bool> Writer<'a, CHECKED> {
     /// # Safety
     /// The header's bytes are in the room.
     #[inline(always)]
-    unsafe fn head(&self, head: Head, length: usize, fields: u8) {
-        let first = length as u64
-            | u64::from(head.kind) << 32
-            | u64::from(head.level) << 40
-            | u64::from(self.flags) << 48
-            | u64::from(fields) << 56;
+    unsafe fn head(&self, head: Head) {
         let at = self.start;
         // SAFETY: the caller's promise; each is within the header.
         unsafe {
-            put(at, first.to_le_bytes());
             put(at.add(8), head.ticks.to_le_bytes());
             put(at.add(16), (u64::from(head.site) | u64::from(head.logger) << 32).to_le_bytes());
             put(at.add(24), head.thread.to_le_bytes());
