@@ -339,7 +339,16 @@ mod tests {
         });
     }
 
-    /// What is in the rings of one thread each, and then in the shared one: thread and ticks.
+    impl Leased {
+        fn queue(&self) -> &crate::ring::spsc::Ring {
+            match &self.kind {
+                Kind::Queue(ring) => ring,
+                Kind::Recorder(_) => panic!("a recorder"),
+            }
+        }
+    }
+
+    /// What is in the rings of one thread each, and in the shared one: thread and ticks.
     struct Reader {
         rings: Arc<Rings>,
         known: Vec<Arc<Leased>>,
@@ -362,17 +371,9 @@ mod tests {
                 assert!(fields.next().is_none(), "no keys");
                 lines.push((frame.thread(), frame.ticks()));
             };
-            for (leased, at) in self.known.iter().zip(&mut self.at) {
-                let Kind::Queue(ring) = &leased.kind else { panic!("a queue") };
-                let end = ring.cursor().published();
-                // SAFETY: the one reader, from where it freed to what is published.
-                while let Some((frame, next)) = unsafe { ring.read(*at, end) } {
-                    see(frame.unwrap());
-                    *at = next;
-                }
-                *at = end;
-                ring.cursor().free(end);
-            }
+            // The rings' ends first: what a thread wrote before, into the shared one, is there then.
+            let ends: Vec<u64> =
+                self.known.iter().map(|leased| leased.queue().cursor().published()).collect();
             let (mut at, end) = (self.shared, self.rings.shared.reserved());
             // SAFETY: the one reader, from where it freed.
             while let Some((frame, next)) = unsafe { self.rings.shared.read(at, end) } {
@@ -382,6 +383,16 @@ mod tests {
             // SAFETY: read up to there.
             unsafe { self.rings.shared.free(self.shared, at) };
             self.shared = at;
+            for ((leased, at), end) in self.known.iter().zip(&mut self.at).zip(ends) {
+                let ring = leased.queue();
+                // SAFETY: the one reader, from where it freed to what is published.
+                while let Some((frame, next)) = unsafe { ring.read(*at, end) } {
+                    see(frame.unwrap());
+                    *at = next;
+                }
+                *at = end;
+                ring.cursor().free(end);
+            }
             self.rings.made_room();
             lines
         }
@@ -487,7 +498,7 @@ mod tests {
 
     #[test]
     fn who_may_wait_waits_and_nothing_is_lost() {
-        let rings = rings(4096, 2, Overflow::Block(std::time::Duration::from_secs(600)));
+        let rings = rings(4096, 2, Overflow::Block(std::time::Duration::from_secs(60)));
         let mut reader = Reader::new(&rings);
         let each = 20_000;
         thread::scope(|scope| {
