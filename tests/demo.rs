@@ -402,6 +402,7 @@ fn help_goes_to_stdout_and_tells_every_option() {
         "--no-load",
         "--seed",
         "--log-file",
+        "--durable",
         "--log-format",
         "--log-level",
         "--tally",

@@ -177,9 +177,9 @@ fn log_args() -> [Arg; 4] {
             .help("Log to a file that is rolled; without it nothing is\nlogged, or to stderr with --log-level"),
         value("durable", "DIR", value_parser!(PathBuf))
             .help(
-                "Hold lines in a file there until the log has them: what a\n\
-                 kill leaves behind is written by the next start, or by\n\
-                 `mcp-vitals recover DIR`",
+                "Hold lines in a file there until the log has them:\n\
+                 what a kill leaves behind is written by the next\n\
+                 start, or by `mcp-vitals recover DIR`",
             )
             .requires("log-file"),
         value("log-format", "FORMAT", ValueParser::new(str::parse::<LogFormat>))
