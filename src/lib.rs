@@ -35,7 +35,8 @@
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
 //! as a service to mount. `gzip`, `zstd`: rolled log files compressed. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `patterns`:
 //! `Redaction::pattern` of the [`logs`]. `log`: records of the `log` crate as lines. `tracing`: events
-//! of `tracing` as lines, with the fields of their spans. `rayon`: threads for large scrapes. `cli`: the
+//! of `tracing` as lines, with the fields of their spans. `signals`: engines shut down by SIGTERM and
+//! SIGINT, where asked. `rayon`: threads for large scrapes. `cli`: the
 //! `mcp-vitals` command with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
