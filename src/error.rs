@@ -190,7 +190,7 @@ impl std::error::Error for Error {
             Error::LogFile { source, .. } | Error::RingFile { source, .. } => Some(source),
             Error::Spawn(source) | Error::StdoutGuard(source) | Error::Signals(source) => {
                 Some(source)
-            },
+            }
             _ => None,
         }
     }
