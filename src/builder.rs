@@ -49,6 +49,8 @@ pub struct VitalsBuilder {
     /// By metric, how long a series may be idle.
     pub(crate) idle: HashMap<String, Duration>,
     pub(crate) logs: Option<LogConfig>,
+    #[cfg(all(feature = "signals", unix))]
+    pub(crate) handle_signals: bool,
 }
 
 /// Series of a family unless somebody says otherwise.
@@ -78,6 +80,8 @@ impl Default for VitalsBuilder {
             sampling: HashMap::new(),
             idle: HashMap::new(),
             logs: None,
+            #[cfg(all(feature = "signals", unix))]
+            handle_signals: false,
         }
     }
 }
@@ -271,6 +275,25 @@ impl VitalsBuilder {
     /// [`Logger`](crate::Logger) takes none.
     pub fn logs(mut self, logs: LogConfig) -> Self {
         self.logs = Some(logs);
+        self
+    }
+
+    /// Whether SIGTERM and SIGINT shut the engine down (the logs, the textfile, all that
+    /// [`Vitals::shutdown`] does) and then end the process by the same signal, so that its exit
+    /// status says so; default no: the signals are the host's. Unix only.
+    ///
+    /// All engines that ask are shut down, side by side, within 1.6 seconds in all, on threads of our
+    /// own; further signals change nothing meanwhile. With no engine left the signal ends the process at
+    /// once. The first process of a container, which signals don't end, exits with 128 and the
+    /// signal's number. A signal that the process was started with ignored, as by `nohup`, stays so
+    /// (Linux only).
+    ///
+    /// Not for a host that shuts down by itself: its own handlers run too, but the process ends
+    /// whether or not they are done. A child made by `fork` that does not `exec` can be ended by
+    /// SIGKILL alone.
+    #[cfg(all(feature = "signals", unix))]
+    pub fn handle_signals(mut self, on: bool) -> Self {
+        self.handle_signals = on;
         self
     }
 

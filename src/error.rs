@@ -113,6 +113,8 @@ pub enum Error {
     },
     /// Stdout cannot be guarded.
     StdoutGuard(io::Error),
+    /// Signals cannot be handled.
+    Signals(io::Error),
     /// Settings of the logs that go against each other.
     Logs {
         /// What is in the way.
@@ -169,6 +171,7 @@ impl fmt::Display for Error {
             Error::LogFile { path, source } => write!(f, "cannot log to {path:?}: {source}"),
             Error::RingFile { path, source } => write!(f, "ring file {path:?}: {source}"),
             Error::StdoutGuard(source) => write!(f, "cannot guard stdout: {source}"),
+            Error::Signals(source) => write!(f, "cannot handle signals: {source}"),
             Error::Logs { rule } => write!(f, "logs: {rule}"),
             Error::Spawn(source) => write!(f, "cannot start a background thread: {source}"),
             Error::MemoryLimit { name, limit } => write!(
@@ -185,7 +188,9 @@ impl std::error::Error for Error {
         match self {
             Error::Listen { source, .. } | Error::Textfile { source, .. } => Some(source),
             Error::LogFile { source, .. } | Error::RingFile { source, .. } => Some(source),
-            Error::Spawn(source) | Error::StdoutGuard(source) => Some(source),
+            Error::Spawn(source) | Error::StdoutGuard(source) | Error::Signals(source) => {
+                Some(source)
+            }
             _ => None,
         }
     }

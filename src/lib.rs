@@ -35,8 +35,9 @@
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
 //! as a service to mount. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `log`: records of
 //! the `log` crate as lines. `tracing`: events of `tracing` as lines, with the fields of their spans.
-//! `gzip`, `zstd`: rolled log files compressed. `patterns`: `Redaction::pattern` of the [`logs`].
-//! `rayon`: threads for large scrapes. `cli`: the `mcp-vitals` command with its demo.
+//! `signals`: engines shut down by SIGTERM and SIGINT, where asked. `gzip`, `zstd`: rolled log files
+//! compressed. `patterns`: `Redaction::pattern` of the [`logs`]. `rayon`: threads for large scrapes.
+//! `cli`: the `mcp-vitals` command with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
 #![cfg_attr(vitals_loom, allow(dead_code, unused_imports))]

@@ -7,6 +7,9 @@ mod held;
 #[path = "vitals/held_elsewhere.rs"]
 mod held;
 mod logs;
+mod panics;
+#[cfg(all(feature = "signals", unix))]
+mod signals;
 
 pub use collectors::Collector;
 
@@ -14,7 +17,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::Error;
@@ -63,6 +66,7 @@ struct Core {
     idle: HashMap<String, Duration>,
     kept: Mutex<Kept>,
     pool: Pool,
+    stopping: Stopping,
     // The last: families go at once where no handle is left.
     table: Table,
 }
@@ -72,6 +76,34 @@ static DISABLED_MCP: LazyLock<Mcp> = LazyLock::new(|| {
     Mcp::register(&Vitals::disabled(), &CatalogOptions::default())
         .unwrap_or_else(|_| unreachable!("a disabled engine refuses nothing"))
 });
+
+/// One stop of an engine at a time.
+#[derive(Default)]
+struct Stopping {
+    busy: Mutex<bool>,
+    over: Condvar,
+}
+
+/// The turn of a stop, until dropped.
+struct Stop<'a>(&'a Stopping);
+
+impl Stopping {
+    /// Waits for the stop that is under way; nothing where that takes longer than `deadline`.
+    fn turn(&self, deadline: Duration) -> Option<Stop<'_>> {
+        let busy = lock(&self.busy);
+        let waited = self.over.wait_timeout_while(busy, deadline, |busy| *busy);
+        let mut busy = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let free = !std::mem::replace(&mut *busy, true);
+        free.then(|| Stop(self))
+    }
+}
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.busy) = false;
+        self.0.over.notify_all();
+    }
+}
 
 /// What one scrape leaves to the next.
 #[derive(Default)]
@@ -119,6 +151,7 @@ impl Vitals {
             logs: OnceLock::new(),
             kept: Mutex::default(),
             pool,
+            stopping: Stopping::default(),
             mcp: OnceLock::new(),
             outlets: Mutex::default(),
         });
@@ -130,6 +163,10 @@ impl Vitals {
         }
         // Its requests are logged.
         let _ = core.mcp.set(Mcp::register(&vitals, &builder.catalog)?);
+        #[cfg(all(feature = "signals", unix))]
+        if builder.handle_signals {
+            signals::watch(&core)?;
+        }
         // The last: nothing fails after it, and what it has started ends with `vitals`.
         *lock(&core.outlets) = Outlets::start(&vitals, &builder)?;
         Ok(vitals)
@@ -337,7 +374,7 @@ impl Vitals {
     /// Writes the textfile once more, lets answers that are under way end, lets go of callbacks and
     /// collectors, writes the logs out, and stops the threads, all within `deadline` and a quarter.
     /// Loggers take no lines any more. Recording and scraping by hand go
-    /// on working. The second call is harmless; the last handle that is dropped does the same with
+    /// on working. The second call is harmless, and waits for the first within its own deadline; the last handle that is dropped does the same with
     /// a deadline of two seconds.
     pub fn shutdown(&self, deadline: Duration) {
         let until = Instant::now() + deadline.min(Duration::from_secs(86_400));
@@ -464,6 +501,8 @@ impl Core {
 
     fn stop(&self, deadline: Duration) {
         let started = Instant::now();
+        // One that a signal asks for comes while the host's is under way, and the process ends after it.
+        let Some(_turn) = self.stopping.turn(deadline) else { return };
         // Taken out first: the endpoint's thread may be about to ask for the lock.
         let mut outlets = std::mem::take(&mut *lock(&self.outlets));
         // Collectors that hang, for another's scrape and then for this, leave half of the time for

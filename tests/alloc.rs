@@ -1,12 +1,15 @@
-//! Warm recording and warm scrapes allocate nothing and free nothing, on any thread.
+//! Warm recording and warm scrapes allocate nothing and free nothing, on any thread; nor do warm log
+//! calls on the thread that makes them.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use mcp_vitals::{Counter, Desc, Family, Gauge, Histogram, UpDown, Vitals};
+use mcp_vitals::logs::{Context, LogConfig, Overflow};
+use mcp_vitals::{Counter, Desc, Family, Gauge, Histogram, UpDown, Vitals, debug, info};
 
 /// Counts what all threads ask of the heap while the window is open.
 struct Counting;
@@ -15,7 +18,13 @@ static OPEN: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static FREES: AtomicU64 = AtomicU64::new(0);
 
+thread_local! {
+    /// What this thread asked, whether or not the window is open.
+    static ASKED: Cell<u64> = const { Cell::new(0) };
+}
+
 fn count(what: &AtomicU64) {
+    let _ = ASKED.try_with(|asked| asked.set(asked.get() + 1));
     if OPEN.load(Ordering::SeqCst) {
         what.fetch_add(1, Ordering::SeqCst);
     }
@@ -143,6 +152,41 @@ fn window(work: impl FnOnce()) -> (u64, u64) {
     (ALLOCATIONS.load(Ordering::SeqCst), FREES.load(Ordering::SeqCst))
 }
 
+/// Runs `work`; gives allocations and frees of this thread, whatever others do meanwhile.
+fn asked(work: impl FnOnce()) -> u64 {
+    let before = ASKED.get();
+    work();
+    ASKED.get() - before
+}
+
+/// Lines, also those that no ring has room for, and contexts that are kept.
+fn log_lines() {
+    for overflow in [Overflow::DropNewest, Overflow::OverwriteOldest] {
+        let config = LogConfig::to_memory().ring_bytes(16 << 10).overflow(overflow);
+        let vitals = Vitals::builder().system_metrics(false).logs(config).build().unwrap();
+        let logger = vitals.logger("alloc");
+        let kept = Context::new().request_id("req-1").user_id("u-2").field("tenant", "blue");
+        let (tool, owned) = ("swarm.init", String::from("owned"));
+        let line = |n: u64| info!(logger, "called", tool, n, ok = true);
+        let rendered = |n: u64| info!(logger, "called {owned} {n}", shown = %owned, n, ratio = 0.5);
+        let none = |n: u64| debug!(logger, "called {owned}", tool, n, shown = %owned);
+        let rounds = 10_000;
+        let works: [(&str, &dyn Fn(u64)); 4] = [
+            ("a line", &line),
+            ("one with rendered values", &rendered),
+            ("one of a level that is not taken", &none),
+            ("a kept context, entered", &|_| drop(kept.enter())),
+        ];
+        let _context = kept.enter();
+        for (what, work) in works {
+            (0..10).for_each(work);
+            let found = asked(|| (0..rounds).for_each(work));
+            assert_eq!(found, 0, "allocations and frees of {rounds} times {what}, {overflow:?}");
+        }
+        assert!(!vitals.captured_logs().is_empty());
+    }
+}
+
 /// A client that goes on with label sets for which `memory_limit` has no room costs no allocation.
 fn past_the_memory_limit() {
     let builder = Vitals::builder().memory_limit(1 << 20).series_limit(1_000_000);
@@ -224,6 +268,8 @@ fn many_label_sets() {
 fn main() {
     // A window that sees nothing would prove nothing.
     assert_eq!(window(|| drop(black_box(Box::new(1)))), (1, 1));
+    assert_eq!(asked(|| drop(black_box(Box::new(1)))), 2);
+    log_lines();
     past_the_memory_limit();
     #[cfg(feature = "macros")]
     typed_labels();

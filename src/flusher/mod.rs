@@ -15,7 +15,7 @@ mod report;
 mod route;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,12 +52,13 @@ const CHORES: Duration = Duration::from_secs(1);
 /// The flusher of an engine, and its sinks.
 pub(crate) struct Flusher {
     shared: Arc<Shared>,
-    sinks: Mutex<Vec<Arc<SinkThread>>>,
     thread: Mutex<Joined>,
 }
 
 struct Shared {
     rings: Arc<Rings>,
+    /// Until they are stopped.
+    sinks: Mutex<Vec<Arc<SinkThread>>>,
     asked: Mutex<Asked>,
     answered: Condvar,
     counts: Counts,
@@ -84,7 +85,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Lines lost in front of the rings, by level.
+    /// Lines lost in front of the rings because these were full, by level.
     pub(crate) fn lost(&self) -> ByLevel {
         std::array::from_fn(|at| self.lost[at].load(Ordering::Relaxed))
     }
@@ -116,13 +117,14 @@ impl Flusher {
         durable: Option<Durable>,
         manner: Manner,
     ) -> Result<Flusher, Error> {
+        let sinks = outlets.iter().map(|outlet| outlet.sink.clone()).collect();
         let shared = Arc::new(Shared {
             rings: rings.clone(),
+            sinks: Mutex::new(sinks),
             asked: Mutex::default(),
             answered: Condvar::new(),
             counts: Counts::default(),
         });
-        let sinks = outlets.iter().map(|outlet| outlet.sink.clone()).collect();
         let mut drain =
             Drain::only(rings).ok_or(Error::Spawn(std::io::ErrorKind::AlreadyExists.into()))?;
         if durable.is_some() {
@@ -139,36 +141,27 @@ impl Flusher {
         };
         let thread =
             Joined::spawn("mcp-vitals-logs", move || worker.run()).map_err(Error::Spawn)?;
-        Ok(Flusher { shared, sinks: Mutex::new(sinks), thread: Mutex::new(thread) })
+        Ok(Flusher { shared, thread: Mutex::new(thread) })
     }
 
     pub(crate) fn counts(&self) -> &Counts {
         &self.shared.counts
     }
 
+    /// Lines that threads of this engine's own wanted to log, by level.
+    pub(crate) fn own(&self) -> ByLevel {
+        self.shared.rings.own()
+    }
+
     /// Waits until what was logged before is in its sinks' hands, and these have written it; false
-    /// when that took longer than `deadline`. The host's threads alone may wait here.
+    /// when that took longer than `deadline`, and at once on a thread that works for this engine.
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
-        if self.shared.rings.is_inherited() {
-            return false;
-        }
-        let mut asked = lock(&self.shared.asked);
-        asked.flushes += 1;
-        let target = asked.flushes;
-        self.shared.rings.wake_flusher();
-        while asked.done < target && !asked.ended {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            let waited = self.shared.answered.wait_timeout(asked, left);
-            asked = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
-        }
-        drop(asked);
-        let sinks = lock(&self.sinks).clone();
-        // All of them, also behind one that is late.
-        let late = sinks.iter().filter(|sink| !sink.flush(deadline)).count();
-        late == 0
+        self.shared.flush(deadline)
+    }
+
+    /// For who must not keep the engine alive.
+    pub(crate) fn nudge(&self) -> Nudge {
+        Nudge(Arc::downgrade(&self.shared))
     }
 
     /// Drains and flushes everything and ends, up to `deadline`; false when something was left. The
@@ -182,9 +175,12 @@ impl Flusher {
         self.shared.rings.wake_flusher();
         let left = deadline.saturating_duration_since(Instant::now());
         let ended = lock(&self.thread).join(left);
-        let sinks = std::mem::take(&mut *lock(&self.sinks));
+        let sinks = std::mem::take(&mut *lock(&self.shared.sinks));
         // Where the flusher has not ended it still has the sinks, which end with it.
-        let stop = |sink: Arc<SinkThread>| Arc::into_inner(sink).is_some_and(|s| s.stop(deadline));
+        let stop = |sink: Arc<SinkThread>| match ended {
+            true => sink.stop(deadline),
+            false => Arc::into_inner(sink).is_some_and(|sink| sink.stop(deadline)),
+        };
         sinks.into_iter().map(stop).fold(ended, |all, stopped| all && stopped)
     }
 }
@@ -194,9 +190,75 @@ impl Drop for Flusher {
         self.stop(Instant::now() + crate::background::DROP_DEADLINE);
         if self.shared.rings.is_inherited() {
             // To drop a sink is to wait for its thread.
-            let sinks = self.sinks.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-            sinks.drain(..).for_each(std::mem::forget);
+            lock(&self.shared.sinks).drain(..).for_each(std::mem::forget);
         }
+    }
+}
+
+impl Shared {
+    /// Has the flusher drain all at once; gives the number of the request.
+    fn ask(&self) -> u64 {
+        let mut asked = lock(&self.asked);
+        asked.flushes += 1;
+        let target = asked.flushes;
+        drop(asked);
+        self.rings.wake_flusher();
+        target
+    }
+
+    fn flush(&self, deadline: Instant) -> bool {
+        // A sink that waits for itself waits in vain.
+        if self.rings.is_inherited() || self.rings.is_for_this_thread() {
+            return false;
+        }
+        let target = self.ask();
+        let mut asked = lock(&self.asked);
+        while asked.done < target && !asked.ended {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.answered.wait_timeout(asked, left);
+            asked = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+        drop(asked);
+        let sinks = lock(&self.sinks).clone();
+        // All of them, also behind one that is late.
+        let late = sinks.iter().filter(|sink| !sink.flush(deadline)).count();
+        late == 0
+    }
+}
+
+/// A flusher that may have ended.
+#[derive(Clone)]
+pub(crate) struct Nudge(Weak<Shared>);
+
+impl Nudge {
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    /// Has it look at once. Takes no lock.
+    pub(crate) fn wake(&self) {
+        if let Some(shared) = self.there() {
+            shared.rings.wake_flusher();
+        }
+    }
+
+    /// Has it drain everything, and doesn't wait for that.
+    pub(crate) fn ask(&self) {
+        if let Some(shared) = self.there() {
+            shared.ask();
+        }
+    }
+
+    fn there(&self) -> Option<Arc<Shared>> {
+        self.0.upgrade().filter(|shared| !shared.rings.is_inherited())
+    }
+
+    /// As [`Flusher::flush`]; true where it has ended.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        self.0.upgrade().is_none_or(|shared| shared.flush(deadline))
     }
 }
 
@@ -213,7 +275,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        set_ours();
+        set_ours(self.shared.rings.id());
         self.shared.rings.set_flusher(thread::current());
         let _ended = Ended(self.shared.clone());
         while catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {

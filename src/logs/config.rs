@@ -48,6 +48,7 @@ pub struct LogConfig {
     pub(crate) redaction: Redaction,
     pub(crate) limit: Limit,
     pub(crate) without_source: bool,
+    pub(crate) flush_on_panic: bool,
     /// In which folder, where one was named.
     pub(crate) durable: Option<Option<PathBuf>>,
 }
@@ -205,6 +206,24 @@ impl LogConfig {
     /// Leaves module, function, file and line out of the lines, which are then a third shorter.
     pub fn without_source(mut self) -> LogConfig {
         self.without_source = true;
+        self
+    }
+
+    /// Whether a panic has the logs written out at once; default no, since the panic hook is the host's
+    /// and one for the process.
+    ///
+    /// The first engine that asks installs a hook behind the one that is there, which is called as
+    /// before. On most threads it only wakes the flusher: a client that makes a tool panic must not
+    /// stall a runtime. On the main thread, and on any where panics abort, it waits for the sinks, a
+    /// second at most and no more than a tenth of the time. A hook that the host sets later replaces it,
+    /// unless it calls the one before; one that ends the process itself calls
+    /// [`flush`](crate::Vitals::flush) first.
+    ///
+    /// Without it a panic that unwinds `main` writes all out if the last handle of the engine is dropped
+    /// by that; one that aborts loses what was logged in the last 16 ms, unless the rings are
+    /// [`durable`](Self::durable).
+    pub fn flush_on_panic(mut self, on: bool) -> LogConfig {
+        self.flush_on_panic = on;
         self
     }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task;
 
 use pin_project_lite::pin_project;
@@ -37,7 +38,8 @@ pub struct Context {
     trace: Option<([u8; 16], [u8; 8])>,
     /// Encoded as frames carry them.
     fields: Vec<u8>,
-    encoded: Option<Encoded>,
+    /// By the first that needs it.
+    encoded: OnceLock<Encoded>,
 }
 
 /// Most bytes of a context's fields.
@@ -60,7 +62,7 @@ impl Context {
             session_id: view.session_id.map(text),
             trace: view.trace_id.zip(view.span_id),
             fields: view.field_bytes().into(),
-            encoded: Some(encoded),
+            encoded: encoded.into(),
         }
     }
 
@@ -98,14 +100,14 @@ impl Context {
     }
 
     fn changed(mut self) -> Context {
-        self.encoded = None;
+        self.encoded = OnceLock::new();
         self
     }
 
     /// As frames carry it.
-    fn encode(&mut self) -> Encoded {
+    fn encode(&self) -> Encoded {
         self.encoded
-            .get_or_insert_with(|| {
+            .get_or_init(|| {
                 let ids = [&self.request_id, &self.user_id, &self.session_id];
                 let mut bytes = writer::context(ids.map(|id| id.as_deref()), self.trace);
                 bytes.extend_from_slice(&self.fields);
@@ -115,14 +117,14 @@ impl Context {
     }
 
     /// Ready to go into lines.
-    pub(crate) fn ready(mut self) -> Ready {
+    pub(crate) fn ready(self) -> Ready {
         Ready(self.encode())
     }
 
-    /// Makes it the calling thread's until the guard is dropped; then the one before is again.
+    /// Makes it the calling thread's until the guard is dropped; then the one before is again. The
+    /// second time it allocates nothing.
     pub fn enter(&self) -> Entered {
-        let encoded = self.clone().encode();
-        Entered { before: thread::swap(Some(encoded)), _not_send: PhantomData }
+        enter(&self.encode())
     }
 }
 
@@ -178,7 +180,7 @@ pub fn set_request_context(
 pub trait InContext: Future + Sized {
     /// Lines that this future logs carry `context`, whichever threads poll it; also those that it
     /// logs while it is dropped.
-    fn in_context(self, mut context: Context) -> ContextFuture<Self> {
+    fn in_context(self, context: Context) -> ContextFuture<Self> {
         ContextFuture { context: Some(context.encode()), future: Some(self) }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::batch::{Known, Record};
 use crate::export::sink::{Chunk, Sink};
 use crate::ring::frame::Frame;
+use crate::ring::thread::set_ours;
 
 /// Why an exporter did not take a batch.
 pub type ExportError = Box<dyn std::error::Error + Send + Sync>;
@@ -29,6 +30,10 @@ pub type ExportError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Export: Send + 'static {
     /// Takes the batch, or says why not: it is then offered again after a pause, while others wait in
     /// the queue and are dropped when that is full. A panic is contained and costs the batch.
+    ///
+    /// What is logged in here for the same engine is dropped and counted, with the reason `own`, or each
+    /// batch would make the next; [`flush`](crate::Vitals::flush) does not wait here. An exporter that
+    /// has other threads do its work keeps their lines out by a filter of its own.
     fn export(&mut self, batch: &Batch<'_>) -> Result<(), ExportError>;
 
     /// What was taken is to be where it goes; nobody waits for more lines.
@@ -77,16 +82,19 @@ fn timed<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Frame<'a>)> {
 pub(crate) struct Exporter {
     export: Box<dyn Export>,
     known: Known,
+    /// The number of the engine's rings.
+    engine: u64,
 }
 
 impl Exporter {
-    pub(crate) fn new(export: Box<dyn Export>) -> Exporter {
-        Exporter { export, known: Known::default() }
+    pub(crate) fn new(export: Box<dyn Export>, engine: u64) -> Exporter {
+        Exporter { export, known: Known::default(), engine }
     }
 }
 
 impl Sink for Exporter {
     fn write(&mut self, chunk: &Chunk) -> std::io::Result<()> {
+        set_ours(self.engine);
         let mut rest = &*chunk.bytes;
         while let Some((_, frame)) = timed(&mut rest) {
             self.known.learn(frame);
@@ -96,6 +104,7 @@ impl Sink for Exporter {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
+        set_ours(self.engine);
         self.export.flush().map_err(std::io::Error::other)
     }
 }

@@ -117,6 +117,8 @@ pub(crate) struct Rings {
     shared_missed: Missed,
     /// Lines that no ring would take, or of a process that was forked off.
     pub(crate) refused: Lost,
+    /// Lines of threads that work for this engine.
+    pub(crate) own: Lost,
     waiting: AtomicUsize,
     room: (Mutex<()>, Condvar),
     flusher: OnceLock<Thread>,
@@ -167,6 +169,7 @@ impl Rings {
             shared_lost: Lost::default(),
             shared_missed: Missed::default(),
             refused: Lost::default(),
+            own: Lost::default(),
             waiting: AtomicUsize::new(0),
             room: Default::default(),
             flusher: OnceLock::new(),
@@ -324,6 +327,13 @@ impl Rings {
         self.shared_lost.add_to(&mut sum);
         self.refused.add_to(&mut sum);
         rings.iter().for_each(|ring| ring.lost.add_to(&mut sum));
+        sum
+    }
+
+    /// Lines that threads of ours wanted to log, by level.
+    pub(crate) fn own(&self) -> ByLevel {
+        let mut sum = ByLevel::default();
+        self.own.add_to(&mut sum);
         sum
     }
 }

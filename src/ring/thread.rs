@@ -48,7 +48,8 @@ struct Leases(RefCell<Vec<Lease>>);
 thread_local! {
     // Const and without destructors: there while other thread-locals are destroyed.
     static CURRENT: Cell<Current> = const { Cell::new(Current(None)) };
-    static OURS: Cell<bool> = const { Cell::new(false) };
+    /// The engine that the thread works for; 0 where it is the host's.
+    static OURS: Cell<u64> = const { Cell::new(0) };
     static LEASES: Leases = const { Leases(RefCell::new(Vec::new())) };
 }
 
@@ -80,13 +81,14 @@ impl Drop for Lease {
     }
 }
 
-/// Says that the calling thread is one of ours: its lines never wait.
-pub(crate) fn set_ours() {
-    OURS.set(true);
+/// Says that the calling thread works for the engine with the rings `engine`: its lines never wait,
+/// and lines for that engine are dropped, or each batch that an exporter takes would make the next.
+pub(crate) fn set_ours(engine: u64) {
+    OURS.set(engine);
 }
 
 pub(crate) fn is_ours() -> bool {
-    OURS.get()
+    OURS.get() != 0
 }
 
 /// Whether a line of this level may use what is kept for what is urgent.
@@ -160,6 +162,11 @@ impl Rings {
         }
     }
 
+    /// Whether the calling thread works for this engine.
+    pub(crate) fn is_for_this_thread(&self) -> bool {
+        OURS.get() == self.id()
+    }
+
     /// Waits where that was asked for, else counts.
     #[cold]
     fn refused(
@@ -188,6 +195,10 @@ impl Rings {
         // Before any lock: in a child its holder may be missing.
         if self.is_inherited() {
             return self.refused.count(head.level);
+        }
+        // Only here: a thread that works for an engine never gets one of its rings.
+        if self.is_for_this_thread() {
+            return self.own.count(head.level);
         }
         let found = LEASES.try_with(|leases| {
             let mut leases = leases.0.try_borrow_mut().ok()?;
@@ -400,6 +411,29 @@ mod tests {
         fn lost(&self) -> ByLevel {
             self.rings.lost(&self.known)
         }
+    }
+
+    #[test]
+    fn a_thread_of_ours_logs_for_other_engines_alone() {
+        let [ours, other] = [(); 2].map(|()| rings(4096, 1, Overflow::DropNewest));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(!is_ours());
+                set_ours(ours.id());
+                assert!(is_ours());
+                for number in 0..3 {
+                    line(&ours, INFO, number, "");
+                    line(&other, INFO, number, "");
+                }
+            });
+        });
+        line(&ours, INFO, 7, "the host's");
+        let ticks = |rings: &Arc<Rings>| {
+            Reader::new(rings).drain().into_iter().map(|(_, ticks)| ticks).collect::<Vec<_>>()
+        };
+        assert_eq!((ticks(&ours), ticks(&other)), (vec![7], vec![0, 1, 2]));
+        assert_eq!((ours.own(), other.own()), ([0, 0, 3, 0, 0], [0; 5]));
+        assert_eq!(Reader::new(&ours).lost(), [0; 5], "no ring was full");
     }
 
     #[test]

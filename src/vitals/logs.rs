@@ -60,7 +60,8 @@ impl Logs {
             let noted = is_noted && matches!(wanted.to, To::File(_));
             is_noted &= !noted;
             let notes = journal.as_ref().filter(|_| noted).map(|notes| (&held, notes));
-            let (name, form, sink) = open(wanted, service, &events, &mut memory, notes)?;
+            let (name, form, sink) =
+                open(wanted, service, &events, &mut memory, notes, rings.id())?;
             shown.add(vitals, name, events.clone())?;
             let sink = SinkThread::start(name, sink, queue_bytes, events)?;
             let outlet = Outlet::new(sink, form, wanted.level);
@@ -74,6 +75,9 @@ impl Logs {
             source: !config.without_source,
         };
         let flusher = Flusher::start(rings.clone(), outlets, held.flusher(journal), manner)?;
+        if config.flush_on_panic {
+            super::panics::watch(flusher.nudge());
+        }
         let loggers = Loggers::new(rings, config.filter.clone());
         Ok(Logs { loggers, flusher, held, memory, shown: Mutex::new(shown) })
     }
@@ -129,6 +133,7 @@ fn open(
     events: &Arc<SinkEvents>,
     memory: &mut Option<Memory>,
     noted: Option<(&Held, &Notes)>,
+    engine: u64,
 ) -> Result<(&'static str, Form, Box<dyn Sink>), Error> {
     let coloured = matches!(wanted.to, To::Stderr) && stderr::wants_colour();
     let lines = |or: LogFormat| Form::Lines(wanted.format.unwrap_or(or).fit(coloured));
@@ -152,7 +157,7 @@ fn open(
         To::Export(export) => {
             let rule = "another engine has the exporter already";
             let export = lock(export).take().ok_or(Error::Logs { rule })?;
-            ("export", Form::Frames, Box::new(Exporter::new(export)))
+            ("export", Form::Frames, Box::new(Exporter::new(export, engine)))
         }
     })
 }
@@ -183,6 +188,7 @@ struct ShownSink {
 /// What the metrics say of the logs.
 struct Shown {
     ring: [Told; 5],
+    own: [Told; 5],
     poison: Told,
     redacted: Told,
     limited: Told,
@@ -223,6 +229,7 @@ impl Shown {
         )?;
         Ok(Shown {
             ring: Level::ALL.map(|level| told(lost.with(["ring", level.as_str(), "full"]))),
+            own: Level::ALL.map(|level| told(lost.with(["ring", level.as_str(), "own"]))),
             poison: told(errors.with(["poison"])),
             redacted: told(redacted.with([])),
             limited: told(held_back.with(["limit"])),
@@ -278,6 +285,7 @@ impl Shown {
             told.iter_mut().zip(now).for_each(|(told, now)| told.tell(now));
         };
         tell(&mut self.ring, flusher.counts().lost());
+        tell(&mut self.own, flusher.own());
         let kept_out = flusher.counts().kept_out();
         self.poison.tell(kept_out.poison);
         self.redacted.tell(kept_out.redacted);
