@@ -295,6 +295,14 @@ fn settings_that_cannot_be_are_refused() {
     assert!(refused(LogConfig::to_file("/no/such/folder/x.log")).contains("/no/such/folder"));
 }
 
+#[test]
+fn a_deadline_may_be_longer_than_any_clock_runs() {
+    let vitals = engine(LogConfig::to_memory());
+    info!(vitals.logger("patient"), "patient");
+    assert!(vitals.flush(Duration::MAX));
+    vitals.shutdown(Duration::MAX);
+}
+
 fn tempdir() -> std::path::PathBuf {
     let unique =
         format!("mcp-vitals-logs-{}-{:?}", std::process::id(), std::thread::current().id());

@@ -310,7 +310,7 @@ impl Vitals {
     /// Waits until what was logged before is written by every sink; false when it took longer than
     /// `deadline`, or some of it was lost on the way at the end.
     pub fn flush(&self, deadline: Duration) -> bool {
-        self.logs().is_none_or(|logs| logs.flush(Instant::now() + deadline))
+        self.logs().is_none_or(|logs| logs.flush(Instant::now() + deadline.min(super::LONGEST)))
     }
 
     /// The lines that the sink in memory has, the oldest first, after a flush: for tests.
