@@ -303,6 +303,18 @@ fn a_deadline_may_be_longer_than_any_clock_runs() {
     vitals.shutdown(Duration::MAX);
 }
 
+#[test]
+fn after_the_end_nobody_makes_a_logger_take_lines_again() {
+    let vitals = engine(LogConfig::to_memory());
+    let logger = vitals.logger("late");
+    vitals.shutdown(Duration::from_secs(60));
+    logger.set_level(Level::Trace);
+    assert!(!logger.is_enabled(Level::Error));
+    vitals.set_log_filter(Level::Trace);
+    assert!(!logger.is_enabled(Level::Error));
+    assert!(!vitals.logger("new").is_enabled(Level::Error));
+}
+
 fn tempdir() -> std::path::PathBuf {
     let unique =
         format!("mcp-vitals-logs-{}-{:?}", std::process::id(), std::thread::current().id());
