@@ -315,6 +315,21 @@ fn after_the_end_nobody_makes_a_logger_take_lines_again() {
     assert!(!vitals.logger("new").is_enabled(Level::Error));
 }
 
+#[test]
+fn a_sink_is_called_what_it_is_whatever_stands_before_it() {
+    let folder = tempdir();
+    let files = [folder.join("one.log"), folder.join("two.log")].map(LogFile::new);
+    let [one, two] = files;
+    let vitals = engine(LogConfig::new().file(one).memory().file(two));
+    let text = vitals.export_prometheus();
+    for sink in ["file", "memory", "file_2"] {
+        assert!(text.contains(&format!("sink=\"{sink}\"")), "{sink}");
+    }
+    assert!(!text.contains("memory_2") && !text.contains("file_3"));
+    drop(vitals);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 fn tempdir() -> std::path::PathBuf {
     let unique =
         format!("mcp-vitals-logs-{}-{:?}", std::process::id(), std::thread::current().id());
