@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -144,13 +145,31 @@ impl SinkThread {
     /// also a chunk that a blocked sink holds and may yet write; then it is false. Further calls do
     /// nothing, and answer whether the thread has ended.
     pub(crate) fn stop(&self, deadline: Instant) -> bool {
-        let lost_before = {
-            let mut state = lock(&self.shared.state);
-            state.stop.get_or_insert(deadline);
-            self.shared.events.lost_lines()
-        };
+        let lost_before = self.ask_to_stop(deadline);
+        self.await_end(deadline, lost_before)
+    }
+
+    /// [`stop`](Self::stop) for several that have the same time: all are told before one is waited
+    /// for.
+    pub(crate) fn stop_all(sinks: &[impl Deref<Target = SinkThread>], deadline: Instant) -> bool {
+        let lost: Vec<u64> = sinks.iter().map(|sink| sink.ask_to_stop(deadline)).collect();
+        let ends = sinks.iter().zip(lost).map(|(sink, lost)| sink.await_end(deadline, lost));
+        // All of them, also behind one that is late.
+        ends.fold(true, |all, ended| all && ended)
+    }
+
+    /// The number of lines that were lost so far.
+    fn ask_to_stop(&self, deadline: Instant) -> u64 {
+        let mut state = lock(&self.shared.state);
+        state.stop.get_or_insert(deadline);
+        let lost = self.shared.events.lost_lines();
+        drop(state);
         self.shared.work.notify_all();
         self.shared.done.notify_all();
+        lost
+    }
+
+    fn await_end(&self, deadline: Instant, lost_before: u64) -> bool {
         let mut state = lock(&self.shared.state);
         while !state.ended && Instant::now() < deadline {
             state = wait(&self.shared.done, state, deadline);
@@ -166,7 +185,11 @@ impl SinkThread {
 
 impl Drop for SinkThread {
     fn drop(&mut self) {
-        if !lock(&self.shared.state).ended {
+        let state = lock(&self.shared.state);
+        // Who was told to stop has had its time.
+        let is_running = !state.ended && state.stop.is_none();
+        drop(state);
+        if is_running {
             self.stop(Instant::now() + DROP_DEADLINE);
         }
     }
@@ -174,6 +197,11 @@ impl Drop for SinkThread {
 
 impl Shared {
     fn push(&self, state: &mut State, chunk: Chunk) -> Result<(), Chunk> {
+        if chunk.bytes.is_empty() {
+            // It would fit into any queue, again and again.
+            state.keep(chunk.bytes);
+            return Ok(());
+        }
         let fits = state.bytes == 0 || state.bytes + chunk.bytes.len() <= self.queue_bytes;
         if !fits || state.stop.is_some() || state.ended {
             return Err(chunk);
