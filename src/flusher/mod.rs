@@ -14,7 +14,6 @@ mod limit;
 mod report;
 mod route;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,7 +25,7 @@ use crate::export::sink::SinkThread;
 use crate::ring::drain::Drain;
 use crate::ring::set::{ByLevel, Rings};
 use crate::ring::thread::set_ours;
-use crate::sync::{AtomicU64, Ordering, lock};
+use crate::sync::{AtomicU64, Ordering, contained, lock};
 use anchors::Anchors;
 use durable::Durable;
 pub(crate) use report::Report;
@@ -218,7 +217,7 @@ impl Worker {
         set_ours();
         self.shared.rings.set_flusher(thread::current());
         let _ended = Ended(self.shared.clone());
-        while catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
+        while contained(|| self.work()).is_none() {
             // What panicked was not a frame: those are looked at one by one. On with the next.
             self.shared.counts.restarted.fetch_add(1, Ordering::Relaxed);
         }

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use super::voice::Voice;
 use super::{Chunk, Loss, Sink, SinkEvents};
 use crate::background::{DROP_DEADLINE, Joined};
 use crate::error::Error;
-use crate::sync::lock;
+use crate::sync::{contained, lock};
 
 /// The pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -378,19 +377,15 @@ impl Runner {
     /// Calls the sink; a panic there is counted and goes no further.
     fn call(&mut self, what: impl FnOnce(&mut dyn Sink) -> io::Result<()>) -> Taken {
         let sink = &mut *self.sink;
-        match catch_unwind(AssertUnwindSafe(|| what(sink))) {
-            Ok(Ok(())) => Taken::Whole,
-            Ok(Err(error)) => {
+        match contained(|| what(sink)) {
+            Some(Ok(())) => Taken::Whole,
+            Some(Err(error)) => {
                 self.shared.events.add_error();
                 Taken::Refused(error)
             }
-            Err(payload) => {
+            None => {
                 self.shared.events.add_restarted();
                 self.failed("it has panicked");
-                // Dropping what it panicked with may panic in turn.
-                if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                    std::mem::forget(again);
-                }
                 Taken::Panicked
             }
         }
