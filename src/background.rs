@@ -106,9 +106,10 @@ impl Joined {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Waits up to `deadline` for the thread to end, without joining it.
+    /// Waits up to `deadline` for the thread to end, without joining it; not on the thread itself.
     pub(crate) fn wait(&self, deadline: Duration) {
-        if self.thread.is_some() {
+        let is_another = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
+        if self.thread.as_ref().is_some_and(is_another) {
             let _ = self.done.recv_timeout(deadline);
         }
     }

@@ -377,7 +377,8 @@ impl Vitals {
     /// on working. The second call is harmless, and waits for the first within its own deadline; the last handle that is dropped does the same with
     /// a deadline of two seconds.
     pub fn shutdown(&self, deadline: Duration) {
-        let until = Instant::now() + deadline.min(Duration::from_secs(86_400));
+        let deadline = deadline.min(LONGEST);
+        let until = Instant::now() + deadline;
         if let Some(core) = &self.core {
             core.stop(deadline);
         }
@@ -573,6 +574,9 @@ impl Core {
 
 /// What `series_limit` may be.
 pub(crate) const SERIES_LIMIT: RangeInclusive<u64> = 1..=1_000_000;
+
+/// As long as a deadline is taken for: no clock adds all that a `Duration` may be.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// What `idle_expiry` may be: up to 45 days, of the 49 that 32 bits of milliseconds hold.
 const IDLE_MILLIS: RangeInclusive<u64> = 10..=45 * 86_400_000;

@@ -295,6 +295,41 @@ fn settings_that_cannot_be_are_refused() {
     assert!(refused(LogConfig::to_file("/no/such/folder/x.log")).contains("/no/such/folder"));
 }
 
+#[test]
+fn a_deadline_may_be_longer_than_any_clock_runs() {
+    let vitals = engine(LogConfig::to_memory());
+    info!(vitals.logger("patient"), "patient");
+    assert!(vitals.flush(Duration::MAX));
+    vitals.shutdown(Duration::MAX);
+}
+
+#[test]
+fn after_the_end_nobody_makes_a_logger_take_lines_again() {
+    let vitals = engine(LogConfig::to_memory());
+    let logger = vitals.logger("late");
+    vitals.shutdown(Duration::from_secs(60));
+    logger.set_level(Level::Trace);
+    assert!(!logger.is_enabled(Level::Error));
+    vitals.set_log_filter(Level::Trace);
+    assert!(!logger.is_enabled(Level::Error));
+    assert!(!vitals.logger("new").is_enabled(Level::Error));
+}
+
+#[test]
+fn a_sink_is_called_what_it_is_whatever_stands_before_it() {
+    let folder = tempdir();
+    let files = [folder.join("one.log"), folder.join("two.log")].map(LogFile::new);
+    let [one, two] = files;
+    let vitals = engine(LogConfig::new().file(one).memory().file(two));
+    let text = vitals.export_prometheus();
+    for sink in ["file", "memory", "file_2"] {
+        assert!(text.contains(&format!("sink=\"{sink}\"")), "{sink}");
+    }
+    assert!(!text.contains("memory_2") && !text.contains("file_3"));
+    drop(vitals);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 fn tempdir() -> std::path::PathBuf {
     let unique =
         format!("mcp-vitals-logs-{}-{:?}", std::process::id(), std::thread::current().id());

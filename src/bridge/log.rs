@@ -1,7 +1,6 @@
 //! Records of the `log` crate as lines.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use super::few::Few;
 use super::sites;
-use crate::logs::inlet::{Fields, Inlet, Message, Source, UNKNOWN, room};
+use crate::logs::inlet::{Fields, Inlet, Message, Source, UNKNOWN, contained, room};
 use crate::logs::private::{Line, Rendered, display};
 use crate::logs::{Exception, Level, Loggable, exception};
 use crate::{Error, Vitals};
@@ -129,8 +128,7 @@ impl Log for LogBridge {
         }
         let mut pairs = Pairs { list: Few::new(), left: MOST_FIELDS };
         // A source of the host's own may panic: then its pairs so far are the line's.
-        let visit = AssertUnwindSafe(|| record.key_values().visit(&mut pairs).is_ok());
-        let _ = catch_unwind(visit);
+        contained(|| record.key_values().visit(&mut pairs).is_ok());
         let rendered;
         let message = match record.args().as_str() {
             Some(text) => Message::Plain(text),

@@ -16,14 +16,13 @@ pub(crate) use samples::SampleLosses;
 pub use samples::{Collected, Samples};
 pub(crate) use show::show;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::metrics::Counter;
 use crate::registry::MOST_LABELS;
 use crate::shard::space::Space;
-use crate::sync::{AtomicBool, Ordering, lock};
+use crate::sync::{AtomicBool, Ordering, contained, lock};
 use pool::Pool;
 use samples::Described;
 
@@ -155,22 +154,6 @@ impl Answer {
             Answer::One(_) => 1,
             Answer::Many(samples) => samples.len(),
             Answer::Nothing => 0,
-        }
-    }
-}
-
-/// Runs a host's code; nothing when it panicked. The panic has been reported by the host's hook. A
-/// closure that panicked is asked again: what it left half done is its own.
-fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(done) => Some(done),
-        Err(payload) => {
-            // What is thrown may panic when it is dropped. What that throws is left lying: there
-            // is no end to it.
-            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                std::mem::forget(again);
-            }
-            None
         }
     }
 }

@@ -16,10 +16,10 @@ use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{About, Answer, Item, contained};
+use super::{About, Answer, Item};
 use crate::Error;
 use crate::background::Joined;
-use crate::sync::{AtomicUsize, Ordering, lock};
+use crate::sync::{AtomicUsize, Ordering, contained, lock};
 
 /// Most threads: one that runs collectors, and one for each that hangs.
 const MOST_RUNNERS: usize = 64;

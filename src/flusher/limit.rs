@@ -52,15 +52,17 @@ impl Limits {
             self.sites.resize(at + 1, Site::default());
         }
         let site = &mut self.sites[at];
+        let mut last = (site.last, site.last_nanos);
         if let Some(same_for) = same_for {
             let hash = hash(&self.hasher, frame);
-            let soon = u128::from(unix_nanos.saturating_sub(site.last_nanos)) < same_for.as_nanos();
+            // Either way: the clock may have been put back.
+            let soon = u128::from(unix_nanos.abs_diff(site.last_nanos)) < same_for.as_nanos();
             if hash == site.last && soon {
                 site.held.repeated += 1;
                 self.hold(frame);
                 return false;
             }
-            (site.last, site.last_nanos) = (hash, unix_nanos);
+            last = (hash, unix_nanos);
         }
         if let Some(most) = per_second {
             let second = unix_nanos / 1_000_000_000;
@@ -74,6 +76,7 @@ impl Limits {
             }
             site.lines += 1;
         }
+        (site.last, site.last_nanos) = last;
         true
     }
 
@@ -133,6 +136,25 @@ mod tests {
         assert!(admitted(&mut limits, 1, 0, SECOND));
         let held = Held { site: 1, logger: 9, limited: 7, repeated: 0 };
         assert_eq!((limits.report(), limits.report()), (vec![held], vec![]));
+    }
+
+    #[test]
+    fn a_clock_that_was_put_back_holds_no_line_back_for_longer() {
+        let same_for = Some(Duration::from_secs(5));
+        let mut limits = Limits::new(Limit { per_second: None, same_for });
+        assert!(admitted(&mut limits, 1, 7, 3_600 * SECOND));
+        assert!(!admitted(&mut limits, 1, 7, 3_599 * SECOND), "a little late");
+        assert!(admitted(&mut limits, 1, 7, 0));
+    }
+
+    #[test]
+    fn a_line_that_was_over_the_limit_is_not_the_same_as_one_that_was_let_through() {
+        let same_for = Some(Duration::from_secs(60));
+        let mut limits = Limits::new(Limit { per_second: Some(1), same_for });
+        assert!(admitted(&mut limits, 1, 7, 0) && !admitted(&mut limits, 1, 8, 1));
+        assert!(admitted(&mut limits, 1, 8, 2 * SECOND), "nobody has seen it");
+        let held = limits.report();
+        assert_eq!((held[0].limited, held[0].repeated), (1, 0));
     }
 
     #[test]

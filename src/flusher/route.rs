@@ -1,6 +1,5 @@
 //! From a frame to each sink: read, redacted, formatted once for all sinks that want it so.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use crate::logs::limit::Limit;
 use crate::logs::{Level, LogFormat, Redacted, Redaction, Redactor, SiteRules};
 use crate::ring::frame::{Frame, kind};
 use crate::ring::names::SiteText;
+use crate::sync::contained;
 
 /// Bytes of lines from which on they go to their sinks within a round.
 const CHUNK: usize = 64 << 10;
@@ -170,7 +170,7 @@ impl Router {
         }
         self.groups.iter_mut().for_each(|group| group.mark = (group.bytes.len(), group.counts));
         let Router { known, groups, redactor, rules, limits, kept_out, .. } = self;
-        let write = AssertUnwindSafe(|| {
+        let write = || {
             let unix_nanos = anchors.unix_nanos(frame.ticks());
             known.learn(frame);
             if !limits.admit(frame, unix_nanos) {
@@ -191,8 +191,8 @@ impl Router {
                 }
             }
             Some(())
-        });
-        if !matches!(catch_unwind(write), Ok(Some(()))) {
+        };
+        if contained(write).flatten().is_none() {
             self.kept_out.poison += 1;
             // No half of a line.
             for group in &mut self.groups {

@@ -15,6 +15,8 @@ use crate::ring::scratch::Rendered;
 use crate::ring::set::Rings;
 pub(crate) use crate::ring::writer::UNKNOWN;
 use crate::ring::writer::{Fill, Head, MOST_SHORT, TEXT_LIMITS, Writer};
+#[cfg(feature = "log")]
+pub(crate) use crate::sync::contained;
 use crate::sync::{AtomicU64, Ordering, lock};
 
 /// Bytes that the fields of one span may have.

@@ -47,6 +47,8 @@ struct Way {
     filter: Arc<ArcSwap<LogFilter>>,
     /// Says what this logger takes, whatever the filter says: a level's number, or `UNSET`.
     own: AtomicU32,
+    /// Held while that and the filter become what is taken: the last one finds what was set last.
+    refreshing: Mutex<()>,
 }
 
 const LEVEL: u64 = 0xff;
@@ -71,7 +73,9 @@ impl Core {
     /// Takes what the filter says now.
     fn refresh(&self) {
         let Some(way) = &self.way else { return };
+        let _refreshing = lock(&way.refreshing);
         let (most, by_module) = match way.own.load(Ordering::Relaxed) {
+            _ if way.rings.is_closed() => (0, false),
             UNSET => way.filter.load().of_logger(&self.name),
             own => (own as u8, false),
         };
@@ -199,6 +203,7 @@ impl Loggers {
                 rings: self.rings.clone(),
                 filter: self.filter.clone(),
                 own: AtomicU32::new(UNSET),
+                refreshing: Mutex::new(()),
             }),
         });
         core.refresh();
@@ -210,9 +215,15 @@ impl Loggers {
         LogFilter::clone(&self.filter.load())
     }
 
+    /// Without effect where the engine has ended.
     pub(crate) fn set_filter(&self, filter: LogFilter) {
+        let by_name = lock(&self.by_name);
+        if self.rings.is_closed() {
+            return;
+        }
         self.filter.store(Arc::new(filter));
-        lock(&self.by_name).values().filter_map(Weak::upgrade).for_each(|core| core.refresh());
+        by_name.values().filter_map(Weak::upgrade).for_each(|core| core.refresh());
+        drop(by_name);
         self.beside.tell(&self.filter);
     }
 
@@ -233,13 +244,11 @@ impl Loggers {
 
     /// From now on nothing is taken: the engine has ended.
     pub(crate) fn close(&self) {
+        let by_name = lock(&self.by_name);
+        self.rings.close();
         self.filter.store(Arc::new(LogFilter::off()));
-        for core in lock(&self.by_name).values().filter_map(Weak::upgrade) {
-            if let Some(way) = &core.way {
-                way.own.store(UNSET, Ordering::Relaxed);
-            }
-            core.refresh();
-        }
+        by_name.values().filter_map(Weak::upgrade).for_each(|core| core.refresh());
+        drop(by_name);
         self.beside.tell(&self.filter);
     }
 }

@@ -57,7 +57,8 @@ pub use secret::Secret;
 
 /// What the macros' code names.
 pub(crate) mod private {
-    pub use super::loggable::{Line, Values};
+    // Not for macros, nor for anybody else to implement: what a line takes at most is promised by it.
+    pub(crate) use super::loggable::{Line, Values};
     pub use super::site::{Site, StaticText, function_name, is_plain};
     pub use crate::ring::scratch::{Rendered, debug, display};
 }

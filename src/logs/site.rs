@@ -31,8 +31,9 @@ pub struct StaticText {
 }
 
 impl Site {
-    /// For a static.
+    /// For a static. Does not compile where there are more fields than a frame counts.
     pub const fn new(text: StaticText) -> Site {
+        assert!(text.keys.len() <= 255, "a line has at most 255 fields");
         Site { text, number: AtomicU32::new(0), allowed: AtomicU64::new(0) }
     }
 
@@ -99,4 +100,21 @@ pub fn function_name<F: Fn()>(_here: F) -> &'static str {
         path = outer;
     }
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn site(keys: &'static [&'static str]) -> Site {
+        let function = || "";
+        Site::new(StaticText { module: "", file: "", line: 0, function, message: None, keys })
+    }
+
+    #[test]
+    #[should_panic(expected = "at most 255 fields")]
+    fn more_fields_than_a_frame_counts_are_refused() {
+        site(&["k"; 255]);
+        site(&["k"; 256]);
+    }
 }

@@ -40,8 +40,10 @@ pub(crate) struct Drain {
     shared: Source,
     words: Vec<u64>,
     fullest: u64,
-    /// Frames that made no sense.
+    /// Frames that made no sense, or over which whoever saw them panicked.
     torn: u64,
+    /// The ring whose next frame is being seen.
+    under_way: Option<Option<usize>>,
     /// Whoever reads frees; else somebody else says when.
     frees: bool,
 }
@@ -63,6 +65,7 @@ impl Drain {
             words: Vec::new(),
             fullest: 0,
             torn: 0,
+            under_way: None,
             frees: true,
         };
         drain.shared.read = drain.rings.shared.freed();
@@ -105,6 +108,11 @@ impl Drain {
     /// Hands over at most `ROUND` frames with ticks up to `horizon`, the oldest first, until `see` says
     /// that it has enough; then gives the rings back what was read. How many there were.
     pub(crate) fn round(&mut self, horizon: u64, mut see: impl FnMut(Frame<'_>) -> bool) -> usize {
+        if let Some(of) = self.under_way.take() {
+            // It panicked over that one: it would again.
+            self.torn += 1;
+            self.pass(of);
+        }
         self.look();
         let (mut seen, mut more) = (0, true);
         while more && seen < ROUND {
@@ -195,11 +203,28 @@ impl Drain {
 
     /// Hands over the next frame of ring `of` if it is no younger than `until`.
     fn take(&mut self, of: Option<usize>, until: u64, see: &mut impl FnMut(Frame<'_>)) -> bool {
+        self.under_way = Some(of);
         let Some((frame, next)) = self.peek(of).filter(|(frame, _)| frame.ticks() <= until) else {
+            self.under_way = None;
             return false;
         };
         let length = frame.bytes().len();
         see(frame);
+        self.under_way = None;
+        self.advance(of, next, length);
+        true
+    }
+
+    /// Leaves the next frame of ring `of` unread.
+    fn pass(&mut self, of: Option<usize>) {
+        if let Some((next, length)) = self.peek(of).map(|(frame, next)| (next, frame.bytes().len()))
+        {
+            self.advance(of, next, length);
+        }
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, of: Option<usize>, next: u64, length: usize) {
         match of.map(|at| &mut self.sources[at]) {
             None => self.shared.read = next,
             Some(source) => {
@@ -208,7 +233,6 @@ impl Drain {
                 source.at = (source.at + length).min(source.copy.len());
             }
         }
-        true
     }
 
     /// What was read and not freed yet; from here on it counts as being freed.
@@ -241,5 +265,41 @@ impl Drain {
             self.shared.freed = self.shared.read;
         }
         self.rings.made_room();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    use super::super::frame::kind;
+    use super::super::set::{Overflow, Settings};
+    use super::super::writer::{Head, Writer};
+    use super::*;
+    use crate::shard::space::Space;
+
+    fn drain(overflow: Overflow, lines: u64) -> Drain {
+        let settings = Settings { ring_bytes: 4096, rings: 1, overflow };
+        let rings = Rings::new(settings, Arc::new(Space::new(1 << 20))).unwrap();
+        for ticks in 0..lines {
+            let head = Head { kind: kind::LINE, level: 3, ticks, ..Head::default() };
+            rings.write(head, &|_: &mut Writer<'_>| {});
+        }
+        Drain::only(rings).unwrap()
+    }
+
+    #[test]
+    fn a_frame_over_which_its_reader_panics_is_not_read_again() {
+        for overflow in [Overflow::DropNewest, Overflow::OverwriteOldest] {
+            let mut drain = drain(overflow, 3);
+            let panics = AssertUnwindSafe(|| drain.round(u64::MAX, |_| resume_unwind(Box::new(1))));
+            assert!(catch_unwind(panics).is_err());
+            let mut seen = Vec::new();
+            drain.round(u64::MAX, |frame| {
+                seen.push(frame.ticks());
+                true
+            });
+            assert_eq!((seen, drain.torn()), (vec![1, 2], 1));
+        }
     }
 }

@@ -11,6 +11,8 @@ use crate::sync::{AtomicU32, Ordering, lock};
 const KEEP: Duration = Duration::from_secs(60);
 /// Names of threads from which on those that ended are looked through.
 const MANY_THREADS: usize = 1_024;
+/// How often at most.
+const LOOK: Duration = Duration::from_secs(1);
 /// Names at most; a thread past them is known by its number.
 const MOST_THREADS: usize = 65_536;
 /// Call sites at most that come up while running, from `log` and `tracing`, and loggers. Those that
@@ -61,6 +63,8 @@ struct Table {
     sites: Vec<Arc<SiteText>>,
     loggers: Vec<Arc<str>>,
     threads: Option<HashMap<u32, Thread>>,
+    /// When those that ended were looked through.
+    looked: Option<Instant>,
     listeners: Vec<Weak<dyn Define>>,
 }
 
@@ -68,6 +72,7 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
     sites: Vec::new(),
     loggers: Vec::new(),
     threads: None,
+    looked: None,
     listeners: Vec::new(),
 });
 static NEXT_THREAD: AtomicU32 = AtomicU32::new(1);
@@ -78,14 +83,20 @@ thread_local! {
 }
 
 impl Table {
-    fn tell(&mut self, number: u32, name: &Name) {
+    /// Who was told: to be dropped without the lock, for one of them may be the last that there is of
+    /// a listener, which has more to do then.
+    #[must_use]
+    fn tell(&mut self, number: u32, name: &Name) -> Vec<Arc<dyn Define>> {
+        let mut told = Vec::new();
         self.listeners.retain(|listener| match listener.upgrade() {
             Some(listener) => {
                 listener.define(number, name);
+                told.push(listener);
                 true
             }
             None => false,
         });
+        told
     }
 }
 
@@ -116,7 +127,9 @@ pub(crate) fn define_site(site: SiteText) -> u32 {
     let site = Arc::new(site);
     table.sites.push(site.clone());
     let number = table.sites.len() as u32;
-    table.tell(number, &Name::Site(site));
+    let told = table.tell(number, &Name::Site(site));
+    drop(table);
+    drop(told);
     number
 }
 
@@ -133,7 +146,9 @@ pub(crate) fn define_logger(name: &str) -> u32 {
     let name: Arc<str> = name.into();
     table.loggers.push(name.clone());
     let number = table.loggers.len() as u32;
-    table.tell(number, &Name::Logger(name));
+    let told = table.tell(number, &Name::Logger(name));
+    drop(table);
+    drop(told);
     number
 }
 
@@ -161,16 +176,30 @@ pub(crate) fn this_thread() -> u32 {
 pub(crate) fn thread_began() {
     let number = this_thread();
     let Some(name) = std::thread::current().name().map(Arc::from) else { return };
-    let mut table = lock(&TABLE);
+    let mut guard = lock(&TABLE);
+    let table = &mut *guard;
     let threads = table.threads.get_or_insert_default();
-    if threads.len() >= MANY_THREADS {
-        let old = |ended: Instant| ended.elapsed() > KEEP;
+    let now = Instant::now();
+    if threads.len() >= MANY_THREADS && looks_through(&mut table.looked, now) {
+        let old = |ended: Instant| now.saturating_duration_since(ended) > KEEP;
         threads.retain(|_, thread| !thread.ended.is_some_and(old));
     }
     if threads.len() < MOST_THREADS && !threads.contains_key(&number) {
         threads.insert(number, Thread { name: Arc::clone(&name), ended: None });
-        table.tell(number, &Name::Thread(name));
+        let told = table.tell(number, &Name::Thread(name));
+        drop(guard);
+        drop(told);
     }
+}
+
+/// Whether it is time to look through the names again: thousands of threads that begin would else
+/// each look at all of them, with the lock held.
+fn looks_through(looked: &mut Option<Instant>, now: Instant) -> bool {
+    let is_time = looked.is_none_or(|last| now.saturating_duration_since(last) >= LOOK);
+    if is_time {
+        *looked = Some(now);
+    }
+    is_time
 }
 
 /// Says that the calling thread's name will not be needed for long.
@@ -228,6 +257,40 @@ mod tests {
         list(&mut sites, &mut loggers);
         assert_eq!(sites[before as usize - 1].line, 1);
         assert_eq!(&*loggers[logger as usize - 1], "names-test");
+    }
+
+    #[test]
+    fn a_listener_may_end_while_it_is_told_and_ask_for_a_name() {
+        struct Leaves(Mutex<Option<Arc<Leaves>>>);
+        impl Define for Leaves {
+            fn define(&self, _: u32, _: &Name) {
+                drop(lock(&self.0).take());
+            }
+        }
+        impl Drop for Leaves {
+            fn drop(&mut self) {
+                assert_eq!(&*thread_name(u32::MAX), "4294967295");
+            }
+        }
+        let (told, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let leaves = Arc::new(Leaves(Mutex::default()));
+            let listener: Arc<dyn Define> = leaves.clone();
+            subscribe(&listener);
+            *lock(&leaves.0) = Some(leaves.clone());
+            drop((leaves, listener));
+            define_logger("names-leaves");
+            told.send(()).unwrap();
+        });
+        end.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
+
+    #[test]
+    fn many_threads_are_looked_through_by_one_of_them_a_second() {
+        let (mut looked, now) = (None, Instant::now());
+        let later = [0, 0, 999, 1_000, 1_001].map(Duration::from_millis);
+        let looks = later.map(|later| looks_through(&mut looked, now + later));
+        assert_eq!(looks, [true, false, false, true, false]);
     }
 
     #[test]

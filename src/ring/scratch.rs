@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::writer::{MOST_TEXT, cut};
+use crate::sync::contained;
 
 /// Bytes that a thread's texts may have together, while one line is made.
 const SCRATCH: usize = 32 << 10;
@@ -87,11 +87,7 @@ pub(crate) fn render(write: &mut dyn FnMut(&mut dyn Write) -> fmt::Result) -> Re
     let own = start.is_err().then(Vec::new);
     let mut into = Appending { start: start.unwrap_or(0), length: 0, lost: 0, own };
     // What fails is kept as far as it came.
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| write(&mut into).is_ok())) {
-        // Dropping what it panicked with may panic in turn; what that throws is left lying.
-        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            std::mem::forget(again);
-        }
+    if contained(|| write(&mut into).is_ok()).is_none() {
         into.length = 0;
         into.lost = 0;
         into.own.iter_mut().for_each(Vec::clear);

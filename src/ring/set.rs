@@ -124,6 +124,8 @@ pub(crate) struct Rings {
     flusher: OnceLock<Thread>,
     /// There is one reader, and somebody has it.
     read: AtomicBool,
+    /// The engine has ended.
+    closed: AtomicBool,
 }
 
 /// Numbers engines; 0 is nobody's.
@@ -174,6 +176,7 @@ impl Rings {
             room: Default::default(),
             flusher: OnceLock::new(),
             read: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         }))
     }
 
@@ -259,6 +262,16 @@ impl Rings {
     /// Whether the caller is the first to ask for the reader's side.
     pub(crate) fn take_reader(&self) -> bool {
         !self.read.swap(true, Ordering::Relaxed)
+    }
+
+    /// Says that nobody will read what comes from here on. Relaxed, as is the question: both stand
+    /// under the locks of whoever acts on it.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Who drains these rings; told to wake up by callers that wait.

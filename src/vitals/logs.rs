@@ -177,6 +177,7 @@ impl Told {
 
 /// What the metrics say of one sink.
 struct ShownSink {
+    kind: &'static str,
     events: Arc<SinkEvents>,
     written: [Told; 5],
     lost: [[Told; 5]; 3],
@@ -241,10 +242,17 @@ impl Shown {
         })
     }
 
-    fn add(&mut self, vitals: &Vitals, sink: &str, events: Arc<SinkEvents>) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        vitals: &Vitals,
+        sink: &'static str,
+        events: Arc<SinkEvents>,
+    ) -> Result<(), Error> {
         // A second one of a kind has its number.
-        let before = self.sinks.len() + 1;
-        let name = if self.sinks.is_empty() { sink.to_owned() } else { format!("{sink}_{before}") };
+        let name = match self.sinks.iter().filter(|shown| shown.kind == sink).count() {
+            0 => sink.to_owned(),
+            before => format!("{sink}_{}", before + 1),
+        };
         let lines = vitals.register_own(
             Desc::counter("mcp_vitals_log_lines_total", "Lines that a sink has written.")
                 .labels(["sink", "level"]),
@@ -267,6 +275,7 @@ impl Shown {
         let lost = lost(vitals)?;
         let name = name.as_str();
         self.sinks.push(ShownSink {
+            kind: sink,
             events,
             written: Level::ALL.map(|level| told(lines.with([name, level.as_str()]))),
             lost: Loss::ALL.map(|why| {
@@ -292,7 +301,7 @@ impl Shown {
         self.limited.tell(kept_out.limited);
         self.repeated.tell(kept_out.repeated);
         self.restarted.tell(flusher.counts().restarted());
-        for ShownSink { events, written, lost, happened, bytes, queued } in &mut self.sinks {
+        for ShownSink { events, written, lost, happened, bytes, queued, .. } in &mut self.sinks {
             tell(written, events.written());
             for (lost, why) in lost.iter_mut().zip(Loss::ALL) {
                 tell(lost, events.lost(why));
@@ -329,7 +338,7 @@ impl Vitals {
     /// Waits until what was logged before is written by every sink; false when it took longer than
     /// `deadline`, or some of it was lost on the way at the end.
     pub fn flush(&self, deadline: Duration) -> bool {
-        self.logs().is_none_or(|logs| logs.flush(Instant::now() + deadline))
+        self.logs().is_none_or(|logs| logs.flush(Instant::now() + deadline.min(super::LONGEST)))
     }
 
     /// The lines that the sink in memory has, the oldest first, after a flush: for tests.

@@ -128,6 +128,7 @@ pub(super) fn word(key: &[u8], out: &mut Vec<u8>) {
 
 #[cold]
 fn replaced(key: &[u8], out: &mut Vec<u8>) {
+    let from = out.len();
     if key.is_empty() {
         out.push(b'_');
     }
@@ -140,6 +141,10 @@ fn replaced(key: &[u8], out: &mut Vec<u8>) {
         if !chunk.invalid().is_empty() {
             out.push(b'_');
         }
+    }
+    // `request id` would be one of ours now.
+    if !is_ours(key) && is_ours(&out[from..]) {
+        out.splice(from..from, OURS.iter().copied());
     }
 }
 
@@ -187,6 +192,9 @@ mod tests {
             "exception.type",
         ];
         for key in ours {
+            let (mut out, lookalike) = (Vec::new(), key.replace('_', " "));
+            word(lookalike.as_bytes(), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("field.{key}"));
             assert_eq!(settled(&[key.as_bytes()]), [format!("field.{key}")]);
         }
         assert_eq!(

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::voice::Voice;
 use super::{Chunk, Loss, Sink, SinkEvents};
 use crate::background::{DROP_DEADLINE, Joined};
 use crate::error::Error;
-use crate::sync::lock;
+use crate::sync::{contained, lock};
 
 /// The pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -144,13 +144,32 @@ impl SinkThread {
     /// also a chunk that a blocked sink holds and may yet write; then it is false. Further calls do
     /// nothing, and answer whether the thread has ended.
     pub(crate) fn stop(&self, deadline: Instant) -> bool {
-        let lost_before = {
-            let mut state = lock(&self.shared.state);
-            state.stop.get_or_insert(deadline);
-            self.shared.events.lost_lines()
-        };
+        let lost_before = self.ask_to_stop(deadline);
+        self.await_end(deadline, lost_before)
+    }
+
+    /// [`stop`](Self::stop) for several that have the same time: all are told before one is waited
+    /// for.
+    pub(crate) fn stop_all(sinks: &[impl Deref<Target = SinkThread>], deadline: Instant) -> bool {
+        let lost: Vec<u64> = sinks.iter().map(|sink| sink.ask_to_stop(deadline)).collect();
+        let ends = sinks.iter().zip(lost).map(|(sink, lost)| sink.await_end(deadline, lost));
+        // All of them, also behind one that is late.
+        let late = ends.filter(|ended| !ended).count();
+        late == 0
+    }
+
+    /// The number of lines that were lost so far.
+    fn ask_to_stop(&self, deadline: Instant) -> u64 {
+        let mut state = lock(&self.shared.state);
+        state.stop.get_or_insert(deadline);
+        let lost = self.shared.events.lost_lines();
+        drop(state);
         self.shared.work.notify_all();
         self.shared.done.notify_all();
+        lost
+    }
+
+    fn await_end(&self, deadline: Instant, lost_before: u64) -> bool {
         let mut state = lock(&self.shared.state);
         while !state.ended && Instant::now() < deadline {
             state = wait(&self.shared.done, state, deadline);
@@ -166,7 +185,11 @@ impl SinkThread {
 
 impl Drop for SinkThread {
     fn drop(&mut self) {
-        if !lock(&self.shared.state).ended {
+        let state = lock(&self.shared.state);
+        // Who was told to stop has had its time.
+        let is_running = !state.ended && state.stop.is_none();
+        drop(state);
+        if is_running {
             self.stop(Instant::now() + DROP_DEADLINE);
         }
     }
@@ -174,6 +197,11 @@ impl Drop for SinkThread {
 
 impl Shared {
     fn push(&self, state: &mut State, chunk: Chunk) -> Result<(), Chunk> {
+        if chunk.bytes.is_empty() {
+            // It would fit into any queue, again and again.
+            state.keep(chunk.bytes);
+            return Ok(());
+        }
         let fits = state.bytes == 0 || state.bytes + chunk.bytes.len() <= self.queue_bytes;
         if !fits || state.stop.is_some() || state.ended {
             return Err(chunk);
@@ -350,19 +378,15 @@ impl Runner {
     /// Calls the sink; a panic there is counted and goes no further.
     fn call(&mut self, what: impl FnOnce(&mut dyn Sink) -> io::Result<()>) -> Taken {
         let sink = &mut *self.sink;
-        match catch_unwind(AssertUnwindSafe(|| what(sink))) {
-            Ok(Ok(())) => Taken::Whole,
-            Ok(Err(error)) => {
+        match contained(|| what(sink)) {
+            Some(Ok(())) => Taken::Whole,
+            Some(Err(error)) => {
                 self.shared.events.add_error();
                 Taken::Refused(error)
             }
-            Err(payload) => {
+            None => {
                 self.shared.events.add_restarted();
                 self.failed("it has panicked");
-                // Dropping what it panicked with may panic in turn.
-                if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                    std::mem::forget(again);
-                }
                 Taken::Panicked
             }
         }

@@ -217,3 +217,26 @@ fn buffers_are_used_again() {
     let again = rig.thread.buffer();
     assert_eq!((again.as_ptr(), again.capacity(), again.len()), (place, room, 0));
 }
+
+#[test]
+fn a_chunk_of_nothing_takes_no_place() {
+    let rig = Rig::new(100);
+    rig.thread.push(Chunk { bytes: vec![b'x'; 100], ..Chunk::default() }).unwrap();
+    for _ in 0..1_000 {
+        rig.thread.push(Chunk::default()).unwrap();
+    }
+    assert!(lock(&rig.thread.shared.state).queue.len() <= 1);
+}
+
+#[test]
+fn a_sink_that_hangs_takes_no_time_from_the_others() {
+    let (mut stuck, mut works) = (Rig::new(100), Rig::new(100));
+    for rig in [&stuck, &works] {
+        rig.thread.push(Chunk { bytes: b"x\n".to_vec(), ..Chunk::default() }).unwrap();
+    }
+    works.orders = None;
+    let threads = [&stuck.thread, &works.thread];
+    assert!(!SinkThread::stop_all(&threads, Instant::now() + Duration::from_secs(1)));
+    assert!(lock(&works.thread.shared.state).ended, "it had the same second");
+    stuck.orders = None;
+}
