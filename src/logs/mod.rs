@@ -58,7 +58,7 @@ pub use secret::Secret;
 /// What the macros' code names.
 pub(crate) mod private {
     // Not for macros, nor for anybody else to implement: what a line takes at most is promised by it.
-    pub(crate) use super::loggable::{Line, Values};
+    pub(crate) use super::loggable::Values;
     pub use super::site::{Site, StaticText, function_name, is_plain};
     pub use crate::ring::scratch::{Rendered, debug, display};
 }
