@@ -9,8 +9,9 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use super::few::Few;
 use super::sites;
+use crate::logs::Line;
 use crate::logs::inlet::{Fields, Inlet, Message, Source, UNKNOWN, contained, room};
-use crate::logs::private::{Line, Rendered, display};
+use crate::logs::private::{Rendered, display};
 use crate::logs::{Exception, Level, Loggable, exception};
 use crate::{Error, Vitals};
 

@@ -19,8 +19,9 @@ use super::spans::{Fields, Node};
 use super::words::{NO_FIELD, Put, Words};
 use crate::Vitals;
 use crate::logs::Level;
+use crate::logs::Line;
 use crate::logs::inlet::{self, Inlet, Message, Origin, Source, UNKNOWN};
-use crate::logs::private::{Line, Rendered, debug, display};
+use crate::logs::private::{Rendered, debug, display};
 
 /// Events of `tracing` as lines of an engine, those that its filter takes; from
 /// [`Vitals::tracing_layer`]. Its filter is its own: other layers see what they saw.

@@ -7,8 +7,9 @@ use tracing_core::Field;
 use tracing_core::field::Visit;
 
 use super::few::Few;
+use crate::logs::Line;
 use crate::logs::inlet::room;
-use crate::logs::private::{Line, Rendered, debug, display};
+use crate::logs::private::{Rendered, debug, display};
 use crate::logs::{Exception, Loggable, exception};
 
 /// Texts of an event that stand on the stack.
