@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use super::frame::Frame;
 use super::overwrite;
-use super::set::{Kind, Leased, Rings};
-use crate::sync::Ordering;
+use super::set::{ByLevel, Kind, Leased, Rings};
 
 /// What a ring gives up to be read, as positions of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +29,8 @@ struct Source {
     /// Of a [`Kind::Recorder`]: a copy of what it had, from `read` on, and where in it `read` is.
     copy: Vec<u8>,
     at: usize,
+    /// Lines of all copies so far.
+    taken: ByLevel,
 }
 
 /// The flusher's side of an engine's rings: their one reader.
@@ -143,12 +144,19 @@ impl Drain {
                 Kind::Queue(ring) => source.end = ring.cursor().published(),
                 Kind::Recorder(recorder) if source.at == source.copy.len() => {
                     self.words.clear();
+                    // Before the copy: what is counted by now is in it, or was overwritten.
+                    let pushed = leased.pushed.seen();
                     let (from, to) = recorder.read(source.read, &mut self.words);
                     source.copy.clear();
                     source.copy.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
                     (source.read, source.end, source.at) = (from, to, 0);
-                    // What is copied is no loss when it is overwritten.
-                    leased.seen.store(to, Ordering::Relaxed);
+                    for frame in overwrite::frames(&source.copy) {
+                        let at = usize::from(frame.level()).wrapping_sub(1);
+                        source.taken.get_mut(at).into_iter().for_each(|taken| *taken += 1);
+                    }
+                    let taken = &source.taken;
+                    let lost = |at: usize| pushed[at].saturating_sub(taken[at]);
+                    leased.lost.raise(std::array::from_fn(lost));
                 }
                 Kind::Recorder(_) => {}
             }
@@ -301,5 +309,28 @@ mod tests {
             });
             assert_eq!((seen, drain.torn()), (vec![1, 2], 1));
         }
+    }
+
+    #[test]
+    fn a_recorders_line_is_read_or_lost_and_never_both() {
+        const LINES: u64 = 200_000;
+        let mut drain = drain(Overflow::OverwriteOldest, 0);
+        let rings = drain.rings.clone();
+        let mut seen = 0;
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for ticks in 0..LINES {
+                    let head = Head { kind: kind::LINE, level: 3, ticks, ..Head::default() };
+                    rings.write(head, &|_: &mut Writer<'_>| {});
+                }
+            });
+            while !writer.is_finished() {
+                seen += drain.round(u64::MAX, |_| {}) as u64;
+            }
+        });
+        while let more @ 1.. = drain.round(u64::MAX, |_| {}) as u64 {
+            seen += more;
+        }
+        assert_eq!(seen + rings.lost(drain.known())[2], LINES);
     }
 }

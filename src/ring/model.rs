@@ -240,7 +240,7 @@ fn shared_room_comes_back_clean() {
 
 /// Writes the frame of one word that stands at position `at`.
 fn overwrite(ring: &Overwrite, at: u64) {
-    ring.push(&frame_at(at).to_le_bytes(), |_, _| {}).unwrap();
+    ring.push(&frame_at(at).to_le_bytes()).unwrap();
 }
 
 fn frame_at(at: u64) -> u64 {

@@ -39,13 +39,8 @@ impl Overwrite {
         &self.words[(at as usize / ALIGN) & (self.words.len() - 1)]
     }
 
-    /// Writes a whole frame over the oldest ones, whose first words `passed` is told with their
-    /// positions. By the one thread that has the ring on lease.
-    pub(crate) fn push(
-        &self,
-        frame: &[u8],
-        mut passed: impl FnMut(u64, u64),
-    ) -> Result<(), Refused> {
+    /// Writes a whole frame over the oldest ones. By the one thread that has the ring on lease.
+    pub(crate) fn push(&self, frame: &[u8]) -> Result<(), Refused> {
         let length = frame.len() as u64;
         if length > most_frame(self.capacity()) {
             return Err(Refused::TooLong);
@@ -55,7 +50,6 @@ impl Overwrite {
         let mut oldest = self.oldest.load(Ordering::Relaxed);
         while tail + length - oldest > self.capacity() {
             let first = self.word(oldest).load(Ordering::Relaxed);
-            passed(oldest, first);
             oldest += first & u64::from(u32::MAX);
         }
         self.oldest.store(oldest, Ordering::Relaxed);

@@ -53,6 +53,28 @@ impl Lost {
         }
     }
 
+    /// As [`count`](Self::count), of a line that is in its ring: who [sees](Self::seen) it sees the line
+    /// there, or that it went.
+    pub(crate) fn count_pushed(&self, level: u8) {
+        if let Some(pushed) = self.0.get(usize::from(level).wrapping_sub(1)) {
+            // Release: the ring's positions come before.
+            pushed.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// The counts.
+    pub(crate) fn seen(&self) -> ByLevel {
+        // Acquire: with `count_pushed`.
+        std::array::from_fn(|at| self.0[at].load(Ordering::Acquire))
+    }
+
+    /// Raises each count to the one given. By one thread alone.
+    pub(crate) fn raise(&self, to: ByLevel) {
+        for (lost, to) in self.0.iter().zip(to) {
+            lost.fetch_max(to, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn add_to(&self, sum: &mut ByLevel) {
         for (sum, lost) in sum.iter_mut().zip(&self.0) {
             *sum += lost.load(Ordering::Relaxed);
@@ -69,10 +91,11 @@ pub(crate) enum Kind {
 /// A ring with what was lost in front of it.
 pub(crate) struct Leased {
     pub(crate) kind: Kind,
-    /// Lines that found it full, or that were overwritten.
+    /// Lines that found it full; of a [`Kind::Recorder`] those that were overwritten, which its reader
+    /// counts.
     pub(crate) lost: Lost,
-    /// Up to where the flusher has read a [`Kind::Recorder`]: what goes before is no loss.
-    pub(crate) seen: AtomicU64,
+    /// Lines that were written, of a [`Kind::Recorder`].
+    pub(crate) pushed: Lost,
     missed: Missed,
 }
 
@@ -241,7 +264,7 @@ impl Rings {
         Some(Arc::new(Leased {
             kind,
             lost: Lost::default(),
-            seen: AtomicU64::new(0),
+            pushed: Lost::default(),
             missed: Missed::default(),
         }))
     }
