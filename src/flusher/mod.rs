@@ -302,6 +302,9 @@ impl Worker {
                 self.shared.answered.notify_all();
             }
             if stop {
+                // Callers that were on their way when the loggers were closed.
+                self.rounds(u64::MAX);
+                self.send();
                 return;
             }
             if seen > MANY {
