@@ -18,9 +18,9 @@ pub use self::log::LogBridge;
 #[cfg(feature = "tracing")]
 pub use self::tracing::{TracingBridge, TracingFilter, TracingLayer};
 
+use crate::logs::Line;
 use crate::logs::Loggable;
 use crate::logs::inlet::Source;
-use crate::logs::private::Line;
 
 /// Where a line comes from, as fields: of call sites that are one too many.
 #[cold]
