@@ -325,10 +325,10 @@ mod tests {
                 }
             });
             while !writer.is_finished() {
-                seen += drain.round(u64::MAX, |_| {}) as u64;
+                seen += drain.round(u64::MAX, |_| true) as u64;
             }
         });
-        while let more @ 1.. = drain.round(u64::MAX, |_| {}) as u64 {
+        while let more @ 1.. = drain.round(u64::MAX, |_| true) as u64 {
             seen += more;
         }
         assert_eq!(seen + rings.lost(drain.known())[2], LINES);

@@ -574,7 +574,10 @@ mod tests {
         }
         let mut drain = super::super::drain::Drain::only(rings.clone()).unwrap();
         let mut ticks = Vec::new();
-        drain.round(u64::MAX, |frame| ticks.push(frame.ticks()));
+        drain.round(u64::MAX, |frame| {
+            ticks.push(frame.ticks());
+            true
+        });
         let oldest = ticks[0];
         assert_eq!(ticks, (oldest..1_000).collect::<Vec<_>>());
         assert_eq!(rings.lost(drain.known())[2], oldest);
