@@ -169,16 +169,16 @@ fn a_sink_that_sleeps_under_a_flood_stops_nobody_else() {
     println!("{:.2} million calls in {took:.1} s by two threads", million(calls));
     let share = |lines: u64| 100.0 * lines as f64 / calls as f64;
     println!("lost in full rings: {:.1} %", share(in_front));
-    for sink in ["file", "export_2"] {
+    for sink in ["file", "export"] {
         let (written, lost) = (written(&vitals, sink), lost(&vitals, sink));
         assert_eq!(calls, in_front + written + lost, "{sink}: each line is written or counted");
         println!("{sink}: written {:.1} %, lost {:.1} %", share(written), share(lost));
     }
-    let labels = [("place", "export_2"), ("level", "info"), ("reason", "full")];
+    let labels = [("place", "export"), ("level", "info"), ("reason", "full")];
     let slept_over = value(&vitals, "mcp_vitals_log_lost_total", &labels);
-    assert_eq!(slept_over, lost(&vitals, "export_2"), "for no other reason");
+    assert_eq!(slept_over, lost(&vitals, "export"), "for no other reason");
     assert!(slept_over > 0, "its queue was never full");
-    assert_eq!(written(&vitals, "export_2"), sleep.lines.load(Ordering::SeqCst));
+    assert_eq!(written(&vitals, "export"), sleep.lines.load(Ordering::SeqCst));
 
     let bound = 2 * QUEUE + 3 * RING + (24 << 20);
     let grown = most.saturating_sub(before);
@@ -190,7 +190,7 @@ fn a_sink_that_sleeps_under_a_flood_stops_nobody_else() {
     assert!(vitals.flush(FOR_EVER));
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.lines().last().unwrap().contains("\"message\":\"the end\""));
-    assert_eq!(written(&vitals, "export_2"), sleep.lines.load(Ordering::SeqCst));
+    assert_eq!(written(&vitals, "export"), sleep.lines.load(Ordering::SeqCst));
     assert!(!text.contains("hunter2") && !text.contains("abc.def"));
     vitals.shutdown(FOR_EVER);
     fs::remove_dir_all(folder).unwrap();
