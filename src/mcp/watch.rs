@@ -1,7 +1,6 @@
 //! Runs one handler's future under one in-flight record.
 
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -10,6 +9,7 @@ use rmcp::ErrorData;
 use super::request::InFlight;
 use crate::catalog::Outcome;
 use crate::logs::Beside;
+use crate::sync::contained;
 
 /// What the client reads when a handler panicked and the wrapper answers for it. The panic's own
 /// message may hold anything and stays here.
@@ -32,17 +32,17 @@ pub(super) async fn watch<T>(
     let ended = poll_fn(|context| {
         let _scope = scope.enter();
         if !answer_panics {
-            return handler.as_mut().poll(context).map(Ok);
+            return handler.as_mut().poll(context).map(Some);
         }
         // Unwind safe as far as this goes: a future that panicked is never polled again. What the
         // handler left behind in its own state is what a panic in a task of its own leaves, too.
-        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(context))) {
-            Ok(poll) => poll.map(Ok),
-            Err(payload) => Poll::Ready(Err(payload)),
+        match contained(|| handler.as_mut().poll(context)) {
+            Some(poll) => poll.map(Some),
+            None => Poll::Ready(None),
         }
     });
     match ended.await {
-        Ok(result) => {
+        Some(result) => {
             if request.is_recording() {
                 request.finish(match &result {
                     _ if withdrawn() => Outcome::Cancelled,
@@ -52,7 +52,7 @@ pub(super) async fn watch<T>(
             }
             result
         }
-        Err(_) => {
+        None => {
             request.finish(Outcome::Panic);
             Err(ErrorData::internal_error(PANICKED, None))
         }
@@ -77,5 +77,5 @@ pub(super) use watched;
 
 /// Asks the server's own code, which may panic, whether it has a tool: a panic counts as a no.
 pub(super) fn ask(question: impl FnOnce() -> bool) -> bool {
-    catch_unwind(AssertUnwindSafe(question)).unwrap_or(false)
+    contained(question).unwrap_or(false)
 }
