@@ -213,25 +213,6 @@ fn the_filter_decides_by_target_and_module_while_running() {
 }
 
 #[test]
-fn an_event_that_is_not_taken_runs_nothing() {
-    struct Never;
-    impl fmt::Display for Never {
-        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-            unreachable!("nobody asked")
-        }
-    }
-    let lines = lines("info", |_| {
-        let mut asked = false;
-        debug!(n = std::mem::replace(&mut asked, true), "{}", Never);
-        let _span = debug_span!("unseen", n = std::mem::replace(&mut asked, true)).entered();
-        assert!(!asked);
-    });
-    assert!(lines.is_empty());
-    let off = tracing_subscriber::registry().with(Vitals::disabled().tracing_layer());
-    tracing::subscriber::with_default(off, || error!("{}", Never));
-}
-
-#[test]
 fn the_filter_is_changed_from_a_thread_without_a_subscriber() {
     let lines = lines("off", |vitals| {
         let event = |n: u64| info!(n, "event");
