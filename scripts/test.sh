@@ -17,6 +17,9 @@ for argument in "$@"; do
   esac
 done
 
+# One build, never edited: what incremental builds keep would be gigabytes for nothing.
+export CARGO_INCREMENTAL=0
+
 started=$SECONDS
 left_out=()
 step() {
