@@ -9,6 +9,7 @@ use crate::logs::LogConfig;
 use crate::mcp::{CatalogOptions, UserId};
 use crate::metrics::sample::RATES;
 use crate::registry::check_labels;
+use crate::traces::TraceConfig;
 use crate::vitals::{SERIES_LIMIT, Vitals, check, check_free, check_idle};
 use crate::{Error, shard};
 
@@ -49,6 +50,7 @@ pub struct VitalsBuilder {
     /// By metric, how long a series may be idle.
     pub(crate) idle: HashMap<String, Duration>,
     pub(crate) logs: Option<LogConfig>,
+    pub(crate) traces: Option<TraceConfig>,
     #[cfg(all(feature = "signals", unix))]
     pub(crate) handle_signals: bool,
 }
@@ -80,6 +82,7 @@ impl Default for VitalsBuilder {
             sampling: HashMap::new(),
             idle: HashMap::new(),
             logs: None,
+            traces: None,
             #[cfg(all(feature = "signals", unix))]
             handle_signals: false,
         }
@@ -278,6 +281,13 @@ impl VitalsBuilder {
         self
     }
 
+    /// Traces: which spans are recorded and where they go; see [`TraceConfig`]. Without it a
+    /// [`Tracer`](crate::Tracer) makes spans of no trace.
+    pub fn traces(mut self, traces: TraceConfig) -> Self {
+        self.traces = Some(traces);
+        self
+    }
+
     /// Whether SIGTERM and SIGINT shut the engine down (the logs, the textfile, all that
     /// [`Vitals::shutdown`] does) and then end the process by the same signal, so that its exit
     /// status says so; default no: the signals are the host's. Unix only.
@@ -357,6 +367,9 @@ impl VitalsBuilder {
         check("", "collect_deadline (milliseconds)", millis, 1..=60_000)?;
         if let Some(logs) = &self.logs {
             logs.check()?;
+        }
+        if let Some(traces) = &self.traces {
+            traces.check()?;
         }
         #[cfg(feature = "rayon")]
         check("", "scrape_threads", self.scrape_threads.into(), crate::pool::THREADS)?;

@@ -98,6 +98,8 @@ mod stdio;
 #[cfg(not(vitals_loom))]
 mod system;
 #[cfg(not(vitals_loom))]
+pub mod traces;
+#[cfg(not(vitals_loom))]
 mod typed;
 #[cfg(not(vitals_loom))]
 mod vitals;
@@ -136,6 +138,8 @@ pub use snapshot::{HistogramSnapshot, Snapshot};
 pub use stdio::StdoutGuard;
 #[cfg(not(vitals_loom))]
 pub use system::HeapAlloc;
+#[cfg(not(vitals_loom))]
+pub use traces::{Span, SpanContext, Tracer};
 #[cfg(not(vitals_loom))]
 pub use typed::{LabelValue, Labels, Typed};
 #[cfg(not(vitals_loom))]

@@ -10,6 +10,7 @@ mod logs;
 mod panics;
 #[cfg(all(feature = "signals", unix))]
 mod signals;
+mod traces;
 
 pub use collectors::Collector;
 
@@ -29,6 +30,7 @@ use crate::collectors::{Collectors, Round, show};
 use crate::encode::pages::Pages;
 use crate::encode::text::{Sink, Slices, Text};
 use crate::export::Source;
+use crate::logs::LogConfig;
 use crate::mcp::{CatalogOptions, Mcp};
 use crate::metrics::sample::RATES;
 use crate::metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, UpDown};
@@ -157,8 +159,11 @@ impl Vitals {
         });
         let vitals = Vitals { core: Some(core.clone()) };
         core.describe(&builder.service)?;
-        if let Some(config) = &builder.logs {
-            let logs = logs::Logs::start(&vitals, config, core.table.space(), &builder.service.0)?;
+        if builder.logs.is_some() || builder.traces.is_some() {
+            let (space, service) = (core.table.space(), &builder.service.0);
+            let config = builder.logs.clone().unwrap_or_else(LogConfig::nothing);
+            let traces = builder.traces.as_ref();
+            let logs = logs::Logs::start(&vitals, &config, traces, space, service)?;
             let _ = core.logs.set(logs);
         }
         // Its requests are logged.

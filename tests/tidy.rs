@@ -21,12 +21,25 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Hold frames.
     // Their memory is charged to the budget of the cells.
     ("ring", &["sync", "shard"]),
-    ("batch", &["ring", "logs"]),
+    ("batch", &["ring", "logs", "traces", "clock"]),
     ("logs", &["ring", "sync", "clock", "error", "batch", "export"]),
+    // Values of attributes are those of a line's fields.
+    ("traces", &["ring", "sync", "clock", "error", "batch", "export", "logs"]),
     // Read, written in words, handed to the sinks.
     (
         "flusher",
-        &["ring", "batch", "logs", "encode", "export", "clock", "sync", "error", "background"],
+        &[
+            "ring",
+            "batch",
+            "logs",
+            "traces",
+            "encode",
+            "export",
+            "clock",
+            "sync",
+            "error",
+            "background",
+        ],
     ),
     // What processes left behind that had died.
     ("recover", &["ring", "batch", "logs", "encode", "flusher", "error"]),

@@ -38,6 +38,14 @@ impl Known {
         }
     }
 
+    /// The same of frames, each behind its time.
+    pub(crate) fn learn_all(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some((_, frame)) = timed(&mut rest) {
+            self.learn(frame);
+        }
+    }
+
     /// What `frame` says by number.
     pub(crate) fn get(&self, frame: Frame<'_>) -> (&SiteText, Names<'_>) {
         let at = |number: u32| (number as usize).wrapping_sub(1);
@@ -56,4 +64,12 @@ impl Known {
         let message = site.message.as_deref().unwrap_or_default();
         (format!("{}:{}", site.file, site.line), message.to_owned())
     }
+}
+
+/// The next frame, which stands behind its time.
+pub(crate) fn timed<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Frame<'a>)> {
+    let (unix_nanos, rest) = bytes.split_first_chunk()?;
+    let frame = Frame::first(rest)?;
+    *bytes = &rest[frame.bytes().len()..];
+    Some((u64::from_le_bytes(*unix_nanos), frame))
 }

@@ -2,11 +2,13 @@
 
 mod known;
 mod record;
+mod span;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub(crate) use crate::ring::names::SiteText;
-pub(crate) use known::Known;
+pub(crate) use known::{Known, timed};
 #[cfg(target_os = "linux")]
 pub(crate) use record::Names;
 pub use record::Record;
+pub use span::{SpanEvent, SpanLink, SpanRecord};

@@ -13,6 +13,7 @@ pub(crate) mod durable;
 mod limit;
 mod report;
 mod route;
+pub(crate) mod spans;
 
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
@@ -23,7 +24,8 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::export::sink::SinkThread;
 use crate::ring::drain::Drain;
-use crate::ring::set::{ByLevel, Rings};
+use crate::ring::frame::kind;
+use crate::ring::set::{ByLevel, LEVELS, Rings};
 use crate::ring::thread::set_ours;
 use crate::sync::{AtomicU64, Ordering, contained, lock};
 use anchors::Anchors;
@@ -31,6 +33,7 @@ use durable::Durable;
 pub(crate) use report::Report;
 pub(crate) use route::{Form, Manner, Outlet};
 use route::{KeptOut, Router};
+use spans::Spans;
 
 /// How long it sleeps: by how full it found the fullest ring, in eighths, so that one that goes on
 /// filling so is not full before the next look; and at most.
@@ -75,7 +78,7 @@ struct Asked {
 /// What the flusher counts, for whoever scrapes.
 #[derive(Default)]
 pub(crate) struct Counts {
-    lost: [AtomicU64; 5],
+    lost: [AtomicU64; LEVELS],
     poison: AtomicU64,
     redacted: AtomicU64,
     limited: AtomicU64,
@@ -109,14 +112,17 @@ impl Counts {
 impl Flusher {
     /// Starts to drain `rings`, whose one flusher this is, into `outlets`.
     ///
+    /// * `spans`: where spans go; nothing where none are recorded.
     /// * `durable`: of rings that lie in a file.
     pub(crate) fn start(
         rings: Arc<Rings>,
         outlets: Vec<Outlet>,
+        spans: Option<Spans>,
         durable: Option<Durable>,
         manner: Manner,
     ) -> Result<Flusher, Error> {
-        let sinks = outlets.iter().map(|outlet| outlet.sink.clone()).collect();
+        let of_spans = spans.iter().flat_map(Spans::sinks).cloned();
+        let sinks = outlets.iter().map(|outlet| outlet.sink.clone()).chain(of_spans).collect();
         let shared = Arc::new(Shared {
             rings: rings.clone(),
             sinks: Mutex::new(sinks),
@@ -133,6 +139,7 @@ impl Flusher {
             drain,
             durable,
             router: Router::new(outlets, manner),
+            spans,
             anchors: Anchors::new(Clock::get()),
             clock: Clock::get(),
             shared: shared.clone(),
@@ -265,6 +272,7 @@ struct Worker {
     drain: Drain,
     durable: Option<Durable>,
     router: Router,
+    spans: Option<Spans>,
     anchors: Anchors,
     clock: Clock,
     shared: Arc<Shared>,
@@ -336,8 +344,15 @@ impl Worker {
     fn rounds(&mut self, horizon: u64) -> usize {
         let mut seen = 0;
         loop {
-            let Worker { drain, router, anchors, durable, .. } = self;
-            let round = drain.round(horizon, |frame| router.route(frame, anchors));
+            let Worker { drain, router, spans, anchors, durable, .. } = self;
+            let round = drain.round(horizon, |frame| match (frame.kind(), &mut *spans) {
+                (kind::LINE, _) => router.route(frame, anchors),
+                (_, Some(spans)) => {
+                    spans.take(frame, anchors);
+                    true
+                }
+                _ => true,
+            });
             seen += round;
             if let Some(durable) = durable
                 && round > 0
@@ -352,6 +367,9 @@ impl Worker {
 
     fn send(&mut self) {
         self.router.send();
+        if let Some(spans) = &mut self.spans {
+            spans.send();
+        }
         if let Some(durable) = &mut self.durable {
             durable.send(&mut self.drain, &mut self.router);
         }

@@ -29,10 +29,21 @@ impl Report {
         }
         let since: ByLevel = std::array::from_fn(|at| lost[at].saturating_sub(self.told[at]));
         self.told = lost;
-        let all: u64 = since.iter().sum();
-        let message = format!("{all} lines were lost: their rings were full");
+        let (levels, [spans]) =
+            since.split_first_chunk::<5>().map_or(([0; 5], [0]), |(lines, spans)| {
+                (*lines, spans.first_chunk().copied().unwrap_or_default())
+            });
+        let all: u64 = levels.iter().sum();
+        let message = match (all, spans) {
+            (_, 0) => format!("{all} lines were lost: their rings were full"),
+            (0, _) => format!("{spans} spans were lost: their rings were full"),
+            _ => format!("{all} lines and {spans} spans were lost: their rings were full"),
+        };
         self.write(Level::Warn, &message, ticks, |writer| {
             writer.word(Some("lost"), tag::U64, all);
+            if spans > 0 {
+                writer.word(Some("lost_spans"), tag::U64, spans);
+            }
             for (level, lost) in Level::ALL.iter().zip(since).filter(|(_, lost)| *lost > 0) {
                 let key = format!("lost_{level}");
                 writer.word(Some(&key), tag::U64, lost);

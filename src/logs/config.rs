@@ -93,6 +93,11 @@ impl LogConfig {
         LogConfig::default()
     }
 
+    /// Of an engine that logs nothing and has rings for its spans alone.
+    pub(crate) fn nothing() -> LogConfig {
+        LogConfig::default().level(LogFilter::off())
+    }
+
     /// JSON lines into a file, by [`new`](Self::new) and [`file`](Self::file).
     pub fn to_file(path: impl AsRef<Path>) -> LogConfig {
         LogConfig::new().file(LogFile::new(path))

@@ -9,7 +9,7 @@ use std::task;
 use pin_project_lite::pin_project;
 
 use super::loggable::{Line, Loggable};
-use crate::ring::context::{self as thread, Encoded};
+use crate::ring::context::{self as thread, Active, Encoded};
 use crate::ring::frame::ContextView;
 use crate::ring::writer;
 
@@ -53,16 +53,23 @@ impl Context {
 
     /// The calling thread's, to add to or to take elsewhere.
     pub fn current() -> Context {
-        let Some(encoded) = thread::current() else { return Context::default() };
+        let traced = || {
+            let Active { ids, flags } = thread::active();
+            let (trace, span) = ids.split_first_chunk()?;
+            (flags != 0).then_some((*trace, *span.first_chunk()?))
+        };
+        let Some(encoded) = thread::current() else {
+            return Context { trace: traced(), ..Context::default() };
+        };
         let view = ContextView::parse(encoded.blocks().bytes()).unwrap_or_default();
         let text = |text: crate::ring::frame::Text<'_>| text.to_str().into();
         Context {
             request_id: view.request_id.map(text),
             user_id: view.user_id.map(text),
             session_id: view.session_id.map(text),
-            trace: view.trace_id.zip(view.span_id),
+            trace: traced().or(view.trace_id.zip(view.span_id)),
             fields: view.field_bytes().into(),
-            encoded: encoded.into(),
+            encoded: OnceLock::new(),
         }
     }
 

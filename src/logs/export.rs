@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::batch::{Known, Record};
+use crate::batch::{Known, Record, timed};
 use crate::export::sink::{Chunk, Sink};
-use crate::ring::frame::Frame;
 use crate::ring::thread::set_ours;
 
 /// Why an exporter did not take a batch.
@@ -70,14 +69,6 @@ impl fmt::Debug for Batch<'_> {
     }
 }
 
-/// The next frame, which stands behind its time.
-fn timed<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Frame<'a>)> {
-    let (unix_nanos, rest) = bytes.split_first_chunk()?;
-    let frame = Frame::first(rest)?;
-    *bytes = &rest[frame.bytes().len()..];
-    Some((u64::from_le_bytes(*unix_nanos), frame))
-}
-
 /// A sink that hands over records.
 pub(crate) struct Exporter {
     export: Box<dyn Export>,
@@ -95,10 +86,7 @@ impl Exporter {
 impl Sink for Exporter {
     fn write(&mut self, chunk: &Chunk) -> std::io::Result<()> {
         set_ours(self.engine);
-        let mut rest = &*chunk.bytes;
-        while let Some((_, frame)) = timed(&mut rest) {
-            self.known.learn(frame);
-        }
+        self.known.learn_all(&chunk.bytes);
         let batch = Batch { bytes: &chunk.bytes, known: &self.known };
         self.export.export(&batch).map_err(std::io::Error::other)
     }

@@ -4,12 +4,27 @@ use std::cell::{Cell, RefCell};
 use std::ptr::null;
 use std::sync::Arc;
 
+use super::frame::IDS;
 use super::writer::{BLOCK, Blocks};
+
+/// The span that is current on a thread: its ids, as frames and W3C have them, and its flags. No
+/// flags stand for no span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Active {
+    pub(crate) ids: [u8; IDS],
+    pub(crate) flags: u8,
+}
+
+impl Active {
+    pub(crate) const NONE: Active = Active { ids: [0; IDS], flags: 0 };
+}
 
 thread_local! {
     // Const and without a destructor, so that it is there while other thread-locals are destroyed:
     // made by `Arc::into_raw`, or null. A guard that is leaked leaks its context.
     static CURRENT: Cell<*const Bytes> = const { Cell::new(null()) };
+    // The same.
+    static ACTIVE: Cell<Active> = const { Cell::new(Active::NONE) };
     /// A context that is put together for one line; it keeps its room for the next.
     static TOGETHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -51,19 +66,47 @@ pub(crate) fn current() -> Option<Encoded> {
     current
 }
 
+/// The span that is current on the calling thread.
+#[inline(always)]
+pub(crate) fn active() -> Active {
+    ACTIVE.get()
+}
+
+/// Makes `span` current; gives the one before.
+#[inline(always)]
+pub(crate) fn swap_active(span: Active) -> Active {
+    ACTIVE.replace(span)
+}
+
+/// Its ids, where there is one.
+///
+/// # Safety
+/// No other is made current while they are used.
+#[inline(always)]
+unsafe fn active_ids<'a>() -> Option<&'a [u8; IDS]> {
+    ACTIVE.with(|active| {
+        // SAFETY: the cell is there as long as the thread, has no destructor, and is written by
+        // `swap_active` alone, which the caller rules out.
+        let active = unsafe { &*active.as_ptr() };
+        (active.flags != 0).then_some(&active.ids)
+    })
+}
+
 /// The calling thread's context.
 ///
 /// # Safety
-/// It is not set to another while the bytes are used.
+/// Neither it nor the current span is set to another while the bytes are used.
 #[inline(always)]
 pub(crate) unsafe fn current_blocks<'a>() -> Blocks<'a> {
+    // SAFETY: the caller's promise.
+    let ids = unsafe { active_ids() };
     let current = CURRENT.get();
     if current.is_null() {
-        return Blocks::default();
+        return Blocks::default().within(ids);
     }
     // SAFETY: `CURRENT` holds a count of this `Arc` until the next `swap`, which only this thread
     // makes, and not meanwhile.
-    unsafe { &*current }.blocks()
+    unsafe { &*current }.blocks().within(ids)
 }
 
 /// Calls `write` with the calling thread's context, behind which `more` has put further fields.
@@ -79,7 +122,9 @@ pub(crate) fn with_more(more: &dyn Fn(&mut Vec<u8>), write: &mut dyn FnMut(Block
         more(buffer);
         let length = buffer.len();
         buffer.resize(length.next_multiple_of(BLOCK), 0);
-        write(Blocks::new(buffer.as_chunks().0, length));
+        let active = active();
+        let ids = (active.flags != 0).then_some(&active.ids);
+        write(Blocks::new(buffer.as_chunks().0, length).within(ids));
     };
     let done = TOGETHER.try_with(|buffer| match buffer.try_borrow_mut() {
         Ok(mut buffer) => put(&mut buffer),

@@ -8,8 +8,11 @@
 //! 20  u32  logger
 //! 24  u32  thread
 //! 28  u16  bytes of context      u16 zero
-//! 32  context, message (flag `MESSAGE`), fields, zeroes up to the length
+//! 32  context, ids of the current span (flag `TRACED`), message (flag `MESSAGE`), fields, zeroes up
+//!     to the length
 //! ```
+//!
+//! That is a line; what a span has behind its header says [`span`](super::span).
 //!
 //! Numbers are little-endian. A field is a tag, its key where the call site does not have it, and
 //! what the tag says:
@@ -39,13 +42,25 @@ pub(crate) mod kind {
     pub(crate) const PAD: u8 = 1;
     /// A line of a log.
     pub(crate) const LINE: u8 = 2;
+    /// A span that has ended.
+    pub(crate) const SPAN: u8 = 3;
+    /// A span that has begun, where somebody wants to know those that are open.
+    pub(crate) const SPAN_START: u8 = 4;
 }
+
+/// What stands for a span where a line has its level: less urgent than all of them.
+pub(crate) const SPAN_LEVEL: u8 = 6;
 
 /// The number of the level up to which a line is urgent: a warning's.
 pub(crate) const MOST_URGENT: u8 = 2;
 
 /// The message stands in the frame, not at the call site.
 pub(crate) const MESSAGE: u8 = 1;
+/// Behind the context stand the ids of the span that was current, before any that the context has.
+pub(crate) const TRACED: u8 = 2;
+
+/// Bytes of a trace's and a span's id.
+pub(crate) const IDS: usize = 24;
 
 /// Types of values, and what may be added to them.
 pub(crate) mod tag {
@@ -160,16 +175,16 @@ pub struct Field<'a> {
 
 /// Takes bytes from the front; nothing once there are too few.
 #[derive(Clone, Copy)]
-struct Bytes<'a>(&'a [u8]);
+pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 
 impl<'a> Bytes<'a> {
-    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+    pub(super) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(n)?;
         self.0 = rest;
         Some(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
@@ -178,11 +193,18 @@ impl<'a> Bytes<'a> {
         self.take(length.into())
     }
 
-    fn long(&mut self, cut: bool) -> Option<Text<'a>> {
+    pub(super) fn long(&mut self, cut: bool) -> Option<Text<'a>> {
         let length = u16::from_le_bytes(self.array()?);
         let bytes = self.take(length.into())?;
         let lost = if cut { u32::from_le_bytes(self.array()?) } else { 0 };
         Some(Text { bytes, lost })
+    }
+
+    /// A field that carries its key.
+    pub(super) fn keyed(&mut self) -> Option<Field<'a>> {
+        let [tag] = self.array()?;
+        let key = if tag & tag::KEYED == 0 { return None } else { self.short()? };
+        Some(Field { key: Text::new(key), value: self.value(tag)? })
     }
 
     fn value(&mut self, tag: u8) -> Option<Value<'a>> {
@@ -350,14 +372,27 @@ impl<'a> Frame<'a> {
         self.u16(28).into()
     }
 
+    /// Where the message begins.
+    fn body_at(&self) -> usize {
+        let ids = if self.bytes[6] & TRACED != 0 { IDS } else { 0 };
+        HEADER + self.context_length() + ids
+    }
+
     pub(crate) fn context(&self) -> Option<ContextView<'a>> {
-        ContextView::parse(self.bytes.get(HEADER..HEADER + self.context_length())?)
+        let end = HEADER + self.context_length();
+        let mut context = ContextView::parse(self.bytes.get(HEADER..end)?)?;
+        if self.bytes[6] & TRACED != 0 {
+            let mut ids = Bytes(self.bytes.get(end..end + IDS)?);
+            context.trace_id = Some(ids.array()?);
+            context.span_id = Some(ids.array()?);
+        }
+        Some(context)
     }
 
     /// The message, where the frame carries it, and the fields; nothing when the message makes no
     /// sense.
     pub(crate) fn body(&self, keys: &'a [Box<str>]) -> Option<(Option<Text<'a>>, Fields<'a>)> {
-        let mut bytes = Bytes(self.bytes.get(HEADER + self.context_length()..)?);
+        let mut bytes = Bytes(self.bytes.get(self.body_at()..)?);
         let message = match self.bytes[6] & MESSAGE {
             0 => None,
             _ => {

@@ -36,6 +36,9 @@ pub(crate) mod set;
 pub(crate) mod shared;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
+pub(crate) mod span;
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
 pub(crate) mod spsc;
 #[cfg(not(vitals_loom))]
 pub(crate) mod store;

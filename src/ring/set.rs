@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use super::frame::SPAN_LEVEL;
 use super::memory::Memory;
 use super::overwrite::Overwrite;
 use super::shared::Shared;
@@ -38,12 +39,16 @@ pub(crate) struct Settings {
     pub(crate) overflow: Overflow,
 }
 
-/// Lines lost, by level; the first is [`Level::Error`](crate::logs::Level::Error)'s.
-pub(crate) type ByLevel = [u64; 5];
+/// Lines lost, by level; the first is [`Level::Error`](crate::logs::Level::Error)'s, and behind the
+/// levels stand the spans.
+pub(crate) type ByLevel = [u64; LEVELS];
+
+/// Levels, and one for spans.
+pub(crate) const LEVELS: usize = SPAN_LEVEL as usize;
 
 /// Counts of one writer at a time, or of many.
 #[derive(Default)]
-pub(crate) struct Lost([AtomicU64; 5]);
+pub(crate) struct Lost([AtomicU64; LEVELS]);
 
 impl Lost {
     pub(crate) fn count(&self, level: u8) {
@@ -154,6 +159,14 @@ pub(crate) struct Rings {
 /// Numbers engines; 0 is nobody's.
 static ENGINES: AtomicU64 = AtomicU64::new(1);
 
+/// Those that there are, for whoever has a number alone.
+static BY_ENGINE: Mutex<Vec<(u64, Weak<Rings>)>> = Mutex::new(Vec::new());
+
+/// The rings of the engine of this number, as long as there are any. Briefly locks.
+pub(crate) fn of_engine(engine: u64) -> Option<Arc<Rings>> {
+    lock(&BY_ENGINE).iter().find(|(number, _)| *number == engine)?.1.upgrade()
+}
+
 /// How long a caller that waits for room sleeps at most before it looks again.
 const NAP: Duration = Duration::from_millis(2);
 
@@ -180,7 +193,7 @@ impl Rings {
             space.refund(now);
             return None;
         };
-        Some(Arc::new_cyclic(|me| Rings {
+        let rings = Arc::new_cyclic(|me| Rings {
             me: me.clone(),
             id: ENGINES.fetch_add(1, Ordering::Relaxed),
             life: forked::begin(),
@@ -200,7 +213,12 @@ impl Rings {
             flusher: OnceLock::new(),
             read: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-        }))
+        });
+        let mut by_engine = lock(&BY_ENGINE);
+        by_engine.retain(|(_, rings)| rings.strong_count() > 0);
+        by_engine.push((rings.id, Arc::downgrade(&rings)));
+        drop(by_engine);
+        Some(rings)
     }
 
     #[inline(always)]

@@ -163,7 +163,7 @@ impl Producer {
         let limit = self.look(ring);
         let limit = if is_urgent { limit } else { limit.saturating_sub(self.reserve) };
         // SAFETY: the caller's promise.
-        let wrote = unsafe { self.write_slowly(ring, limit, head, context.bytes(), fill) };
+        let wrote = unsafe { self.write_slowly(ring, limit, head, context, fill) };
         self.look(ring);
         wrote
     }
@@ -178,7 +178,7 @@ impl Producer {
         ring: &Ring,
         limit: u64,
         head: Head,
-        context: &[u8],
+        context: Blocks<'_>,
         fill: &impl Fill,
     ) -> Result<(), Refused> {
         let tail = self.tail.get();
@@ -192,7 +192,7 @@ impl Producer {
             for (at, n) in [(tail, here), (tail + end, front)] {
                 // SAFETY: from `tail` up to the limit the bytes are the producer's.
                 let room = unsafe { ring.memory.room(at, n) };
-                let mut writer = Writer::begin(room, most_text, context);
+                let mut writer = Writer::within(room, most_text, context);
                 fill.fill(&mut writer);
                 if let Some(length) = writer.finish(head) {
                     if at != tail {

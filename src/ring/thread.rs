@@ -96,6 +96,41 @@ fn is_urgent(level: u8) -> bool {
     level <= MOST_URGENT
 }
 
+/// Writes a span of the engine of this number, as [`Rings::write`] does a line. A span knows its engine
+/// by its number: to count those that know it would be dearer than the rest of it. Without effect
+/// where the engine has ended.
+#[inline(always)]
+pub(crate) fn write_of(engine: u64, head: Head, fill: &impl Fill) {
+    if !try_write_of(engine, head, Blocks::default(), fill) {
+        write_of_slowly(engine, head, fill);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn write_of_slowly(engine: u64, head: Head, fill: &impl Fill) {
+    let leased = |leases: &Leases| {
+        let leases = leases.0.try_borrow().ok()?;
+        leases.iter().find(|lease| lease.engine == engine)?.rings.upgrade()
+    };
+    // A thread that has written for it before takes no lock.
+    let rings = LEASES.try_with(leased).ok().flatten();
+    if let Some(rings) = rings.or_else(|| super::set::of_engine(engine)) {
+        rings.write_slowly(head, Blocks::default(), fill);
+    }
+}
+
+/// Whether it was written: the thread's current ring is this engine's and has room.
+#[inline(always)]
+fn try_write_of(engine: u64, head: Head, context: Blocks<'_>, fill: &impl Fill) -> bool {
+    let Current(Some(local)) = CURRENT.get() else { return false };
+    // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
+    let local = unsafe { local.as_ref() };
+    let head = Head { thread: local.thread, ..head };
+    // SAFETY: the lease keeps the ring that the producer was made for.
+    local.engine == engine && unsafe { local.producer.try_write(head, context, fill) }
+}
+
 impl Rings {
     /// Writes one line, with the thread's context, into the calling thread's ring, or counts it as
     /// lost. `fill` may run more than once and calls no code of a host's.
@@ -120,12 +155,7 @@ impl Rings {
     /// Whether it was written: the thread's current ring is this engine's and has room.
     #[inline(always)]
     fn try_write(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) -> bool {
-        let Current(Some(local)) = CURRENT.get() else { return false };
-        // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
-        let local = unsafe { local.as_ref() };
-        let head = Head { thread: local.thread, ..head };
-        // SAFETY: the lease keeps the ring that the producer was made for.
-        local.engine == self.id() && unsafe { local.producer.try_write(head, context, fill) }
+        try_write_of(self.id(), head, context, fill)
     }
 
     #[cold]
@@ -307,7 +337,7 @@ fn outside(
         unsafe { std::slice::from_raw_parts_mut(room.as_mut_ptr().cast(), OUTSIDE) };
     let room = &mut room[..limit.min(OUTSIDE as u64) as usize];
     for most_text in TEXT_LIMITS {
-        let mut writer = Writer::begin(room, most_text, context.bytes());
+        let mut writer = Writer::within(room, most_text, context);
         fill.fill(&mut writer);
         if let Some(length) = writer.finish(head) {
             // SAFETY: `finish` says that so many bytes at the front are written.
@@ -424,8 +454,8 @@ mod tests {
             Reader::new(rings).drain().into_iter().map(|(_, ticks)| ticks).collect::<Vec<_>>()
         };
         assert_eq!((ticks(&ours), ticks(&other)), (vec![7], vec![0, 1, 2]));
-        assert_eq!((ours.own(), other.own()), ([0, 0, 3, 0, 0], [0; 5]));
-        assert_eq!(Reader::new(&ours).lost(), [0; 5], "no ring was full");
+        assert_eq!((ours.own(), other.own()), ([0, 0, 3, 0, 0, 0], [0; 6]));
+        assert_eq!(Reader::new(&ours).lost(), [0; 6], "no ring was full");
     }
 
     #[test]
@@ -444,7 +474,7 @@ mod tests {
             }
         }
         seen += reader.drain().len() as u64;
-        assert_eq!((seen, reader.lost()), (5_000, [0; 5]));
+        assert_eq!((seen, reader.lost()), (5_000, [0; 6]));
     }
 
     #[test]
@@ -502,7 +532,7 @@ mod tests {
         }
         let lines = reader.drain();
         let of = |ticks| lines.iter().filter(|line| line.1 == ticks).count();
-        assert_eq!((of(0), of(1), of(2), reader.lost()), (1, 50, 100, [0; 5]));
+        assert_eq!((of(0), of(1), of(2), reader.lost()), (1, 50, 100, [0; 6]));
         assert_eq!(reader.known.len(), 1);
     }
 
@@ -519,7 +549,7 @@ mod tests {
                 assert_eq!(ticks, (number - 9..=number).collect::<Vec<_>>());
             }
         }
-        assert_eq!((reader.known.len(), reader.lost()), (1, [0; 5]));
+        assert_eq!((reader.known.len(), reader.lost()), (1, [0; 6]));
     }
 
     #[test]
@@ -546,7 +576,7 @@ mod tests {
             }
             writers.into_iter().for_each(|writer| writer.join().unwrap());
         });
-        assert_eq!(reader.lost(), [0; 5]);
+        assert_eq!(reader.lost(), [0; 6]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use super::frame::{ALIGN, HEADER, MESSAGE, has, tag};
+use super::frame::{ALIGN, HEADER, IDS, MESSAGE, TRACED, has, tag};
 
 /// Bytes of a text that a frame keeps unless it has to be squeezed.
 pub(crate) const MOST_TEXT: usize = 8 << 10;
@@ -21,6 +21,8 @@ pub(crate) const BLOCK: usize = 32;
 pub(crate) struct Blocks<'a> {
     blocks: &'a [[u8; BLOCK]],
     length: usize,
+    /// Of the span that is current.
+    ids: Option<&'a [u8; IDS]>,
 }
 
 impl<'a> Blocks<'a> {
@@ -28,7 +30,13 @@ impl<'a> Blocks<'a> {
     #[inline(always)]
     pub(crate) fn new(blocks: &'a [[u8; BLOCK]], length: usize) -> Blocks<'a> {
         debug_assert!(length <= blocks.len() * BLOCK);
-        Blocks { blocks, length }
+        Blocks { blocks, length, ids: None }
+    }
+
+    /// With the ids of the span that is current.
+    #[inline(always)]
+    pub(crate) fn within(self, ids: Option<&'a [u8; IDS]>) -> Blocks<'a> {
+        Blocks { ids, ..self }
     }
 
     #[inline(always)]
@@ -106,7 +114,7 @@ impl<F: Fn(&mut Writer<'_>)> Fill for F {
 /// write behind it.
 #[inline(always)]
 pub(crate) fn frame_room(context: Blocks<'_>, fill: usize) -> usize {
-    fill + (HEADER + context.room() + SLACK)
+    fill + (HEADER + context.room() + IDS + SLACK)
 }
 
 /// What goes into a frame's header beside its length and counts.
@@ -137,6 +145,15 @@ pub(crate) struct Writer<'a, const CHECKED: bool = true> {
 pub(crate) const SLACK: usize = BLOCK + ALIGN;
 
 impl<'a> Writer<'a, false> {
+    /// [`bare_room`](Writer::bare_room) without checks.
+    ///
+    /// # Safety
+    /// The room has bytes for all that will be written.
+    #[inline(always)]
+    pub(crate) unsafe fn bare_unchecked(room: &'a mut [MaybeUninit<u8>]) -> Writer<'a, false> {
+        Writer::new(room, usize::MAX)
+    }
+
     /// Begins a frame at the front of `room`, with its context.
     ///
     /// # Safety
@@ -158,6 +175,7 @@ impl<'a> Writer<'a, false> {
             }
         }
         writer.take(context.length);
+        writer.ids(context.ids);
         writer
     }
 }
@@ -178,6 +196,33 @@ impl<'a> Writer<'a> {
         }
         writer.copy(context);
         writer
+    }
+
+    /// The same, with the ids of the span that is current.
+    #[inline(always)]
+    pub(crate) fn within(
+        room: &'a mut [MaybeUninit<u8>],
+        most_text: usize,
+        context: Blocks<'_>,
+    ) -> Writer<'a> {
+        let mut writer = Writer::begin(room, most_text, context.bytes());
+        writer.ids(context.ids);
+        writer
+    }
+
+    /// Begins without a header: what is written is no frame, but for inside of one.
+    pub(crate) fn bare_room(room: &'a mut [MaybeUninit<u8>], most_text: usize) -> Writer<'a> {
+        Writer::new(room, most_text)
+    }
+
+    /// Whether all had room so far.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Bytes that are kept of a text.
+    pub(crate) fn most_text(&self) -> usize {
+        self.most_text
     }
 
     /// The same into bytes that are there already, so that whoever has no ring needs no `unsafe`.
@@ -204,6 +249,32 @@ impl<'a, const CHECKED: bool> Writer<'a, CHECKED> {
             flags: 0,
             whole: true,
             room: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn ids(&mut self, ids: Option<&[u8; IDS]>) {
+        if let Some(ids) = ids
+            && let Some(at) = self.take(IDS)
+        {
+            self.flags |= TRACED;
+            // SAFETY: the bytes that `take` gave.
+            unsafe { put(at, *ids) };
+        }
+    }
+
+    /// Bytes as they are.
+    #[inline(always)]
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.copy(bytes);
+    }
+
+    /// The same of a known number.
+    #[inline(always)]
+    pub(crate) fn array<const N: usize>(&mut self, bytes: [u8; N]) {
+        if let Some(at) = self.take(N) {
+            // SAFETY: the bytes that `take` gave.
+            unsafe { put(at, bytes) };
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Vitals;
 use super::held::{Held, Notes};
+use super::traces::Traces;
 use crate::error::Error;
 use crate::export::sink::memory::Memory;
 use crate::export::sink::stderr::{self, StderrSink};
@@ -18,6 +19,7 @@ use crate::metrics::{Counter, Desc, Gauge};
 use crate::ring::set::{Rings, Settings};
 use crate::shard::space::Space;
 use crate::sync::lock;
+use crate::traces::TraceConfig;
 
 /// Lines and bytes that a sink in memory keeps.
 const MEMORY_LINES: usize = 10_000;
@@ -29,6 +31,7 @@ pub(crate) struct Logs {
     flusher: Flusher,
     held: Held,
     memory: Option<Memory>,
+    traces: Option<Traces>,
     shown: Mutex<Shown>,
 }
 
@@ -37,6 +40,7 @@ impl Logs {
     pub(crate) fn start(
         vitals: &Vitals,
         config: &LogConfig,
+        traces: Option<&TraceConfig>,
         space: &Arc<Space>,
         service: &str,
     ) -> Result<Logs, Error> {
@@ -74,12 +78,15 @@ impl Logs {
             limit: config.limit,
             source: !config.without_source,
         };
-        let flusher = Flusher::start(rings.clone(), outlets, held.flusher(journal), manner)?;
+        let traces = traces.map(|config| Traces::start(config, rings.id())).transpose()?;
+        let (traces, spans) = traces.unzip();
+        let durable = held.flusher(journal);
+        let flusher = Flusher::start(rings.clone(), outlets, spans, durable, manner)?;
         if config.flush_on_panic {
             super::panics::watch(flusher.nudge());
         }
         let loggers = Loggers::new(rings, config.filter.clone());
-        Ok(Logs { loggers, flusher, held, memory, shown: Mutex::new(shown) })
+        Ok(Logs { loggers, flusher, held, memory, traces, shown: Mutex::new(shown) })
     }
 
     pub(crate) fn logger(&self, name: &str) -> Logger {
@@ -99,6 +106,10 @@ impl Logs {
         self.loggers.inlet()
     }
 
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
+    }
+
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
         self.flusher.flush(deadline)
     }
@@ -112,6 +123,9 @@ impl Logs {
     /// Takes no more lines, and writes out what there is.
     pub(crate) fn stop(&self, deadline: Instant) -> bool {
         self.loggers.close();
+        if let Some(traces) = &self.traces {
+            traces.close();
+        }
         let all = self.flusher.stop(deadline);
         self.held.finish();
         all
@@ -290,11 +304,11 @@ impl Shown {
     }
 
     fn refresh(&mut self, flusher: &Flusher) {
-        let tell = |told: &mut [Told; 5], now: [u64; 5]| {
-            told.iter_mut().zip(now).for_each(|(told, now)| told.tell(now));
+        let tell = |told: &mut [Told; 5], now: &[u64]| {
+            told.iter_mut().zip(now).for_each(|(told, now)| told.tell(*now));
         };
-        tell(&mut self.ring, flusher.counts().lost());
-        tell(&mut self.own, flusher.own());
+        tell(&mut self.ring, &flusher.counts().lost());
+        tell(&mut self.own, &flusher.own());
         let kept_out = flusher.counts().kept_out();
         self.poison.tell(kept_out.poison);
         self.redacted.tell(kept_out.redacted);
@@ -302,9 +316,9 @@ impl Shown {
         self.repeated.tell(kept_out.repeated);
         self.restarted.tell(flusher.counts().restarted());
         for ShownSink { events, written, lost, happened, bytes, queued, .. } in &mut self.sinks {
-            tell(written, events.written());
+            tell(written, &events.written());
             for (lost, why) in lost.iter_mut().zip(Loss::ALL) {
-                tell(lost, events.lost(why));
+                tell(lost, &events.lost(why));
             }
             let now = [
                 events.errors(),
@@ -384,7 +398,7 @@ impl Vitals {
         }
     }
 
-    fn logs(&self) -> Option<&Logs> {
+    pub(super) fn logs(&self) -> Option<&Logs> {
         self.core.as_ref()?.logs.get()
     }
 }

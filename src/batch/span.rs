@@ -1,0 +1,198 @@
+//! A span as the background sees it: read where its frame stands, nothing copied.
+
+use std::fmt;
+
+use crate::clock::Clock;
+use crate::ring::frame::{Field, Frame, Text};
+use crate::ring::span::{Item, SpanFrame, SpanItems};
+use crate::traces::context::flag;
+use crate::traces::{SpanContext, SpanId, SpanKind, SpanStatus, TraceId};
+
+use super::record::Names;
+
+/// A span that has ended.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct SpanRecord<'a> {
+    /// The ids, and whether its trace was sampled where it began.
+    pub context: SpanContext,
+    /// The span that it is a part of; nothing for the first of a trace.
+    pub parent_span_id: Option<SpanId>,
+    /// Whether that one was made in another process.
+    pub has_remote_parent: bool,
+    /// Nanoseconds since 1970, UTC.
+    pub start_unix_nanos: u64,
+    /// The same of the end, never before the start.
+    pub end_unix_nanos: u64,
+    /// What was done.
+    pub name: Text<'a>,
+    /// The tracer's name: OpenTelemetry's instrumentation scope.
+    pub scope: Text<'a>,
+    /// The name of the thread that it ended on, or its number.
+    pub thread: Text<'a>,
+    /// What part it had.
+    pub kind: SpanKind,
+    /// How it ended.
+    pub status: SpanStatus,
+    /// Why, where it failed; empty where nobody said.
+    pub status_message: Text<'a>,
+    /// W3C's `tracestate`, empty where there is none.
+    pub tracestate: Text<'a>,
+    /// What was left out for want of room.
+    pub dropped_attributes: u32,
+    /// The same of events.
+    pub dropped_events: u32,
+    /// The same of links.
+    pub dropped_links: u32,
+    items: SpanItems<'a>,
+    /// What turns an event's ticks into the time of day.
+    end_ticks: u64,
+    clock: Clock,
+}
+
+/// Something that happened within a span.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct SpanEvent<'a> {
+    /// Nanoseconds since 1970, UTC.
+    pub unix_nanos: u64,
+    /// What happened.
+    pub name: Text<'a>,
+    items: SpanItems<'a>,
+}
+
+/// Another span that has to do with one.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct SpanLink<'a> {
+    /// Its ids.
+    pub context: SpanContext,
+    items: SpanItems<'a>,
+}
+
+impl<'a> SpanRecord<'a> {
+    /// What `frame` says, which ended at `end_unix_nanos`; nothing where it makes no sense.
+    pub(crate) fn read(
+        frame: Frame<'a>,
+        names: Names<'a>,
+        end_unix_nanos: u64,
+        clock: Clock,
+    ) -> Option<SpanRecord<'a>> {
+        let SpanFrame { fixed, end, name, tracestate, .. } = SpanFrame::read(frame)?;
+        let items = SpanFrame::read(frame)?.items();
+        let (trace, span) = fixed.ids.split_first_chunk()?;
+        let message = items.clone().filter_map(|item| match item {
+            Item::Message(text) => Some(text),
+            _ => None,
+        });
+        let took = clock.nanos(end.saturating_sub(fixed.start));
+        let [attributes, events, links] = fixed.left_out.map(u32::from);
+        Some(SpanRecord {
+            context: SpanContext::of(*trace, *span.first_chunk()?, fixed.flags & flag::SENT),
+            parent_span_id: SpanId::from_bytes(fixed.parent),
+            has_remote_parent: fixed.flags & flag::REMOTE != 0,
+            start_unix_nanos: end_unix_nanos.saturating_sub(took),
+            end_unix_nanos,
+            name,
+            scope: Text::new(names.logger.as_bytes()),
+            thread: Text::new(names.thread.as_bytes()),
+            kind: SpanKind::of(fixed.kind),
+            status: SpanStatus::of(fixed.status),
+            status_message: message.last().unwrap_or_default(),
+            tracestate,
+            dropped_attributes: attributes,
+            dropped_events: events,
+            dropped_links: links,
+            items,
+            end_ticks: end,
+            clock,
+        })
+    }
+
+    /// The trace that it belongs to.
+    pub fn trace_id(&self) -> Option<TraceId> {
+        self.context.trace_id()
+    }
+
+    /// Its own id.
+    pub fn span_id(&self) -> Option<SpanId> {
+        self.context.span_id()
+    }
+
+    /// How long it took, in nanoseconds.
+    pub fn duration_nanos(&self) -> u64 {
+        self.end_unix_nanos.saturating_sub(self.start_unix_nanos)
+    }
+
+    /// Its attributes in the order in which they were set. Of two of one name the later counts.
+    pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        self.items.clone().filter_map(|item| match item {
+            Item::Attribute(field) => Some(field),
+            _ => None,
+        })
+    }
+
+    /// What happened within it, in its order.
+    pub fn events(&self) -> impl Iterator<Item = SpanEvent<'a>> + use<'a> {
+        let (end, end_ticks, clock) = (self.end_unix_nanos, self.end_ticks, self.clock);
+        let mut items = self.items.clone();
+        std::iter::from_fn(move || {
+            loop {
+                if let Item::Event { ticks, name } = items.next()? {
+                    let unix_nanos = match end_ticks.checked_sub(ticks) {
+                        Some(before) => end.saturating_sub(clock.nanos(before)),
+                        None => end,
+                    };
+                    return Some(SpanEvent { unix_nanos, name, items: items.clone() });
+                }
+            }
+        })
+    }
+
+    /// The spans that it says it has to do with.
+    pub fn links(&self) -> impl Iterator<Item = SpanLink<'a>> + use<'a> {
+        let mut items = self.items.clone();
+        std::iter::from_fn(move || {
+            loop {
+                if let Item::Link { ids, flags } = items.next()? {
+                    let (trace, span) = ids.split_first_chunk()?;
+                    let context = SpanContext::of(*trace, *span.first_chunk()?, flags);
+                    return Some(SpanLink { context, items: items.clone() });
+                }
+            }
+        })
+    }
+}
+
+impl<'a> SpanEvent<'a> {
+    /// Its attributes. What an error said is one field, [`Value::Error`](crate::logs::Value::Error).
+    pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        self.items.clone().map_while(|item| match item {
+            Item::OfEvent(field) => Some(field),
+            _ => None,
+        })
+    }
+}
+
+impl<'a> SpanLink<'a> {
+    /// Its attributes.
+    pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        self.items.clone().map_while(|item| match item {
+            Item::OfLink(field) => Some(field),
+            _ => None,
+        })
+    }
+}
+
+impl fmt::Debug for SpanRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanRecord")
+            .field("name", &self.name)
+            .field("context", &self.context)
+            .field("parent_span_id", &self.parent_span_id)
+            .field("duration_nanos", &self.duration_nanos())
+            .field("status", &self.status)
+            .field("attributes", &self.attributes().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,284 @@
+//! What a span has behind the header of its frame, and how it is kept until then.
+//!
+//! ```text
+//!  0  trace id 16 bytes   span id 8   parent's 8 or zeroes      as W3C writes them
+//! 32  u64  ticks of the start; the header has those of the end
+//! 40  u8   flags  u8 kind  u8 status  u8 zero
+//! 44  u16  attributes, u16 events, u16 links that were left out   u16 zero
+//! 52  name, tracestate: each u16 length and bytes
+//!     items, up to a zero or the end
+//! ```
+//!
+//! An item is a byte that says what it is, and behind it:
+//!
+//! ```text
+//! ATTRIBUTE         a field that carries its key
+//! EVENT             8 bytes ticks, name: u16 length, bytes
+//! OF_EVENT          a field of the event before
+//! LINK              trace id, span id, flags
+//! OF_LINK           a field of the link before
+//! MESSAGE           of the status: u16 length, bytes; the last one counts
+//! ```
+//!
+//! A frame of kind `SPAN_START` is the same as far as it was known then.
+
+use super::frame::{Bytes, Field, Frame, HEADER, IDS, Text};
+use super::writer::{Fill, MOST_TEXT, TEXT_LIMITS, UNKNOWN, Writer, cut};
+
+/// Bytes before the name.
+const FIXED: usize = 52;
+
+/// What an item is.
+pub(crate) mod item {
+    pub(crate) const END: u8 = 0;
+    pub(crate) const ATTRIBUTE: u8 = 1;
+    pub(crate) const EVENT: u8 = 2;
+    pub(crate) const OF_EVENT: u8 = 3;
+    pub(crate) const LINK: u8 = 4;
+    pub(crate) const OF_LINK: u8 = 5;
+    pub(crate) const MESSAGE: u8 = 6;
+}
+
+/// What a span is, beside its items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fixed {
+    /// Trace and span.
+    pub(crate) ids: [u8; IDS],
+    pub(crate) parent: [u8; 8],
+    pub(crate) start: u64,
+    pub(crate) flags: u8,
+    pub(crate) kind: u8,
+    pub(crate) status: u8,
+    /// Attributes, events, links.
+    pub(crate) left_out: [u16; 3],
+}
+
+impl Fixed {
+    #[inline(always)]
+    fn bytes(&self) -> [u8; FIXED] {
+        let mut bytes = [0; FIXED];
+        bytes[..IDS].copy_from_slice(&self.ids);
+        bytes[IDS..32].copy_from_slice(&self.parent);
+        bytes[32..40].copy_from_slice(&self.start.to_le_bytes());
+        bytes[40..43].copy_from_slice(&[self.flags, self.kind, self.status]);
+        for (to, count) in bytes[44..50].chunks_exact_mut(2).zip(self.left_out) {
+            to.copy_from_slice(&count.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+/// A span as it goes into its frame.
+pub(crate) struct Whole<'a> {
+    pub(crate) fixed: &'a Fixed,
+    pub(crate) name: &'a [u8],
+    pub(crate) tracestate: &'a [u8],
+    pub(crate) items: &'a Items,
+}
+
+impl Whole<'_> {
+    #[inline(always)]
+    fn put<const C: bool>(&self, writer: &mut Writer<'_, C>) {
+        writer.array(self.fixed.bytes());
+        for text in [self.name, self.tracestate] {
+            writer.array((text.len() as u16).to_le_bytes());
+            writer.raw(text);
+        }
+        writer.raw(&self.items.bytes);
+    }
+}
+
+impl Fill for Whole<'_> {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        FIXED + 4 + self.name.len() + self.tracestate.len() + self.items.bytes.len()
+    }
+
+    fn fill(&self, writer: &mut Writer<'_>) {
+        if writer.most_text() == MOST_TEXT {
+            return self.put(writer);
+        }
+        // A ring too small for all of it: ids, times and the name alone.
+        let left_out =
+            std::array::from_fn(|at| self.fixed.left_out[at].saturating_add(self.items.counts[at]));
+        writer.array(Fixed { left_out, ..*self.fixed }.bytes());
+        let name = cut(self.name, writer.most_text());
+        writer.array((name.len() as u16).to_le_bytes());
+        writer.raw(name);
+        writer.array([0; 2]);
+    }
+
+    #[inline(always)]
+    fn fill_unchecked(&self, writer: &mut Writer<'_, false>) {
+        self.put(writer);
+    }
+}
+
+/// How many items a span may have: attributes, those of events and links among them, then events,
+/// then links.
+pub(crate) type Counts = [u16; 3];
+
+/// Attributes, events and links of a span, encoded as its frame will have them.
+#[derive(Debug, Default)]
+pub(crate) struct Items {
+    bytes: Vec<u8>,
+    counts: Counts,
+}
+
+/// Bytes that are allocated at once; most spans have fewer.
+const ROOM: usize = 512;
+/// Bytes that an empty one may keep.
+const KEEP: usize = 4 << 10;
+
+impl Items {
+    pub(crate) fn new() -> Items {
+        Items { bytes: Vec::with_capacity(ROOM), counts: [0; 3] }
+    }
+
+    /// Empties it, and keeps room for the next.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        if self.bytes.capacity() > KEEP {
+            self.bytes = Vec::with_capacity(ROOM);
+        }
+        self.counts = [0; 3];
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Counts one more of a sort.
+    #[inline(always)]
+    pub(crate) fn count(&mut self, sort: usize) {
+        self.counts[sort] += 1;
+    }
+
+    /// Appends an item: `what`, and behind it what `fill` writes. Texts in it are cut where it would
+    /// be more than `most` bytes together with what is there; false where that does not help.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, what: u8, most: usize, fill: &impl Fill) -> bool {
+        let room = fill.room();
+        let free = self.bytes.capacity() - self.bytes.len();
+        if room < free && room < MOST_TEXT && self.bytes.len() + room < most {
+            // SAFETY: free bytes at the end, enough for the tag and what `fill` has promised to
+            // write at most; so many as it has written are then initialised.
+            unsafe {
+                let mut writer = Writer::bare_unchecked(self.bytes.spare_capacity_mut());
+                writer.array([what]);
+                fill.fill_unchecked(&mut writer);
+                let written = writer.written();
+                self.bytes.set_len(self.bytes.len() + written);
+            }
+            return true;
+        }
+        self.put_slowly(what, most, fill)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_slowly(&mut self, what: u8, most: usize, fill: &impl Fill) -> bool {
+        let left = most.saturating_sub(self.bytes.len());
+        for most_text in TEXT_LIMITS {
+            let wanted = if fill.room() < UNKNOWN { fill.room() + 8 } else { most_text * 4 };
+            self.bytes.reserve(wanted.min(left));
+            let spare = self.bytes.spare_capacity_mut();
+            let room = spare.len().min(left);
+            let mut writer = Writer::bare_room(&mut spare[..room], most_text);
+            writer.array([what]);
+            fill.fill(&mut writer);
+            if writer.is_whole() {
+                let written = writer.written();
+                // SAFETY: the writer says that so many bytes behind the length are written.
+                unsafe { self.bytes.set_len(self.bytes.len() + written) };
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// A span's frame, read where it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct SpanFrame<'a> {
+    pub(crate) fixed: Fixed,
+    /// Ticks of the end.
+    pub(crate) end: u64,
+    pub(crate) name: Text<'a>,
+    pub(crate) tracestate: Text<'a>,
+    items: &'a [u8],
+}
+
+/// The trace that a span's frame belongs to, without a look at the rest.
+pub(crate) fn trace_of(frame: Frame<'_>) -> Option<[u8; 16]> {
+    frame.bytes().get(HEADER..)?.first_chunk().copied()
+}
+
+impl<'a> SpanFrame<'a> {
+    /// What `frame`, of a span, says; nothing where it makes no sense.
+    pub(crate) fn read(frame: Frame<'a>) -> Option<SpanFrame<'a>> {
+        let mut bytes = Bytes(frame.bytes().get(HEADER..)?);
+        let ids = bytes.array()?;
+        let parent = bytes.array()?;
+        let start = u64::from_le_bytes(bytes.array()?);
+        let [flags, kind, status, _] = bytes.array()?;
+        let mut count = || Some(u16::from_le_bytes(bytes.array()?));
+        let left_out = [count()?, count()?, count()?];
+        count()?;
+        let fixed = Fixed { ids, parent, start, flags, kind, status, left_out };
+        let (name, tracestate) = (bytes.long(false)?, bytes.long(false)?);
+        Some(SpanFrame { fixed, end: frame.ticks(), name, tracestate, items: bytes.0 })
+    }
+
+    /// Its items in their order; ends early where the bytes make no sense.
+    pub(crate) fn items(&self) -> SpanItems<'a> {
+        SpanItems(Bytes(self.items))
+    }
+}
+
+/// An item of a span.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Item<'a> {
+    Attribute(Field<'a>),
+    Event { ticks: u64, name: Text<'a> },
+    OfEvent(Field<'a>),
+    Link { ids: [u8; IDS], flags: u8 },
+    OfLink(Field<'a>),
+    Message(Text<'a>),
+}
+
+/// The items of a span in their order.
+#[derive(Clone)]
+pub(crate) struct SpanItems<'a>(Bytes<'a>);
+
+impl<'a> Iterator for SpanItems<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        let bytes = &mut self.0;
+        let item = match bytes.array()? {
+            [item::ATTRIBUTE] => bytes.keyed().map(Item::Attribute),
+            [item::EVENT] => bytes.array().and_then(|ticks| {
+                let name = bytes.long(false)?;
+                Some(Item::Event { ticks: u64::from_le_bytes(ticks), name })
+            }),
+            [item::OF_EVENT] => bytes.keyed().map(Item::OfEvent),
+            [item::LINK] => bytes.array().and_then(|ids| {
+                let [flags] = bytes.array()?;
+                Some(Item::Link { ids, flags })
+            }),
+            [item::OF_LINK] => bytes.keyed().map(Item::OfLink),
+            [item::MESSAGE] => bytes.long(false).map(Item::Message),
+            _ => None,
+        };
+        if item.is_none() {
+            // The end, or nothing that makes sense: nothing after it does.
+            bytes.0 = &[];
+        }
+        item
+    }
+}
