@@ -120,6 +120,13 @@ pub enum Error {
         /// What is in the way.
         rule: &'static str,
     },
+    /// An exporter whose settings make no sense, or need a feature that is not there.
+    Exporter {
+        /// Which one.
+        name: &'static str,
+        /// What is in the way.
+        why: String,
+    },
     /// A pattern of what to keep out of the logs that is no regular expression.
     InvalidPattern {
         /// The pattern as given.
@@ -173,6 +180,7 @@ impl fmt::Display for Error {
             Error::StdoutGuard(source) => write!(f, "cannot guard stdout: {source}"),
             Error::Signals(source) => write!(f, "cannot handle signals: {source}"),
             Error::Logs { rule } => write!(f, "logs: {rule}"),
+            Error::Exporter { name, why } => write!(f, "exporter {name:?}: {why}"),
             Error::Spawn(source) => write!(f, "cannot start a background thread: {source}"),
             Error::MemoryLimit { name, limit } => write!(
                 f,

@@ -160,7 +160,7 @@ impl Vitals {
         let vitals = Vitals { core: Some(core.clone()) };
         core.describe(&builder.service)?;
         if builder.logs.is_some() || builder.traces.is_some() {
-            let (space, service) = (core.table.space(), &builder.service.0);
+            let (space, service) = (core.table.space(), &builder.service);
             let config = builder.logs.clone().unwrap_or_else(LogConfig::nothing);
             let traces = builder.traces.as_ref();
             let logs = logs::Logs::start(&vitals, &config, traces, space, service)?;

@@ -54,10 +54,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Asks the host at each scrape, on threads of its own.
     ("collectors", &["registry", "metrics", "shard", "sync", "background", "snapshot", "error"]),
     // Data to bytes. It asks for memory ahead of time as the shards do.
-    ("encode", &["snapshot", "shard", "pool", "batch", "logs", "ring"]),
+    ("encode", &["snapshot", "shard", "pool", "batch", "logs", "ring", "traces"]),
     ("pool", &["error"]),
     // The edges: through the public API alone.
-    ("export", &["api", "error", "sync", "background"]),
+    // What goes to other systems is read as spans and encoded there.
+    (
+        "export",
+        &["api", "error", "sync", "background", "batch", "encode", "logs", "ring", "traces"],
+    ),
     ("serve", &["api", "error", "sync", "background", "export"]),
     // Stdout for the protocol; strays go out by a sink.
     ("stdio", &["api", "error", "sync", "background", "export"]),

@@ -6,6 +6,7 @@
 pub(crate) mod sink;
 pub(crate) mod slot;
 pub(crate) mod textfile;
+pub(crate) mod trace;
 
 /// What a way out reads from: an engine that may be gone by now.
 pub(crate) trait Source: Send + Sync + 'static {

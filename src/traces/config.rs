@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use super::export::ExportSpans;
+use super::resource::{Resource, ResourceValue};
 use super::sample::Sampler;
 use super::span::Limits;
 use crate::error::{Error, check};
+use crate::export::sink::{Sink, SinkEvents};
 
 /// Which spans are recorded, and where they go.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub struct TraceConfig {
     pub(crate) limits: Limits,
     pub(crate) open_spans: bool,
     pub(crate) exporters: Vec<Wanted>,
+    /// What the host says of itself beside the service's name.
+    pub(crate) resource: Vec<(String, ResourceValue)>,
     pub(crate) queue_bytes: u32,
 }
 
@@ -23,7 +27,34 @@ pub struct TraceConfig {
 #[derive(Clone)]
 pub(crate) struct Wanted {
     pub(crate) name: &'static str,
-    pub(crate) export: Arc<Mutex<Option<Box<dyn ExportSpans>>>>,
+    pub(crate) to: To,
+}
+
+/// Where an exporter comes from.
+#[derive(Clone)]
+pub(crate) enum To {
+    /// The host's own.
+    Export(Arc<Mutex<Option<Box<dyn ExportSpans>>>>),
+    /// One of ours, which every engine opens for itself.
+    Way(Arc<dyn Way>),
+}
+
+/// A way out of ours, as it was set up.
+pub(crate) trait Way: Send + Sync {
+    /// What its thread (15 bytes at most) and its metrics are called.
+    fn name(&self) -> &'static str;
+
+    /// Checks its settings, and gets it ready for what an engine sends.
+    fn open(&self, origin: Origin<'_>) -> Result<Box<dyn Sink>, Error>;
+}
+
+/// Whose spans a way out takes.
+#[derive(Clone)]
+pub(crate) struct Origin<'a> {
+    pub(crate) resource: &'a Resource,
+    /// The number of the engine's rings.
+    pub(crate) engine: u64,
+    pub(crate) events: Arc<SinkEvents>,
 }
 
 impl fmt::Debug for Wanted {
@@ -42,6 +73,7 @@ impl Default for TraceConfig {
             limits: Limits { counts: [128; 3], bytes: 16 << 10 },
             open_spans: false,
             exporters: Vec::new(),
+            resource: Vec::new(),
             queue_bytes: QUEUE_BYTES,
         }
     }
@@ -78,7 +110,30 @@ impl TraceConfig {
         name: &'static str,
         export: Box<dyn ExportSpans>,
     ) -> TraceConfig {
-        self.exporters.push(Wanted { name, export: Arc::new(Mutex::new(Some(export))) });
+        self.exporters.push(Wanted { name, to: To::Export(Arc::new(Mutex::new(Some(export)))) });
+        self
+    }
+
+    /// Adds one of our own.
+    #[cfg_attr(not(any(feature = "_post", feature = "otlp-grpc")), allow(dead_code))]
+    pub(crate) fn way(mut self, way: impl Way + 'static) -> TraceConfig {
+        self.exporters.push(Wanted { name: way.name(), to: To::Way(Arc::new(way)) });
+        self
+    }
+
+    /// An attribute of the process that sends the spans, beside `service.name`, `service.version`,
+    /// `telemetry.sdk.*`, `host.name`, `os.type`, `process.pid` and `process.executable.name`; the last
+    /// of a name counts, also over these.
+    ///
+    /// ```
+    /// use mcp_vitals::traces::TraceConfig;
+    ///
+    /// let traces = TraceConfig::to_memory()
+    ///     .resource("deployment.environment.name", "staging")
+    ///     .resource("service.instance.id", 7);
+    /// ```
+    pub fn resource(mut self, key: &str, value: impl Into<ResourceValue>) -> TraceConfig {
+        self.resource.push((key.to_owned(), value.into()));
         self
     }
 

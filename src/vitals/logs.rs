@@ -42,8 +42,10 @@ impl Logs {
         config: &LogConfig,
         traces: Option<&TraceConfig>,
         space: &Arc<Space>,
-        service: &str,
+        service: &(String, String),
     ) -> Result<Logs, Error> {
+        let traced = traces.map(|config| (config, service));
+        let service = service.0.as_str();
         let settings = Settings {
             ring_bytes: config.ring_bytes.unwrap_or(RING_BYTES) as usize,
             rings: config.rings.unwrap_or(RINGS) as usize,
@@ -78,8 +80,8 @@ impl Logs {
             limit: config.limit,
             source: !config.without_source,
         };
-        let traces = traces.map(|config| Traces::start(config, rings.id())).transpose()?;
-        let (traces, spans) = traces.unzip();
+        let traces = traced.map(|(config, service)| Traces::start(config, service, rings.id()));
+        let (traces, spans) = traces.transpose()?.unzip();
         let durable = held.flusher(journal);
         let flusher = Flusher::start(rings.clone(), outlets, spans, durable, manner)?;
         if config.flush_on_panic {
@@ -292,7 +294,7 @@ impl Shown {
             kind: sink,
             events,
             written: Level::ALL.map(|level| told(lines.with([name, level.as_str()]))),
-            lost: Loss::ALL.map(|why| {
+            lost: Loss::OF_LOGS.map(|why| {
                 Level::ALL.map(|level| told(lost.with([name, level.as_str(), why.as_str()])))
             }),
             happened: ["error", "restarted", "rotated", "reopened", "compressed", "removed"]
@@ -317,7 +319,7 @@ impl Shown {
         self.restarted.tell(flusher.counts().restarted());
         for ShownSink { events, written, lost, happened, bytes, queued, .. } in &mut self.sinks {
             tell(written, &events.written());
-            for (lost, why) in lost.iter_mut().zip(Loss::ALL) {
+            for (lost, why) in lost.iter_mut().zip(Loss::OF_LOGS) {
                 tell(lost, &events.lost(why));
             }
             let now = [

@@ -7,11 +7,12 @@ use super::Vitals;
 use crate::batch::Known;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::export::sink::{SinkEvents, SinkThread};
+use crate::export::sink::{Sink, SinkEvents, SinkThread};
 use crate::flusher::spans::{Kept, Spans};
 use crate::sync::{AtomicU64, Ordering, lock};
-use crate::traces::config::Wanted;
+use crate::traces::config::{Origin, To, Wanted};
 use crate::traces::export::SpanExporter;
+use crate::traces::resource::Resource;
 use crate::traces::{Core, SpanBatch, SpanRecord, TraceConfig, Tracer};
 
 /// What an engine has where it traces.
@@ -22,7 +23,13 @@ pub(crate) struct Traces {
 
 impl Traces {
     /// With what the flusher does.
-    pub(crate) fn start(config: &TraceConfig, engine: u64) -> Result<(Traces, Spans), Error> {
+    ///
+    /// * `service`: its name and version.
+    pub(crate) fn start(
+        config: &TraceConfig,
+        service: &(String, String),
+        engine: u64,
+    ) -> Result<(Traces, Spans), Error> {
         let core = Arc::new(Core {
             engine,
             limits: config.limits,
@@ -32,11 +39,19 @@ impl Traces {
         });
         let kept = Arc::<Kept>::default();
         let mut sinks = Vec::new();
-        for Wanted { name, export } in &config.exporters {
-            let rule = "another engine has the exporter already";
-            let export = lock(export).take().ok_or(Error::Logs { rule })?;
-            let sink = Box::new(SpanExporter::new(export, engine));
+        let resource = Resource::of(service, &config.resource);
+        for Wanted { name, to } in &config.exporters {
             let events = Arc::new(SinkEvents::default());
+            let sink: Box<dyn Sink> = match to {
+                To::Export(export) => {
+                    let rule = "another engine has the exporter already";
+                    let export = lock(export).take().ok_or(Error::Logs { rule })?;
+                    Box::new(SpanExporter::new(export, engine))
+                }
+                To::Way(way) => {
+                    way.open(Origin { resource: &resource, engine, events: events.clone() })?
+                }
+            };
             let thread = SinkThread::start(name, sink, config.queue_bytes as usize, events)?;
             sinks.push(Arc::new(thread));
         }

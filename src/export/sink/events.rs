@@ -14,11 +14,16 @@ pub(crate) enum Loss {
     Failed,
     /// The deadline of the last drain had passed.
     Stopped,
+    /// The other side would not have them, and never will.
+    Refused,
 }
 
 impl Loss {
     /// Every reason, in the order of their numbers.
-    pub(crate) const ALL: [Loss; 3] = [Loss::Full, Loss::Failed, Loss::Stopped];
+    pub(crate) const ALL: [Loss; 4] = [Loss::Full, Loss::Failed, Loss::Stopped, Loss::Refused];
+
+    /// Those that a log can have.
+    pub(crate) const OF_LOGS: [Loss; 3] = [Loss::Full, Loss::Failed, Loss::Stopped];
 
     /// The value of the label `reason`.
     pub(crate) fn as_str(self) -> &'static str {
@@ -26,6 +31,7 @@ impl Loss {
             Loss::Full => "full",
             Loss::Failed => "failed",
             Loss::Stopped => "stopped",
+            Loss::Refused => "refused",
         }
     }
 }
@@ -35,7 +41,7 @@ impl Loss {
 pub(crate) struct SinkEvents {
     written: [AtomicU64; 5],
     written_bytes: AtomicU64,
-    lost: [[AtomicU64; 5]; 3],
+    lost: [[AtomicU64; 5]; 4],
     errors: AtomicU64,
     rotations: AtomicU64,
     reopened: AtomicU64,

@@ -11,14 +11,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::voice::Voice;
-use super::{Chunk, Loss, Sink, SinkEvents};
+use super::{Again, Chunk, Gather, Loss, Pace, Setback, Sink, SinkEvents, Tally};
 use crate::background::{DROP_DEADLINE, Joined};
 use crate::error::Error;
 use crate::sync::{contained, lock};
-
-/// The pause after the first failure; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How often [`Sink::tick`] is called.
 const TICK: Duration = Duration::from_secs(1);
@@ -59,6 +55,8 @@ struct State {
     wanted: u64,
     /// The chunk under way was refused the last time.
     failing: bool,
+    /// Since when the first chunk of the queue waits, where the sink gathers several.
+    since: Option<Instant>,
     /// Set once, by the first stop: until when the rest may be drained.
     stop: Option<Instant>,
     /// The thread has ended.
@@ -83,8 +81,17 @@ impl SinkThread {
             events,
             queue_bytes,
         });
-        let runner =
-            Runner { name, sink, shared: shared.clone(), outage: None, voice: Voice::default() };
+        let (pace, gather) = (sink.pace(), sink.gather());
+        let runner = Runner {
+            name,
+            sink,
+            shared: shared.clone(),
+            pace,
+            gather,
+            pause: pace.first,
+            outage: None,
+            voice: Voice::default(),
+        };
         let thread = Joined::spawn(name, move || runner.run()).map_err(Error::Spawn)?;
         Ok(SinkThread { shared, thread: Mutex::new(thread) })
     }
@@ -131,6 +138,8 @@ impl SinkThread {
         let mut state = lock(&self.shared.state);
         let target = state.pushed;
         state.wanted = target;
+        // One that waits for more need not.
+        self.shared.work.notify_one();
         while state.settled < target && !state.ended {
             if Instant::now() >= deadline {
                 return false;
@@ -208,6 +217,9 @@ impl Shared {
         }
         state.bytes += chunk.bytes.len();
         self.events.set_queued(state.bytes);
+        if state.queue.is_empty() {
+            state.since = Some(Instant::now());
+        }
         state.queue.push_back(chunk);
         state.pushed += 1;
         self.work.notify_one();
@@ -250,9 +262,23 @@ struct Runner {
     name: &'static str,
     sink: Box<dyn Sink>,
     shared: Arc<Shared>,
+    pace: Pace,
+    gather: Option<Gather>,
+    /// The pause after the next failure.
+    pause: Duration,
     /// While the sink fails: the lines that were lost before it began to.
     outage: Option<u64>,
     voice: Voice,
+}
+
+/// Takes `most` of `lines`, those of the highest level first.
+fn part(lines: &mut [u32; 5], mut most: u32) -> [u32; 5] {
+    std::array::from_fn(|level| {
+        let taken = lines[level].min(most);
+        lines[level] -= taken;
+        most -= taken;
+        taken
+    })
 }
 
 /// How the sink took something.
@@ -292,13 +318,15 @@ impl Runner {
                 state.settled += unflushed;
                 unflushed = 0;
                 self.shared.done.notify_all();
-            } else if let Some(chunk) = state.queue.pop_front() {
+            } else if let Some(until) = self.waits(&state) {
+                drop(wait(&self.shared.work, state, until.min(ticked + TICK)));
+            } else if let Some((chunk, chunks)) = self.next(&mut state) {
                 state.busy = Some(chunk.lines);
                 drop(state);
                 if !self.deliver(chunk) {
                     break;
                 }
-                unflushed += 1;
+                unflushed += chunks;
             } else if state.stop.is_some() {
                 break;
             } else {
@@ -308,46 +336,88 @@ impl Runner {
         self.shared.give_up(&mut lock(&self.shared.state));
     }
 
+    /// Until when what is in the queue waits for more.
+    fn waits(&self, state: &State) -> Option<Instant> {
+        let gather = self.gather.as_ref()?;
+        let until = state.since.filter(|_| !state.queue.is_empty())? + gather.linger;
+        let lines: u32 = state.queue.iter().flat_map(|chunk| chunk.lines).sum();
+        let is_wanted = state.wanted > state.settled || state.stop.is_some();
+        let is_full = lines >= gather.lines || state.bytes >= gather.bytes;
+        // What is more than half of what may wait does not.
+        let is_tight = state.bytes > self.shared.queue_bytes / 2;
+        (!is_wanted && !is_full && !is_tight && Instant::now() < until).then_some(until)
+    }
+
+    /// The next chunk, and of how many it was made.
+    fn next(&self, state: &mut State) -> Option<(Chunk, u64)> {
+        let mut chunk = state.queue.pop_front()?;
+        let mut chunks = 1;
+        let sum = |lines: &[u32; 5]| lines.iter().sum::<u32>();
+        while let (Some(gather), Some(next)) = (&self.gather, state.queue.front()) {
+            if sum(&chunk.lines) + sum(&next.lines) > gather.lines
+                || chunk.bytes.len() + next.bytes.len() > gather.bytes
+            {
+                break;
+            }
+            let Some(next) = state.queue.pop_front() else { break };
+            chunk.bytes.extend_from_slice(&next.bytes);
+            chunk.lines.iter_mut().zip(next.lines).for_each(|(lines, more)| *lines += more);
+            state.keep(next.bytes);
+            chunks += 1;
+        }
+        state.since = (!state.queue.is_empty()).then(Instant::now);
+        Some((chunk, chunks))
+    }
+
     /// Writes one chunk, as often as it takes; false when the deadline of a stop has passed.
     fn deliver(&mut self, chunk: Chunk) -> bool {
-        let mut pause = FIRST_PAUSE;
+        let began = Instant::now();
         loop {
             let lost = match self.call(|sink| sink.write(&chunk)) {
                 Taken::Whole => None,
                 // Nobody will ever read there: to try again gains nothing.
                 Taken::Refused(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    self.sink_abandon();
                     Some(Loss::Failed)
                 }
                 Taken::Refused(error) => {
-                    self.failed(&error.to_string());
-                    if !self.pause(&mut pause) {
-                        self.sink_abandon();
-                        return false;
+                    let after = match Setback::of(&error).map(|setback| setback.again) {
+                        Some(Again::Never | Again::Smaller) => None,
+                        Some(Again::Later(after)) => Some(after.unwrap_or_default()),
+                        None => Some(Duration::ZERO),
+                    };
+                    match after {
+                        None => {
+                            self.refused(&error.to_string());
+                            Some(Loss::Refused)
+                        }
+                        Some(after) => {
+                            self.failed(&error.to_string());
+                            if !self.pause(after) {
+                                self.over(&chunk, Some(Loss::Stopped));
+                                return false;
+                            }
+                            if began.elapsed() < self.pace.patience {
+                                continue;
+                            }
+                            Some(Loss::Failed)
+                        }
                     }
-                    continue;
                 }
                 Taken::Panicked => {
-                    self.sink_abandon();
                     // One that panics over each chunk has its next turn a little later. A stop that
                     // is over is seen by the caller.
-                    self.pause(&mut pause);
+                    self.pause(Duration::ZERO);
                     Some(Loss::Failed)
                 }
             };
-            if lost.is_none() {
+            // Whoever refuses is there.
+            if matches!(lost, None | Some(Loss::Refused)) {
                 self.recovered();
             }
+            self.over(&chunk, lost);
             let mut state = lock(&self.shared.state);
-            // Whoever takes the lines counts them: a stop that did not wait has done so.
-            if let Some(lines) = state.busy.take() {
-                match lost {
-                    None => self.shared.events.add_written(&lines, chunk.bytes.len()),
-                    Some(why) => self.shared.events.add_lost(&lines, why),
-                }
-                state.bytes = state.bytes.saturating_sub(chunk.bytes.len());
-                self.shared.events.set_queued(state.bytes);
-            }
+            state.bytes = state.bytes.saturating_sub(chunk.bytes.len());
+            self.shared.events.set_queued(state.bytes);
             state.keep(chunk.bytes);
             drop(state);
             self.shared.done.notify_all();
@@ -355,14 +425,46 @@ impl Runner {
         }
     }
 
+    /// Counts the lines of a chunk that will not come again.
+    fn over(&mut self, chunk: &Chunk, lost: Option<Loss>) {
+        let mut tally = None;
+        self.call(|sink| {
+            tally = sink.tally();
+            if lost.is_some() {
+                sink.abandon();
+            }
+            Ok(())
+        });
+        let mut state = lock(&self.shared.state);
+        // Whoever takes the lines counts them: a stop that did not wait has done so.
+        let Some(mut rest) = state.busy.take() else { return };
+        drop(state);
+        let events = &self.shared.events;
+        let Tally { taken, refused } = tally.unwrap_or_default();
+        let refused = part(&mut rest, refused);
+        let taken = part(&mut rest, taken);
+        let all: u32 = chunk.lines.iter().sum();
+        match lost {
+            None => {
+                let written = std::array::from_fn(|level| rest[level] + taken[level]);
+                events.add_written(&written, chunk.bytes.len());
+            }
+            Some(why) => {
+                let part = u64::from(taken.iter().sum::<u32>()) * chunk.bytes.len() as u64;
+                events.add_written(&taken, (part / u64::from(all.max(1))) as usize);
+                events.add_lost(&rest, why);
+            }
+        }
+        events.add_lost(&refused, Loss::Refused);
+    }
+
     /// Flushes, as often as it takes; false when the deadline of a stop has passed.
     fn flush(&mut self) -> bool {
-        let mut pause = FIRST_PAUSE;
         loop {
             match self.call(|sink| sink.flush()) {
                 Taken::Refused(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                     self.failed(&error.to_string());
-                    if !self.pause(&mut pause) {
+                    if !self.pause(Duration::ZERO) {
                         return false;
                     }
                 }
@@ -392,19 +494,15 @@ impl Runner {
         }
     }
 
-    fn sink_abandon(&mut self) {
-        self.call(|sink| {
-            sink.abandon();
-            Ok(())
-        });
-    }
-
-    /// Waits before the next attempt; false when the deadline of a stop has passed.
-    fn pause(&mut self, pause: &mut Duration) -> bool {
-        // Half to all of the pause, so that servers that met one full disk do not return as one.
+    /// Waits before the next attempt, no less than `least`; false when the deadline of a stop has
+    /// passed.
+    fn pause(&mut self, least: Duration) -> bool {
+        // A part of the pause, so that servers that met one full disk do not return as one.
         let random = std::hash::RandomState::new().build_hasher().finish();
-        let jittered = pause.mul_f64(0.5 + (random % 512) as f64 / 1024.0);
-        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        let from = f64::from(self.pace.least) / 100.0;
+        let share = from + (1.0 - from) * (random % 1024) as f64 / 1024.0;
+        let jittered = least + self.pause.mul_f64(share);
+        self.pause = (self.pause * 2).min(self.pace.longest);
         let mut state = lock(&self.shared.state);
         let stopping = state.stop;
         let until = Instant::now() + jittered;
@@ -425,16 +523,21 @@ impl Runner {
         if self.outage.is_none() {
             self.outage = Some(self.shared.events.lost_lines());
             lock(&self.shared.state).failing = true;
-            self.voice.say(format!("log sink {}: {why}; trying on", self.name));
+            self.voice.say(format!("sink {}: {why}; trying on", self.name));
         }
     }
 
+    /// The other side is there and will not have it.
+    fn refused(&mut self, why: &str) {
+        self.voice.say(format!("sink {}: {why}; not tried again", self.name));
+    }
+
     fn recovered(&mut self) {
+        self.pause = self.pace.first;
         if let Some(before) = self.outage.take() {
             lock(&self.shared.state).failing = false;
             let lost = self.shared.events.lost_lines() - before;
-            self.voice
-                .say(format!("log sink {}: works again, lines lost meanwhile: {lost}", self.name));
+            self.voice.say(format!("sink {}: works again, lost meanwhile: {lost}", self.name));
         }
     }
 }

@@ -14,10 +14,17 @@ fn long() -> Instant {
 struct Told {
     orders: Receiver<Order>,
     taken: Arc<Mutex<Vec<u8>>>,
+    pace: Pace,
+    gather: Option<Gather>,
+    tally: Option<Tally>,
 }
 
 enum Order {
     Take,
+    /// As a server would refuse it.
+    Answer(Again),
+    /// The same, with what it took and would not have before.
+    Part(Again, Tally),
     Refuse(io::ErrorKind),
     Panic,
 }
@@ -28,6 +35,11 @@ impl Sink for Told {
         match self.orders.recv().unwrap_or(Order::Take) {
             Order::Take => self.taken.lock().unwrap().extend_from_slice(&chunk.bytes),
             Order::Refuse(kind) => return Err(kind.into()),
+            Order::Answer(again) => return Err(setback(again)),
+            Order::Part(again, tally) => {
+                self.tally = Some(tally);
+                return Err(setback(again));
+            }
             Order::Panic => std::panic::panic_any("told to"),
         }
         Ok(())
@@ -36,6 +48,22 @@ impl Sink for Told {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    fn gather(&self) -> Option<Gather> {
+        self.gather
+    }
+
+    fn tally(&mut self) -> Option<Tally> {
+        self.tally.take()
+    }
+}
+
+fn setback(again: Again) -> io::Error {
+    io::Error::other(Setback { again, why: "told to".into() })
 }
 
 struct Rig {
@@ -47,9 +75,13 @@ struct Rig {
 
 impl Rig {
     fn new(queue_bytes: usize) -> Rig {
+        Rig::with(queue_bytes, Pace::default(), None)
+    }
+
+    fn with(queue_bytes: usize, pace: Pace, gather: Option<Gather>) -> Rig {
         let (orders, told) = channel();
         let (taken, events) = (Arc::default(), Arc::new(SinkEvents::default()));
-        let sink = Told { orders: told, taken: Arc::clone(&taken) };
+        let sink = Told { orders: told, taken: Arc::clone(&taken), pace, gather, tally: None };
         let thread =
             SinkThread::start("test", Box::new(sink), queue_bytes, events.clone()).unwrap();
         Rig { thread, orders: Some(orders), taken, events }
@@ -239,4 +271,81 @@ fn a_sink_that_hangs_takes_no_time_from_the_others() {
     assert!(!SinkThread::stop_all(&threads, Instant::now() + Duration::from_secs(1)));
     assert!(lock(&works.thread.shared.state).ended, "it had the same second");
     stuck.orders = None;
+}
+
+#[test]
+fn what_a_server_will_never_take_is_counted_at_once_and_the_next_is_sent() {
+    let mut rig = Rig::new(100);
+    rig.order(Order::Answer(Again::Never));
+    rig.release();
+    rig.thread.push(line("refused")).unwrap();
+    rig.thread.push(line("taken")).unwrap();
+    assert!(rig.thread.flush(long()));
+    assert_eq!(rig.taken(), "taken\n");
+    assert_eq!(rig.events.lost(Loss::Refused), [0, 0, 1, 0, 0]);
+    assert_eq!((rig.events.lost_lines(), rig.events.errors()), (1, 1));
+}
+
+#[test]
+fn a_chunk_is_tried_no_longer_than_its_sink_has_patience() {
+    let mut rig = Rig::with(100, Pace { patience: Duration::ZERO, ..Pace::network() }, None);
+    rig.order(Order::Answer(Again::Later(None)));
+    rig.release();
+    rig.thread.push(line("given up")).unwrap();
+    rig.thread.push(line("taken")).unwrap();
+    assert!(rig.thread.flush(long()));
+    assert_eq!(rig.taken(), "taken\n");
+    assert_eq!(rig.events.lost(Loss::Failed), [0, 0, 1, 0, 0]);
+}
+
+/// An hour would be longer than the test has.
+#[test]
+fn a_wait_that_a_server_asks_for_ends_with_the_deadline_of_a_stop() {
+    let rig = Rig::new(100);
+    rig.order(Order::Answer(Again::Later(Some(LONG * 60))));
+    rig.thread.push(line("waits")).unwrap();
+    while rig.events.errors() == 0 {
+        std::thread::yield_now();
+    }
+    rig.order(Order::Answer(Again::Later(Some(LONG * 60))));
+    assert!(!rig.thread.stop(Instant::now() + Duration::from_millis(50)));
+    assert_eq!(rig.events.lost(Loss::Stopped), [0, 0, 1, 0, 0]);
+}
+
+#[test]
+fn what_a_server_took_before_it_failed_is_not_lost() {
+    let mut rig = Rig::with(100, Pace { patience: Duration::ZERO, ..Pace::network() }, None);
+    let tally = Tally { taken: 3, refused: 2 };
+    rig.order(Order::Part(Again::Later(None), tally));
+    rig.release();
+    let bytes = b"0123456789".to_vec();
+    rig.thread.push(Chunk { bytes, lines: [4, 0, 6, 0, 0], ticket: 0 }).unwrap();
+    assert!(rig.thread.flush(long()));
+    assert_eq!(rig.events.lost(Loss::Refused), [2, 0, 0, 0, 0]);
+    assert_eq!(rig.events.written(), [2, 0, 1, 0, 0]);
+    assert_eq!(rig.events.lost(Loss::Failed), [0, 0, 5, 0, 0]);
+    assert_eq!(rig.events.written_bytes(), 3);
+}
+
+#[test]
+fn chunks_wait_for_others_until_they_are_many_or_somebody_waits_for_them() {
+    let gather = Gather { linger: LONG * 60, lines: 3, bytes: 1_000 };
+    let rig = Rig::with(1_000, Pace::default(), Some(gather));
+    // The three are one, and an order is for one.
+    rig.order(Order::Take);
+    for text in ["one", "two", "three"] {
+        rig.thread.push(line(text)).unwrap();
+    }
+    while rig.events.written() != [0, 0, 3, 0, 0] {
+        std::thread::yield_now();
+    }
+    rig.thread.push(line("four")).unwrap();
+    rig.order(Order::Take);
+    assert!(rig.thread.flush(long()));
+    assert_eq!(rig.taken(), "one\ntwo\nthree\nfour\n");
+    // A stop does not wait either.
+    rig.thread.push(line("five")).unwrap();
+    rig.order(Order::Take);
+    assert!(rig.thread.stop(long()));
+    assert_eq!(rig.taken(), "one\ntwo\nthree\nfour\nfive\n");
 }

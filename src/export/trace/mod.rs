@@ -1,0 +1,9 @@
+//! Ways out for spans.
+//!
+//! Each is a sink behind a queue and a thread of its own. What goes to a server is made into requests
+//! by a [`parcel::Carrier`]; [`parcel::Parcels`] splits and counts, and the sink's thread tries again.
+
+#[cfg(any(feature = "_post", feature = "otlp-grpc"))]
+pub(crate) mod parcel;
+#[cfg(feature = "_post")]
+pub(crate) mod post;
