@@ -125,7 +125,7 @@ impl<'a> SpanRecord<'a> {
     }
 
     /// Its attributes in the order in which they were set. Of two of one name the later counts.
-    pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+    pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + Clone + use<'a> {
         self.items.clone().filter_map(|item| match item {
             Item::Attribute(field) => Some(field),
             _ => None,
@@ -166,7 +166,7 @@ impl<'a> SpanRecord<'a> {
 
 impl<'a> SpanEvent<'a> {
     /// Its attributes. What an error said is one field, [`Value::Error`](crate::logs::Value::Error).
-    pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+    pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + Clone + use<'a> {
         self.items.clone().map_while(|item| match item {
             Item::OfEvent(field) => Some(field),
             _ => None,
@@ -176,7 +176,7 @@ impl<'a> SpanEvent<'a> {
 
 impl<'a> SpanLink<'a> {
     /// Its attributes.
-    pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+    pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + Clone + use<'a> {
         self.items.clone().map_while(|item| match item {
             Item::OfLink(field) => Some(field),
             _ => None,

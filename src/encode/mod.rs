@@ -1,10 +1,14 @@
 //! Data to bytes.
 
 mod digits;
+pub(crate) mod form;
 mod histogram;
+mod jaeger;
 pub(crate) mod line;
 pub(crate) mod number;
 mod page;
 pub(crate) mod pages;
+mod perfetto;
 mod sheet;
 pub(crate) mod text;
+mod zipkin;

@@ -11,6 +11,7 @@ mod span;
 mod tracer;
 
 pub use crate::batch::{SpanEvent, SpanLink, SpanRecord};
+pub use crate::encode::form::{Service, SpanForm};
 pub use config::TraceConfig;
 pub use context::{Parent, SpanContext};
 pub use current::{EnteredSpan, InSpan, SpanFuture};

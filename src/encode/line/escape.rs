@@ -53,7 +53,7 @@ pub(super) fn plain<const PLACE: u8>(text: &[u8]) -> bool {
 
 /// Writes a text into quotes that are there already.
 #[inline]
-pub(super) fn quoted(text: &[u8], out: &mut Vec<u8>) {
+pub(in crate::encode) fn quoted(text: &[u8], out: &mut Vec<u8>) {
     match plain::<QUOTED>(text) {
         true => out.extend_from_slice(text),
         false => escape::<QUOTED>(text, out),
@@ -147,7 +147,7 @@ fn unicode(code: u16, length: usize, out: &mut Vec<u8>) -> usize {
 
 /// Two digits a byte, in lower case.
 #[inline]
-pub(super) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
+pub(in crate::encode) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
         let digits = [byte >> 4, byte & 15].map(|half| b"0123456789abcdef"[usize::from(half)]);
         out.extend_from_slice(&digits);
@@ -155,7 +155,7 @@ pub(super) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// As RFC 4648 has it, padded.
-pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+pub(in crate::encode) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for three in bytes.chunks(3) {
         let at = |index| u32::from(three.get(index).copied().unwrap_or(0));
@@ -168,7 +168,7 @@ pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::encode) mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -179,7 +179,7 @@ pub(super) mod tests {
     }
 
     /// Characters on both sides of each border that the code draws, and bytes that are no text.
-    pub(in super::super) fn hostile() -> impl Strategy<Value = Vec<u8>> {
+    pub(in crate::encode) fn hostile() -> impl Strategy<Value = Vec<u8>> {
         let pieces = [
             "a",
             "key",

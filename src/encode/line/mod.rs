@@ -3,14 +3,14 @@
 //! Every format writes what it is given in one pass into the caller's buffer, which it never reads
 //! but for the names of the line's own fields; it allocates only while that buffer grows.
 
-mod escape;
+pub(super) mod escape;
 mod json;
 mod key;
 mod logfmt;
 mod pretty;
 mod text;
 mod time;
-mod value;
+pub(super) mod value;
 
 #[cfg(test)]
 mod redaction_tests;

@@ -4,11 +4,11 @@ use super::escape::{self, place};
 use crate::ring::frame::{Text, Value};
 
 /// What stands for a value that was kept out.
-pub(super) const REDACTED: &[u8] = b"[redacted]";
+pub(in crate::encode) const REDACTED: &[u8] = b"[redacted]";
 
 /// A text between quotes that are there already, and how much of it was cut off.
 #[inline]
-pub(super) fn quoted(text: Text<'_>, out: &mut Vec<u8>) {
+pub(in crate::encode) fn quoted(text: Text<'_>, out: &mut Vec<u8>) {
     escape::quoted(text.as_bytes(), out);
     cut(text, out);
 }
@@ -30,7 +30,7 @@ fn cut(text: Text<'_>, out: &mut Vec<u8>) {
 }
 
 /// Bytes between quotes: as text where they are UTF-8, else in base64, which says so.
-pub(super) fn bytes(bytes: Text<'_>, out: &mut Vec<u8>) {
+pub(in crate::encode) fn bytes(bytes: Text<'_>, out: &mut Vec<u8>) {
     match std::str::from_utf8(bytes.as_bytes()) {
         Ok(_) => escape::quoted(bytes.as_bytes(), out),
         Err(_) => {
@@ -43,7 +43,7 @@ pub(super) fn bytes(bytes: Text<'_>, out: &mut Vec<u8>) {
 
 /// A number, a truth or nothing; other values are left to the caller.
 #[inline]
-pub(super) fn scalar(value: Value<'_>, out: &mut Vec<u8>) -> bool {
+pub(in crate::encode) fn scalar(value: Value<'_>, out: &mut Vec<u8>) -> bool {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
@@ -59,7 +59,7 @@ pub(super) fn scalar(value: Value<'_>, out: &mut Vec<u8>) -> bool {
 }
 
 /// A number that none is.
-pub(super) fn not_finite(n: f64) -> &'static [u8] {
+pub(in crate::encode) fn not_finite(n: f64) -> &'static [u8] {
     match n {
         _ if n.is_nan() => b"NaN",
         _ if n > 0.0 => b"Infinity",
