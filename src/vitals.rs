@@ -10,6 +10,7 @@ mod logs;
 mod panics;
 #[cfg(all(feature = "signals", unix))]
 mod signals;
+mod told;
 mod traces;
 
 pub use collectors::Collector;

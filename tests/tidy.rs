@@ -25,7 +25,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("logs", &["ring", "sync", "clock", "error", "batch", "export"]),
     // Values of attributes are those of a line's fields.
     // `SpanForm` is made in `encode`, and named here.
-    ("traces", &["ring", "sync", "clock", "error", "batch", "export", "logs", "encode", "analysis"]),
+    (
+        "traces",
+        &["ring", "sync", "clock", "error", "batch", "export", "logs", "encode", "analysis"],
+    ),
     // Spans as plain data: what their times say.
     ("analysis", &["traces"]),
     // Read, written in words, handed to the sinks.

@@ -250,7 +250,8 @@ impl Events<'_> {
     /// From a moment at which `from` was open, which is what an arrow is tied to.
     fn arrow(&mut self, name: &[u8], from: Place, to: Place) {
         let last = from.end.saturating_sub(1).max(from.start);
-        let steps = [(b's', from.lane, to.start.clamp(from.start, last)), (b'f', to.lane, to.start)];
+        let steps =
+            [(b's', from.lane, to.start.clamp(from.start, last)), (b'f', to.lane, to.start)];
         for (phase, lane, at) in steps {
             self.begin(phase, lane + 1, at);
             self.out.extend_from_slice(b",\"bp\":\"e\",\"id\":");
@@ -278,9 +279,7 @@ impl Events<'_> {
         if let Some(status) = status {
             string(status, args.key(b"status"));
         }
-        for (key, text) in
-            [(&b"status_message"[..], span.status_message), (b"scope", span.scope)]
-        {
+        for (key, text) in [(&b"status_message"[..], span.status_message), (b"scope", span.scope)] {
             if !text.as_bytes().is_empty() {
                 cut_string(text, args.key(key));
             }

@@ -397,6 +397,9 @@ impl Worker {
         counts.redacted.store(redacted, Ordering::Relaxed);
         counts.limited.store(limited, Ordering::Relaxed);
         counts.repeated.store(repeated, Ordering::Relaxed);
+        if let Some(spans) = &self.spans {
+            spans.tell();
+        }
     }
 }
 

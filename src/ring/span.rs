@@ -26,7 +26,7 @@ use super::frame::{Bytes, Field, Frame, HEADER, IDS, Text};
 use super::writer::{Fill, MOST_TEXT, TEXT_LIMITS, UNKNOWN, Writer, cut};
 
 /// Bytes before the name.
-const FIXED: usize = 52;
+pub(crate) const FIXED: usize = 52;
 
 /// What an item is.
 pub(crate) mod item {
@@ -54,8 +54,27 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
+    /// What `frame`, of a span, begins with; nothing where it is too short.
+    #[inline]
+    pub(crate) fn of(frame: Frame<'_>) -> Option<Fixed> {
+        Fixed::take(&mut Bytes(frame.bytes().get(HEADER..)?))
+    }
+
+    #[inline]
+    fn take(bytes: &mut Bytes<'_>) -> Option<Fixed> {
+        let ids = bytes.array()?;
+        let parent = bytes.array()?;
+        let start = u64::from_le_bytes(bytes.array()?);
+        let [flags, kind, status, _] = bytes.array()?;
+        let mut count = || Some(u16::from_le_bytes(bytes.array()?));
+        let left_out = [count()?, count()?, count()?];
+        count()?;
+        Some(Fixed { ids, parent, start, flags, kind, status, left_out })
+    }
+
+    /// As they stand in a frame.
     #[inline(always)]
-    fn bytes(&self) -> [u8; FIXED] {
+    pub(crate) fn bytes(&self) -> [u8; FIXED] {
         let mut bytes = [0; FIXED];
         bytes[..IDS].copy_from_slice(&self.ids);
         bytes[IDS..32].copy_from_slice(&self.parent);
@@ -222,14 +241,7 @@ impl<'a> SpanFrame<'a> {
     /// What `frame`, of a span, says; nothing where it makes no sense.
     pub(crate) fn read(frame: Frame<'a>) -> Option<SpanFrame<'a>> {
         let mut bytes = Bytes(frame.bytes().get(HEADER..)?);
-        let ids = bytes.array()?;
-        let parent = bytes.array()?;
-        let start = u64::from_le_bytes(bytes.array()?);
-        let [flags, kind, status, _] = bytes.array()?;
-        let mut count = || Some(u16::from_le_bytes(bytes.array()?));
-        let left_out = [count()?, count()?, count()?];
-        count()?;
-        let fixed = Fixed { ids, parent, start, flags, kind, status, left_out };
+        let fixed = Fixed::take(&mut bytes)?;
         let (name, tracestate) = (bytes.long(false)?, bytes.long(false)?);
         Some(SpanFrame { fixed, end: frame.ticks(), name, tracestate, items: bytes.0 })
     }

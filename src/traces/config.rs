@@ -9,6 +9,7 @@ use super::sample::Sampler;
 use super::span::Limits;
 use crate::error::{Error, check};
 use crate::export::sink::{Sink, SinkEvents};
+use crate::logs::Redaction;
 
 /// Which spans are recorded, and where they go.
 #[derive(Clone, Debug)]
@@ -17,6 +18,7 @@ pub struct TraceConfig {
     pub(crate) sampler: Sampler,
     pub(crate) limits: Limits,
     pub(crate) open_spans: bool,
+    pub(crate) redaction: Option<Redaction>,
     pub(crate) exporters: Vec<Wanted>,
     /// What the host says of itself beside the service's name.
     pub(crate) resource: Vec<(String, ResourceValue)>,
@@ -72,6 +74,7 @@ impl Default for TraceConfig {
             sampler: Sampler::Always,
             limits: Limits { counts: [128; 3], bytes: 16 << 10 },
             open_spans: false,
+            redaction: None,
             exporters: Vec::new(),
             resource: Vec::new(),
             queue_bytes: QUEUE_BYTES,
@@ -95,6 +98,13 @@ impl TraceConfig {
     /// about as much as the one at its end. Default no.
     pub fn open_spans(mut self, on: bool) -> TraceConfig {
         self.open_spans = on;
+        self
+    }
+
+    /// What is kept out of names, attributes, events, links and status messages, before anything of a
+    /// span is kept or exported; default what the logs keep out.
+    pub fn redaction(mut self, redaction: Redaction) -> TraceConfig {
+        self.redaction = Some(redaction);
         self
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Vitals;
 use super::held::{Held, Notes};
+use super::told::{Told, told};
 use super::traces::Traces;
 use crate::error::Error;
 use crate::export::sink::memory::Memory;
@@ -80,8 +81,10 @@ impl Logs {
             limit: config.limit,
             source: !config.without_source,
         };
-        let traces = traced.map(|(config, service)| Traces::start(config, service, rings.id()));
-        let (traces, spans) = traces.transpose()?.unzip();
+        let traces = traced
+            .map(|(of, service)| Traces::start(vitals, of, service, config, rings.id()))
+            .transpose()?;
+        let (traces, spans) = traces.unzip();
         let durable = held.flusher(journal);
         let flusher = Flusher::start(rings.clone(), outlets, spans, durable, manner)?;
         if config.flush_on_panic {
@@ -139,6 +142,10 @@ impl Logs {
         shown.cut.tell(self.loggers.cut());
         shown.unnamed.tell(self.held.unnamed());
         shown.refresh(&self.flusher);
+        drop(shown);
+        if let Some(traces) = &self.traces {
+            traces.refresh(&self.flusher);
+        }
     }
 }
 
@@ -178,19 +185,6 @@ fn open(
     })
 }
 
-/// A count that stands elsewhere, and how much of it is in its counter.
-struct Told {
-    counter: Counter,
-    told: u64,
-}
-
-impl Told {
-    fn tell(&mut self, now: u64) {
-        self.counter.add(now.saturating_sub(self.told));
-        self.told = self.told.max(now);
-    }
-}
-
 /// What the metrics say of one sink.
 struct ShownSink {
     kind: &'static str,
@@ -214,10 +208,6 @@ struct Shown {
     unnamed: Told,
     cut: Told,
     sinks: Vec<ShownSink>,
-}
-
-fn told(counter: Counter) -> Told {
-    Told { counter, told: 0 }
 }
 
 const LOST: &str = "mcp_vitals_log_lost_total";

@@ -1,6 +1,8 @@
 //! The traces of an engine: its tracers, and where its spans go.
 
-use std::sync::Arc;
+mod shown;
+
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Vitals;
@@ -8,17 +10,22 @@ use crate::batch::Known;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::export::sink::{Sink, SinkEvents, SinkThread};
-use crate::flusher::spans::{Kept, Spans};
+use crate::flusher::Flusher;
+use crate::flusher::spans::{Kept, Spans, Told};
+use crate::logs::{LogConfig, Redactor};
 use crate::sync::{AtomicU64, Ordering, lock};
 use crate::traces::config::{Origin, To, Wanted};
 use crate::traces::export::SpanExporter;
 use crate::traces::resource::Resource;
 use crate::traces::{Core, SpanBatch, SpanRecord, TraceConfig, Tracer};
+use shown::Shown;
 
 /// What an engine has where it traces.
 pub(crate) struct Traces {
     core: Arc<Core>,
     kept: Arc<Kept>,
+    told: Told,
+    shown: Mutex<Shown>,
 }
 
 impl Traces {
@@ -26,8 +33,10 @@ impl Traces {
     ///
     /// * `service`: its name and version.
     pub(crate) fn start(
+        vitals: &Vitals,
         config: &TraceConfig,
         service: &(String, String),
+        logs: &LogConfig,
         engine: u64,
     ) -> Result<(Traces, Spans), Error> {
         let core = Arc::new(Core {
@@ -40,6 +49,7 @@ impl Traces {
         let kept = Arc::<Kept>::default();
         let mut sinks = Vec::new();
         let resource = Resource::of(service, &config.resource);
+        let mut shown = Shown::new(vitals)?;
         for Wanted { name, to } in &config.exporters {
             let events = Arc::new(SinkEvents::default());
             let sink: Box<dyn Sink> = match to {
@@ -52,11 +62,19 @@ impl Traces {
                     way.open(Origin { resource: &resource, engine, events: events.clone() })?
                 }
             };
+            shown.add(vitals, name, events.clone())?;
             let thread = SinkThread::start(name, sink, config.queue_bytes as usize, events)?;
             sinks.push(Arc::new(thread));
         }
-        let spans = Spans::new(sinks, kept.clone());
-        Ok((Traces { core, kept }, spans))
+        let redaction = config.redaction.as_ref().unwrap_or(&logs.redaction).clone();
+        let told = Told::default();
+        let spans = Spans::new(sinks, kept.clone(), Redactor::new(redaction), told.clone());
+        Ok((Traces { core, kept, told, shown: Mutex::new(shown) }, spans))
+    }
+
+    /// Brings the metrics up to date.
+    pub(super) fn refresh(&self, flusher: &Flusher) {
+        lock(&self.shown).refresh(flusher, &self.told.read());
     }
 
     /// Begins no trace any more.

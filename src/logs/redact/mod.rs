@@ -6,12 +6,14 @@
 mod keys;
 mod patterns;
 mod rewrite;
+mod span;
 mod values;
 
 use crate::batch::{Record, SiteText};
 use crate::ring::frame::{Frame, Text, Value};
 use keys::{Answers, Keys};
 use patterns::Patterns;
+pub(crate) use span::RedactedSpan;
 
 /// What is kept out of the logs. `docs/LOGS.md` says what is caught by default and what is not.
 ///

@@ -2,6 +2,7 @@
 
 use super::texts;
 use crate::batch::Record;
+use crate::ring::frame::Text;
 
 /// The host's patterns.
 #[derive(Clone, Debug, Default)]
@@ -32,19 +33,21 @@ impl Patterns {
         let context = &record.context;
         let ids = [context.request_id, context.user_id, context.session_id, Some(record.message)];
         let fields = context.fields().chain(record.fields()).flat_map(|field| texts(&field.value));
-        ids.into_iter()
-            .chain(fields)
-            .flatten()
-            .any(|text| text.lost_bytes() > 0 || self.is_match(text.as_bytes()))
+        ids.into_iter().chain(fields).flatten().any(|text| self.hit_text(text))
+    }
+
+    /// The same in one text.
+    pub(super) fn hit_text(&self, text: Text<'_>) -> bool {
+        text.lost_bytes() > 0 || self.is_match(text.as_bytes())
     }
 
     #[cfg(feature = "patterns")]
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     #[cfg(not(feature = "patterns"))]
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         true
     }
 

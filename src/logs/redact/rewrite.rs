@@ -15,10 +15,19 @@ pub(super) struct Scratch {
     room: Vec<u8>,
 }
 
+impl Scratch {
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        if self.room.len() < ROOM {
+            self.room.resize(ROOM, 0);
+        }
+        &mut self.room
+    }
+}
+
 /// Counts what one line loses.
-struct Cleaner<'r> {
-    rules: &'r Redaction,
-    count: u32,
+pub(super) struct Cleaner<'r> {
+    pub(super) rules: &'r Redaction,
+    pub(super) count: u32,
 }
 
 pub(super) fn rewrite<'a>(
@@ -96,7 +105,7 @@ const ROOM: usize = 512 << 10;
 
 impl Cleaner<'_> {
     /// A text without what it had.
-    fn bytes<'t>(&mut self, text: Text<'t>) -> Cow<'t, [u8]> {
+    pub(super) fn bytes<'t>(&mut self, text: Text<'t>) -> Cow<'t, [u8]> {
         match self.rules.clean(text) {
             Some((cleaned, count)) => {
                 self.count += count;
@@ -138,7 +147,13 @@ impl Cleaner<'_> {
         bytes
     }
 
-    fn field(&mut self, key: Text<'_>, value: Value<'_>, denied: bool, writer: &mut Writer<'_>) {
+    pub(super) fn field(
+        &mut self,
+        key: Text<'_>,
+        value: Value<'_>,
+        denied: bool,
+        writer: &mut Writer<'_>,
+    ) {
         let key = key.to_str();
         let key = Some(&key[..]);
         if denied {

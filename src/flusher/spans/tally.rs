@@ -1,0 +1,32 @@
+//! What the flusher counts of spans, for whoever scrapes.
+
+use std::sync::{Arc, Mutex};
+
+use crate::sync::lock;
+
+/// Counts since the engine's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Spans that came out of the rings.
+    pub(crate) spans: u64,
+    /// Frames that could not be read.
+    pub(crate) poison: u64,
+    /// Values and parts of texts that were taken out.
+    pub(crate) redacted: u64,
+    /// Attributes, events and links that spans had no room for.
+    pub(crate) left_out: [u64; 3],
+}
+
+/// A [`Tally`] between the flusher, which tells it about once a second and at each flush, and others.
+#[derive(Clone, Default)]
+pub(crate) struct Told(Arc<Mutex<Tally>>);
+
+impl Told {
+    pub(super) fn tell(&self, tally: &Tally) {
+        *lock(&self.0) = *tally;
+    }
+
+    pub(crate) fn read(&self) -> Tally {
+        *lock(&self.0)
+    }
+}

@@ -1,0 +1,132 @@
+//! What the metrics say of the traces.
+
+use std::sync::Arc;
+
+use super::super::told::{Told, told};
+use crate::error::Error;
+use crate::export::sink::{Loss, SinkEvents};
+use crate::flusher::Flusher;
+use crate::flusher::spans::Tally;
+use crate::metrics::{Counter, Desc, Family, Gauge};
+use crate::ring::frame::SPAN_LEVEL;
+use crate::vitals::Vitals;
+
+/// What the metrics say of an engine's traces.
+pub(super) struct Shown {
+    spans: Told,
+    full: Told,
+    own: Told,
+    poison: Told,
+    redacted: Told,
+    left_out: [Told; 4],
+    lost: Family<Counter, 2>,
+    exporters: Vec<ShownExporter>,
+}
+
+/// What they say of one exporter.
+struct ShownExporter {
+    kind: &'static str,
+    events: Arc<SinkEvents>,
+    exported: Told,
+    lost: [Told; 4],
+    happened: [Told; 2],
+    queued: Gauge,
+}
+
+impl Shown {
+    pub(super) fn new(vitals: &Vitals) -> Result<Shown, Error> {
+        let spans = vitals.register_own(Desc::counter(
+            "mcp_vitals_spans_total",
+            "Spans that were recorded and have ended.",
+        ))?;
+        let lost = vitals.register_own(
+            Desc::counter(
+                "mcp_vitals_span_lost_total",
+                "Spans that were lost, in the rings or in front of an exporter.",
+            )
+            .labels(["place", "reason"]),
+        )?;
+        let redacted = vitals.register_own(Desc::counter(
+            "mcp_vitals_span_redacted_total",
+            "Values and parts of texts that were kept out of spans.",
+        ))?;
+        let left_out = vitals.register_own(
+            Desc::counter(
+                "mcp_vitals_span_items_dropped_total",
+                "Attributes, events and links that a span had no room for.",
+            )
+            .labels(["item"]),
+        )?;
+        Ok(Shown {
+            spans: told(spans.with([])),
+            full: told(lost.with(["ring", "full"])),
+            own: told(lost.with(["ring", "own"])),
+            poison: told(lost.with(["flusher", "poison"])),
+            redacted: told(redacted.with([])),
+            left_out: ["attribute", "event", "link"].map(|item| told(left_out.with([item]))),
+            lost,
+            exporters: Vec::new(),
+        })
+    }
+
+    pub(super) fn add(
+        &mut self,
+        vitals: &Vitals,
+        kind: &'static str,
+        events: Arc<SinkEvents>,
+    ) -> Result<(), Error> {
+        // A second one of a kind has its number.
+        let name = match self.exporters.iter().filter(|shown| shown.kind == kind).count() {
+            0 => kind.to_owned(),
+            before => format!("{kind}_{}", before + 1),
+        };
+        let name = name.as_str();
+        let exported = vitals.register_own(
+            Desc::counter("mcp_vitals_span_exported_total", "Spans that an exporter has taken.")
+                .labels(["exporter"]),
+        )?;
+        let happened = vitals.register_own(
+            Desc::counter(
+                "mcp_vitals_span_exporter_events_total",
+                "What happened to an exporter of spans.",
+            )
+            .labels(["exporter", "event"]),
+        )?;
+        let queued = vitals.register_own(
+            Desc::gauge(
+                "mcp_vitals_span_queued_bytes",
+                "Bytes of spans that wait for an exporter.",
+            )
+            .labels(["exporter"]),
+        )?;
+        self.exporters.push(ShownExporter {
+            kind,
+            events,
+            exported: told(exported.with([name])),
+            lost: Loss::ALL.map(|why| told(self.lost.with([name, why.as_str()]))),
+            happened: ["error", "restarted"].map(|event| told(happened.with([name, event]))),
+            queued: queued.with([name]),
+        });
+        Ok(())
+    }
+
+    /// Brings the metrics up to date.
+    pub(super) fn refresh(&mut self, flusher: &Flusher, tally: &Tally) {
+        const SPANS: usize = SPAN_LEVEL as usize - 1;
+        self.spans.tell(tally.spans);
+        self.full.tell(flusher.counts().lost()[SPANS]);
+        self.own.tell(flusher.own()[SPANS]);
+        self.poison.tell(tally.poison);
+        self.redacted.tell(tally.redacted);
+        self.left_out.iter_mut().zip(tally.left_out).for_each(|(told, now)| told.tell(now));
+        for ShownExporter { events, exported, lost, happened, queued, .. } in &mut self.exporters {
+            exported.tell(events.written()[0]);
+            for (lost, why) in lost.iter_mut().zip(Loss::ALL) {
+                lost.tell(events.lost(why)[0]);
+            }
+            let now = [events.errors(), events.restarted()];
+            happened.iter_mut().zip(now).for_each(|(told, now)| told.tell(now));
+            queued.set(events.queued_bytes() as f64);
+        }
+    }
+}
