@@ -8,6 +8,7 @@ mod held;
 mod held;
 mod logs;
 mod panics;
+mod propagation;
 #[cfg(all(feature = "signals", unix))]
 mod signals;
 mod traces;

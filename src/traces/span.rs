@@ -146,11 +146,7 @@ pub struct Span {
 
 impl Span {
     /// Without a trace: of an engine that records none.
-    pub(super) const NONE: Span = Span {
-        context: SpanContext { active: crate::ring::context::Active::NONE },
-        carried: None,
-        open: None,
-    };
+    pub(super) const NONE: Span = Span { context: SpanContext::NONE, carried: None, open: None };
 
     /// One that only carries its ids.
     #[inline(always)]
@@ -194,6 +190,10 @@ impl Span {
     #[inline]
     pub fn context(&self) -> SpanContext {
         self.context
+    }
+
+    pub(super) fn carried(&self) -> Option<&Carried> {
+        self.carried.as_deref()
     }
 
     /// To begin spans below it, on any thread.

@@ -78,7 +78,7 @@ impl Logs {
             limit: config.limit,
             source: !config.without_source,
         };
-        let traces = traces.map(|config| Traces::start(config, rings.id())).transpose()?;
+        let traces = traces.map(|config| Traces::start(vitals, config, rings.id())).transpose()?;
         let (traces, spans) = traces.unzip();
         let durable = held.flusher(journal);
         let flusher = Flusher::start(rings.clone(), outlets, spans, durable, manner)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Vitals;
+use super::propagation::Propagation;
 use crate::batch::Known;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -18,13 +19,19 @@ use crate::traces::{Core, SpanBatch, SpanRecord, TraceConfig, Tracer};
 pub(crate) struct Traces {
     core: Arc<Core>,
     kept: Arc<Kept>,
+    pub(super) propagation: Propagation,
 }
 
 impl Traces {
     /// With what the flusher does.
-    pub(crate) fn start(config: &TraceConfig, engine: u64) -> Result<(Traces, Spans), Error> {
+    pub(crate) fn start(
+        vitals: &Vitals,
+        config: &TraceConfig,
+        engine: u64,
+    ) -> Result<(Traces, Spans), Error> {
         let core = Arc::new(Core {
-            engine,
+            engine: if config.propagation_only { 0 } else { engine },
+            propagates: true,
             limits: config.limits,
             clock: Clock::get(),
             threshold: AtomicU64::new(config.sampler.threshold()),
@@ -41,7 +48,8 @@ impl Traces {
             sinks.push(Arc::new(thread));
         }
         let spans = Spans::new(sinks, kept.clone());
-        Ok((Traces { core, kept }, spans))
+        let propagation = Propagation::register(vitals)?;
+        Ok((Traces { core, kept, propagation }, spans))
     }
 
     /// Begins no trace any more.
@@ -75,7 +83,7 @@ impl Vitals {
         see(&spans)
     }
 
-    fn traced(&self) -> Option<&Traces> {
+    pub(super) fn traced(&self) -> Option<&Traces> {
         self.logs()?.traces()
     }
 }
