@@ -14,6 +14,8 @@ mod signals;
 mod traces;
 
 pub use collectors::Collector;
+#[cfg(feature = "rmcp")]
+pub(crate) use propagation::Propagation;
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};

@@ -16,6 +16,8 @@ pub use crate::batch::{SpanEvent, SpanLink, SpanRecord};
 pub use carrier::{Carrier, CarrierMut, FromFn, from_fn};
 pub use config::TraceConfig;
 pub use context::{Parent, SpanContext};
+#[cfg(feature = "rmcp")]
+pub(crate) use current::{Aside, Late};
 pub use current::{EnteredSpan, InSpan, SpanFuture};
 pub use export::{ExportSpans, SpanBatch};
 pub use ids::{SpanId, TraceId, UnknownId};

@@ -49,6 +49,17 @@ impl Parent {
         self.carried.as_deref().map_or("", |carried| &carried.tracestate)
     }
 
+    /// With the baggage of `other`, where that has any, instead of its own.
+    #[cfg(feature = "rmcp")]
+    pub(crate) fn with_all_baggage_of(mut self, other: &Parent) -> Parent {
+        if !other.baggage().is_empty() {
+            let (tracestate, baggage) = (self.tracestate().into(), other.baggage().as_str().into());
+            self.carried = Some(Arc::new(Carried { tracestate, baggage }));
+            self.context.active.flags |= flag::CARRIED;
+        }
+        self
+    }
+
     /// With `key` set to `value` in its baggage, for what begins below it. A `key` that is no token of
     /// HTTP (`[A-Za-z0-9]` and ``!#$%&'*+-.^_`|~``) and what would be more than 64 entries or 8 KiB
     /// changes nothing. Allocates.
