@@ -8,12 +8,15 @@ mod held;
 mod held;
 mod logs;
 mod panics;
+mod propagation;
 #[cfg(all(feature = "signals", unix))]
 mod signals;
 mod told;
 mod traces;
 
 pub use collectors::Collector;
+#[cfg(feature = "rmcp")]
+pub(crate) use propagation::Propagation;
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};

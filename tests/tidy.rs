@@ -75,8 +75,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("system", &["api", "error", "sync", "background", "metrics", "vitals"]),
     // Each metric knows the outcomes that its labels take, and times what it records.
     ("catalog", &["api", "error", "clock", "mcp"]),
-    // Each request is logged, too.
-    ("mcp", &["api", "error", "catalog", "clock", "sync", "logs"]),
+    // Each request is logged, too, and has a span.
+    ("mcp", &["api", "error", "catalog", "clock", "sync", "logs", "traces", "vitals"]),
     ("typed", &["api", "error"]),
     // Its lines come in by `logs::inlet`: a target and a call site of another crate are no logger
     // of ours, and the macros' rendering of values is theirs too.

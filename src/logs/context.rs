@@ -9,7 +9,7 @@ use std::task;
 use pin_project_lite::pin_project;
 
 use super::loggable::{Line, Loggable};
-use crate::ring::context::{self as thread, Active, Encoded};
+use crate::ring::context::{self as thread, Encoded};
 use crate::ring::frame::ContextView;
 use crate::ring::writer;
 
@@ -54,9 +54,9 @@ impl Context {
     /// The calling thread's, to add to or to take elsewhere.
     pub fn current() -> Context {
         let traced = || {
-            let Active { ids, flags } = thread::active();
-            let (trace, span) = ids.split_first_chunk()?;
-            (flags != 0).then_some((*trace, *span.first_chunk()?))
+            let active = thread::active();
+            let (trace, span) = active.ids.split_first_chunk()?;
+            active.is_present().then_some((*trace, *span.first_chunk()?))
         };
         let Some(encoded) = thread::current() else {
             return Context { trace: traced(), ..Context::default() };

@@ -8,9 +8,12 @@ use super::known::{Known, Unknown};
 use super::lines::LOGGER;
 use super::method::{Method, OTHER};
 use super::series::Series;
+use super::spans::TRACER;
 use crate::catalog::Families;
 use crate::clock::{Clock, Stopwatch};
-use crate::{Counter, Level, Logger, Vitals};
+#[cfg(feature = "rmcp")]
+use crate::vitals::Propagation;
+use crate::{Counter, Level, Logger, Tracer, Vitals};
 
 /// What the request core holds for an engine. Wrappers come and go with each session or request;
 /// this stays.
@@ -19,6 +22,11 @@ pub(crate) struct Edge {
     started: Stopwatch,
     families: Families,
     logger: Logger,
+    tracer: Tracer,
+    /// Whether requests have spans, or pass one on.
+    traces: bool,
+    #[cfg(feature = "rmcp")]
+    propagation: Propagation,
     methods: [OnceLock<Arc<Series>>; Method::COUNT],
     known: Known,
     /// By [`Unknown`].
@@ -28,11 +36,16 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new(families: &Families, tool_limit: usize, vitals: &Vitals) -> Edge {
         let disabled = vitals.is_disabled();
+        let tracer = vitals.tracer(TRACER);
         let edge = Edge {
             disabled,
             started: Clock::get().start(),
             families: families.clone(),
             logger: vitals.logger(LOGGER),
+            traces: tracer.is_on(),
+            tracer,
+            #[cfg(feature = "rmcp")]
+            propagation: vitals.propagation(),
             methods: std::array::from_fn(|_| OnceLock::new()),
             known: Known::new(tool_limit),
             unknown: ["unknown", "unchecked", "limit"]
@@ -61,13 +74,28 @@ impl Edge {
         self.logger.is_enabled(Level::Error)
     }
 
+    /// Whether requests have spans: a load.
+    #[inline]
+    pub(crate) fn traces(&self) -> bool {
+        self.traces
+    }
+
+    pub(super) fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
+    /// Reads contexts that come with a request.
+    #[cfg(feature = "rmcp")]
+    pub(super) fn propagation(&self) -> &Propagation {
+        &self.propagation
+    }
+
     /// The series of a method; for `tools/call`, of the tools that are not known.
     #[inline]
     pub(crate) fn method(&self, method: Method) -> &Arc<Series> {
         self.methods[method as usize].get_or_init(|| {
-            let (tool, operation) = method.labels();
-            let timed = method.timed();
-            Arc::new(Series::new(&self.families, tool, operation, timed, &self.logger))
+            let (tool, _) = method.labels();
+            Arc::new(Series::new(&self.families, method, tool, &self.logger))
         })
     }
 
@@ -112,8 +140,7 @@ impl Edge {
         }
         // `_other` is the place of the unknown: a tool of that name shares it.
         let names = names.filter(|name| *name != OTHER);
-        let (_, execute) = Method::ToolsCall.labels();
-        let make = |name: &str| Series::new(&self.families, name, execute, true, &self.logger);
+        let make = |name: &str| Series::new(&self.families, Method::ToolsCall, name, &self.logger);
         self.known.learn(names, make);
     }
 

@@ -15,6 +15,15 @@ macro_rules! methods {
             /// How many there are, [`Method::Other`] included.
             pub(crate) const COUNT: usize = Method::Other as usize + 1;
 
+            /// Its name; `_other` for what is none of MCP's.
+            #[inline]
+            pub(crate) const fn name(self) -> &'static str {
+                match self {
+                    $(Method::$variant => $name,)*
+                    Method::Other => OTHER,
+                }
+            }
+
             /// Every name of the list with its labels.
             #[cfg(test)]
             pub(crate) const NAMES: &[(&str, Method)] = &[$(($name, Method::$variant)),*];

@@ -19,6 +19,7 @@ mod server;
 mod service;
 #[cfg(feature = "rmcp")]
 mod session;
+mod spans;
 #[cfg(feature = "rmcp")]
 mod watch;
 

@@ -7,10 +7,12 @@ use super::edge::Edge;
 use super::lines::{self, End, Noted};
 use super::method::{Method, OTHER};
 use super::series::Series;
-use crate::Vitals;
+use super::spans::{self, Origin, Target};
 use crate::catalog::Outcome;
 use crate::clock::{Clock, Stopwatch};
 use crate::logs::{Context, Ready};
+use crate::traces::{EnteredSpan, Parent};
+use crate::{Span, SpanContext, Vitals};
 
 impl Vitals {
     /// Begins the record of one MCP request: names first, then [`start`](Request::start), then
@@ -43,7 +45,9 @@ impl Vitals {
             name: method,
             tool: None,
             ask: None,
+            prompt: None,
             context: None,
+            from: Origin::default(),
         }
     }
 }
@@ -56,7 +60,9 @@ pub struct Request<'a> {
     /// The method's, as the client sent it.
     name: &'a str,
     tool: Option<&'a str>,
+    prompt: Option<&'a str>,
     ask: Option<&'a dyn Fn(&str) -> bool>,
+    from: Origin,
     /// Small, since it is moved about: encoded where it is given.
     context: Option<Ready>,
 }
@@ -108,6 +114,56 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// The prompt that a `prompts/get` names, for its span.
+    #[inline]
+    pub fn prompt(mut self, name: &'a str) -> Self {
+        self.prompt = Some(name);
+        self
+    }
+
+    /// What the request's span is below, as it came with the request: see
+    /// [`Vitals::extract`](crate::Vitals::extract). Without it that is the calling thread's current
+    /// span, or else a trace begins.
+    ///
+    /// MCP has it in a request's `_meta`, under the bare keys `traceparent`, `tracestate` and
+    /// `baggage`. What came in HTTP's headers beside that is a [`link`](Self::link).
+    ///
+    /// ```
+    /// use mcp_vitals::traces::{InSpan, TraceConfig};
+    /// # use mcp_vitals::{Outcome, Vitals};
+    /// let vitals = Vitals::builder().traces(TraceConfig::to_memory()).build()?;
+    /// let tracer = vitals.tracer("search");
+    /// vitals.mcp().learn_tools(["swarm_init"]);
+    ///
+    /// let meta = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01")];
+    /// let parent = vitals.extract(&meta);
+    /// let request = vitals.request("tools/call").tool("swarm_init").parent(parent).start();
+    /// {
+    ///     // Around the handler, or around each poll of its future.
+    ///     let _current = request.enter();
+    ///     let _query = tracer.span("database_query");
+    /// }
+    /// request.finish(Outcome::Ok);
+    ///
+    /// vitals.with_captured_spans(|spans| {
+    ///     let [query, request] = spans else { panic!("{spans:?}") };
+    ///     assert_eq!(request.name.to_str(), "tools/call swarm_init");
+    ///     assert_eq!(query.parent_span_id, request.span_id());
+    ///     assert_eq!(request.parent_span_id.unwrap().to_string(), "00f067aa0ba902b7");
+    /// });
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    pub fn parent(mut self, parent: impl Into<Option<Parent>>) -> Self {
+        self.from.parent = parent.into();
+        self
+    }
+
+    /// A span that has to do with the request and is not what it is below; the last one counts.
+    pub fn link(mut self, span: SpanContext) -> Self {
+        self.from.link = Some(span);
+        self
+    }
+
     /// The request is being handled from now on: reads the clock and raises
     /// `mcp_requests_in_flight`. With a known tool or method this takes no lock and allocates
     /// nothing.
@@ -123,22 +179,28 @@ impl<'a> Request<'a> {
             }
             (method, _) => self.edge.method(method).clone(),
         };
-        if logs {
-            return self.logged(series);
+        if logs || self.edge.traces() {
+            return self.told(series);
         }
-        InFlight::enter(series, None)
+        InFlight::open(series, None, |_, _| Span::NONE)
     }
 
-    /// [`start`](Self::start) where something is logged.
+    /// [`start`](Self::start) where something is logged or traced.
     #[inline(never)]
-    fn logged(self, series: Arc<Series>) -> InFlight {
-        let unknown = series.names().tool == OTHER;
+    fn told(self, series: Arc<Series>) -> InFlight {
+        let unknown = series.names().tool == OTHER && self.edge.logs();
         let noted = (unknown || self.context.is_some()).then(|| {
             let tool = self.tool.filter(|_| self.method == Method::ToolsCall);
             let noted = Noted::of(self.context);
             Box::new(if unknown { noted.requested(tool.unwrap_or(self.name)) } else { noted })
         });
-        InFlight::enter(series, noted)
+        let Request { edge, name, from, .. } = self;
+        let target = match (self.method, self.tool, self.prompt) {
+            (Method::ToolsCall, Some(name), _) => Target::Tool(name),
+            (Method::PromptsGet, _, Some(name)) => Target::Prompt(name),
+            _ => Target::None,
+        };
+        InFlight::begin(edge, series, noted, name, target, || from)
     }
 }
 
@@ -158,6 +220,8 @@ struct Open {
     started: Stopwatch,
     /// For its lines in the log, where there is more to say than what is counted.
     noted: Option<Box<Noted>>,
+    /// Of no trace where nothing is traced.
+    span: Span,
 }
 
 impl InFlight {
@@ -165,12 +229,56 @@ impl InFlight {
     #[cfg(feature = "rmcp")]
     pub(crate) const DISABLED: InFlight = InFlight { open: None };
 
+    /// `span` begins it at so many ticks.
     #[inline]
-    pub(crate) fn enter(series: Arc<Series>, noted: Option<Box<Noted>>) -> InFlight {
+    fn open(
+        series: Arc<Series>,
+        noted: Option<Box<Noted>>,
+        span: impl FnOnce(&Series, u64) -> Span,
+    ) -> InFlight {
         series.enter();
         let started = Clock::get().start();
+        let span = span(&series, started.ticks());
+        let current = current(&span);
         lines::started(series.logger(), started.ticks(), series.names(), noted.as_deref());
-        InFlight { open: Some(Open { series, started, noted }) }
+        drop(current);
+        InFlight { open: Some(Open { series, started, noted, span }) }
+    }
+
+    /// Starts a request of the method that the client `named`, with a span where the edge traces.
+    #[inline]
+    pub(super) fn begin(
+        edge: &Edge,
+        series: Arc<Series>,
+        noted: Option<Box<Noted>>,
+        named: &str,
+        target: Target<'_>,
+        from: impl FnOnce() -> Origin,
+    ) -> InFlight {
+        InFlight::open(series, noted, |series, ticks| {
+            if edge.traces() {
+                spans::begin(edge.tracer(), series, named, target, from(), ticks)
+            } else {
+                Span::NONE
+            }
+        })
+    }
+
+    /// The request's span, for its attributes and for spans below it on other threads; nothing where
+    /// the engine does not trace.
+    pub fn span(&self) -> Option<&Span> {
+        self.open.as_ref().map(|open| &open.span).filter(|span| span.is_any())
+    }
+
+    /// The same, to be added to: `jsonrpc.request.id` and what else the edge knows.
+    pub fn span_mut(&mut self) -> Option<&mut Span> {
+        self.open.as_mut().map(|open| &mut open.span).filter(|span| span.is_any())
+    }
+
+    /// Makes the request's span current until the guard is dropped: around what handles it, or around
+    /// each poll of a future that does.
+    pub fn enter(&self) -> Option<EnteredSpan<'_>> {
+        self.span().map(Span::enter)
     }
 
     /// What the handler runs in.
@@ -191,31 +299,48 @@ impl InFlight {
     /// no lock and allocates nothing, but for a tool's first error of a kind that is the caller's
     /// fault.
     #[inline]
-    pub fn finish(mut self, outcome: Outcome) -> Duration {
-        let duration = self.close(outcome);
+    pub fn finish(self, outcome: Outcome) -> Duration {
+        self.finish_with(outcome, "")
+    }
+
+    /// [`finish`](Self::finish) with what a JSON-RPC error said.
+    #[inline]
+    pub(super) fn finish_with(mut self, outcome: Outcome, message: &str) -> Duration {
+        let duration = self.close(outcome, message);
         // Empty by now: a look at what there is to drop would be a dozen instructions for nothing.
         std::mem::forget(self);
         duration
     }
 
     #[inline]
-    fn close(&mut self, outcome: Outcome) -> Duration {
-        let Some(Open { series, started, noted }) = self.open.take() else {
+    fn close(&mut self, outcome: Outcome, message: &str) -> Duration {
+        let Some(Open { series, started, noted, span }) = self.open.take() else {
             return Duration::ZERO;
         };
         let (ticks, nanos) = started.stop();
         series.leave(outcome, nanos);
         let end = End { outcome, nanos };
+        let current = current(&span);
         lines::ended(series.logger(), ticks, series.names(), noted.as_deref(), end);
+        if current.is_some() {
+            drop(current);
+            spans::end(span, &series, outcome, message, ticks);
+        }
         Duration::from_nanos(nanos)
     }
+}
+
+/// Its lines carry its ids.
+#[inline]
+fn current(span: &Span) -> Option<EnteredSpan<'_>> {
+    span.is_any().then(|| span.enter())
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         if self.open.is_some() {
             let panicking = std::thread::panicking();
-            self.close(if panicking { Outcome::Panic } else { Outcome::Dropped });
+            self.close(if panicking { Outcome::Panic } else { Outcome::Dropped }, "");
         }
     }
 }

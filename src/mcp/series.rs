@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::lines::Names;
+use super::method::{Method, OTHER};
 use crate::catalog::{Families, Outcome, RULES, Status};
 use crate::{Counter, Family, Histogram, Logger, UpDown};
 
@@ -19,6 +20,9 @@ pub(crate) struct Series {
     /// most never happen, from their first one on.
     errors: [OnceLock<Counter>; RULES.len()],
     error_family: Family<Counter, 3>,
+    method: Method,
+    /// Of a request's span.
+    span_name: Box<str>,
     tool: Box<str>,
     operation: &'static str,
     /// Here, so that a request finds it with the rest.
@@ -27,13 +31,9 @@ pub(crate) struct Series {
 
 impl Series {
     /// Makes the series, all of them at 0: a counter born at 1 is invisible to `rate`.
-    pub(crate) fn new(
-        families: &Families,
-        tool: &str,
-        operation: &'static str,
-        timed: bool,
-        logger: &Logger,
-    ) -> Series {
+    pub(crate) fn new(families: &Families, method: Method, tool: &str, logger: &Logger) -> Series {
+        let (_, operation) = method.labels();
+        let timed = method.timed();
         let series = Series {
             in_flight: families.requests_in_flight.with([tool]),
             requests: Status::ALL
@@ -43,6 +43,11 @@ impl Series {
             cancellations: families.cancellations.with([tool]),
             errors: std::array::from_fn(|_| OnceLock::new()),
             error_family: families.request_errors.clone(),
+            method,
+            span_name: match method {
+                Method::ToolsCall if tool != OTHER => format!("{} {tool}", method.name()).into(),
+                _ => method.name().into(),
+            },
             tool: tool.into(),
             operation,
             logger: logger.clone(),
@@ -61,6 +66,17 @@ impl Series {
     #[inline]
     pub(super) fn logger(&self) -> &Logger {
         &self.logger
+    }
+
+    #[inline]
+    pub(super) fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The name of a request's span: the method's, and a known tool's.
+    #[inline]
+    pub(super) fn span_name(&self) -> &str {
+        &self.span_name
     }
 
     /// The labels.

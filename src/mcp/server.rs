@@ -16,6 +16,7 @@ use super::caller;
 use super::method::Method;
 use super::request::InFlight;
 use super::session::Session;
+use super::spans::Target;
 use super::watch::{ask, watch, watched};
 use crate::Vitals;
 use crate::catalog::Outcome;
@@ -90,12 +91,18 @@ impl<H: std::fmt::Debug> std::fmt::Debug for Instrumented<H> {
 impl<H: ServerHandler> Instrumented<H> {
     /// `name` is that of a method which the client made up.
     #[inline]
-    fn start(&self, method: Method, name: &str, context: &RequestContext<RoleServer>) -> InFlight {
+    fn start(
+        &self,
+        method: Method,
+        name: &str,
+        target: Target<'_>,
+        context: &RequestContext<RoleServer>,
+    ) -> InFlight {
         let edge = &self.vitals.mcp().edge;
         if edge.is_disabled() {
             return InFlight::DISABLED;
         }
-        caller::enter(edge, edge.method(method).clone(), name, context)
+        caller::enter(edge, edge.method(method).clone(), name, target, context)
     }
 
     #[inline]
@@ -105,7 +112,7 @@ impl<H: ServerHandler> Instrumented<H> {
             return InFlight::DISABLED;
         }
         let has = |name: &str| Some(ask(|| self.inner.get_tool(name).is_some()));
-        caller::enter(edge, edge.tool(name, has), name, context)
+        caller::enter(edge, edge.tool(name, has), "", Target::Tool(name), context)
     }
 }
 
@@ -145,8 +152,22 @@ macro_rules! requests {
             $($param: $type,)*
             context: RequestContext<RoleServer>,
         ) -> Result<$answer, ErrorData> {
-            let record = self.start(Method::$method, "", &context);
+            let record = self.start(Method::$method, "", Target::None, &context);
             watched!(self, record, context.ct, self.inner.$name($($param,)* context), $judge)
+        })*
+    };
+}
+
+/// The same for those that are about something, which has a name.
+macro_rules! requests_about {
+    ($($method:ident: $name:ident($type:ty) -> $answer:ty, $judge:expr, $target:ident($of:ident);)*) => {
+        $(async fn $name(
+            &self,
+            request: $type,
+            context: RequestContext<RoleServer>,
+        ) -> Result<$answer, ErrorData> {
+            let record = self.start(Method::$method, "", Target::$target(&request.$of), &context);
+            watched!(self, record, context.ct, self.inner.$name(request, context), $judge)
         })*
     };
 }
@@ -168,26 +189,29 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         Discover: discover() -> DiscoverResult, answered;
         Complete: complete(request: CompleteRequestParams) -> CompleteResult, answered;
         SetLevel: set_level(request: SetLevelRequestParams) -> (), answered;
-        PromptsGet: get_prompt(request: GetPromptRequestParams) -> GetPromptResponse,
-            prompt_outcome;
         PromptsList: list_prompts(request: Option<PaginatedRequestParams>) -> ListPromptsResult,
             answered;
         ResourcesList: list_resources(request: Option<PaginatedRequestParams>)
             -> ListResourcesResult, answered;
         ResourceTemplates: list_resource_templates(request: Option<PaginatedRequestParams>)
             -> ListResourceTemplatesResult, answered;
-        ResourcesRead: read_resource(request: ReadResourceRequestParams) -> ReadResourceResponse,
-            resource_outcome;
         DirectoryRead: read_resource_directory(request: ReadResourceDirectoryRequestParams)
             -> ReadResourceDirectoryResult, answered;
-        ResourcesSubscribe: subscribe(request: SubscribeRequestParams) -> (), answered;
-        ResourcesUnsubscribe: unsubscribe(request: UnsubscribeRequestParams) -> (), answered;
         TasksGet: get_task(request: GetTaskParams) -> GetTaskResult, answered;
         TasksUpdate: update_task(request: UpdateTaskParams) -> (), answered;
         TasksCancel: cancel_task(request: CancelTaskParams) -> (), answered;
         SkillsList: list_skills(request: Option<PaginatedRequestParams>) -> ListSkillsResult,
             answered;
         SkillsGet: get_skill(request: GetSkillRequestParams) -> GetSkillResult, answered;
+    }
+
+    requests_about! {
+        PromptsGet: get_prompt(GetPromptRequestParams) -> GetPromptResponse, prompt_outcome,
+            Prompt(name);
+        ResourcesRead: read_resource(ReadResourceRequestParams) -> ReadResourceResponse,
+            resource_outcome, Resource(uri);
+        ResourcesSubscribe: subscribe(SubscribeRequestParams) -> (), answered, Resource(uri);
+        ResourcesUnsubscribe: unsubscribe(UnsubscribeRequestParams) -> (), answered, Resource(uri);
     }
 
     notifications! {
@@ -203,7 +227,7 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         request: InitializeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
-        let record = self.start(Method::Initialize, "", &context);
+        let record = self.start(Method::Initialize, "", Target::None, &context);
         let answer =
             watched!(self, record, context.ct, self.inner.initialize(request, context), answered);
         if answer.is_ok() && !self.vitals.is_disabled() {
@@ -226,7 +250,7 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let record = self.start(Method::ToolsList, "", &context);
+        let record = self.start(Method::ToolsList, "", Target::None, &context);
         let answer =
             watched!(self, record, context.ct, self.inner.list_tools(request, context), answered);
         if let Ok(listed) = &answer {
@@ -236,7 +260,7 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let record = self.start(Method::Listen, "", context.request_context());
+        let record = self.start(Method::Listen, "", Target::None, context.request_context());
         watched!(self, record, context.request_context().ct, self.inner.listen(context), answered)
     }
 
@@ -246,7 +270,8 @@ impl<H: ServerHandler> ServerHandler for Instrumented<H> {
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         // By its name: one that MCP has and this `rmcp` does not model yet is still itself.
-        let record = self.start(Method::parse(&request.method), &request.method, &context);
+        let method = Method::parse(&request.method);
+        let record = self.start(method, &request.method, Target::None, &context);
         watched!(self, record, context.ct, self.inner.on_custom_request(request, context), answered)
     }
 

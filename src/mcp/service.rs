@@ -11,6 +11,7 @@ use super::caller;
 use super::method::Method;
 use super::request::InFlight;
 use super::session::Session;
+use super::spans::Target;
 use super::watch::{watch, watched};
 use crate::Vitals;
 use crate::catalog::Outcome;
@@ -79,9 +80,19 @@ impl<S: Service<RoleServer>> Service<RoleServer> for InstrumentedService<S> {
             _ if edge.is_disabled() => InFlight::DISABLED,
             ClientRequest::CallToolRequest(call) => {
                 let name = &call.params.name;
-                caller::enter(edge, edge.tool(name, |_| None), name, &context)
+                caller::enter(edge, edge.tool(name, |_| None), "", Target::Tool(name), &context)
             }
-            _ => caller::enter(edge, edge.method(method).clone(), request.method(), &context),
+            _ => {
+                let target = match &request {
+                    ClientRequest::GetPromptRequest(get) => Target::Prompt(&get.params.name),
+                    ClientRequest::ReadResourceRequest(read) => Target::Resource(&read.params.uri),
+                    ClientRequest::SubscribeRequest(to) => Target::Resource(&to.params.uri),
+                    ClientRequest::UnsubscribeRequest(from) => Target::Resource(&from.params.uri),
+                    _ => Target::None,
+                };
+                let series = edge.method(method).clone();
+                caller::enter(edge, series, request.method(), target, &context)
+            }
         };
         let answer = watched!(
             self,

@@ -10,6 +10,7 @@ use super::request::InFlight;
 use crate::catalog::Outcome;
 use crate::logs::Beside;
 use crate::sync::contained;
+use crate::traces::Aside;
 
 /// What the client reads when a handler panicked and the wrapper answers for it. The panic's own
 /// message may hold anything and stays here.
@@ -25,12 +26,12 @@ pub(super) async fn watch<T>(
     request: InFlight,
     answer_panics: bool,
     withdrawn: impl Fn() -> bool,
-    scope: Beside<'_>,
+    scope: (Beside<'_>, Aside<'_>),
     mut handler: Pin<&mut impl Future<Output = Result<T, ErrorData>>>,
     judge: impl FnOnce(&T) -> Outcome,
 ) -> Result<T, ErrorData> {
     let ended = poll_fn(|context| {
-        let _scope = scope.enter();
+        let _scope = (scope.0.enter(), scope.1.enter());
         if !answer_panics {
             return handler.as_mut().poll(context).map(Some);
         }
@@ -44,11 +45,12 @@ pub(super) async fn watch<T>(
     match ended.await {
         Some(result) => {
             if request.is_recording() {
-                request.finish(match &result {
-                    _ if withdrawn() => Outcome::Cancelled,
-                    Ok(answer) => judge(answer),
-                    Err(error) => Outcome::JsonRpc(error.code.0),
-                });
+                let (outcome, message) = match &result {
+                    _ if withdrawn() => (Outcome::Cancelled, ""),
+                    Ok(answer) => (judge(answer), ""),
+                    Err(error) => (Outcome::JsonRpc(error.code.0), &*error.message),
+                };
+                request.finish_with(outcome, message);
             }
             result
         }
@@ -66,11 +68,12 @@ macro_rules! watched {
         let record = $record;
         let token = record.is_recording().then(|| $token.clone());
         let withdrawn = move || token.as_ref().is_some_and(|token| token.is_cancelled());
-        // In this order: the handler is dropped after `beside` and before `around`.
+        // In this order: the handler is dropped after the scopes and before what is around it.
         let mut around = $crate::logs::Around::new(record.context());
+        let mut late = $crate::traces::Late::new(record.span().map($crate::Span::as_parent));
         let handler = std::pin::pin!($handler);
-        let beside = around.beside();
-        watch(record, $server.answer_panics, withdrawn, beside, handler, $judge).await
+        let scope = (around.beside(), late.aside());
+        watch(record, $server.answer_panics, withdrawn, scope, handler, $judge).await
     }};
 }
 pub(super) use watched;

@@ -8,7 +8,7 @@ use super::frame::IDS;
 use super::writer::{BLOCK, Blocks};
 
 /// The span that is current on a thread: its ids, as frames and W3C have them, and its flags. No
-/// flags stand for no span.
+/// flags stand for nothing at all; without [`PRESENT`](Self::PRESENT) there are no ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Active {
     pub(crate) ids: [u8; IDS],
@@ -17,6 +17,13 @@ pub(crate) struct Active {
 
 impl Active {
     pub(crate) const NONE: Active = Active { ids: [0; IDS], flags: 0 };
+    /// There are ids. What is carried can be there without.
+    pub(crate) const PRESENT: u8 = 8;
+
+    #[inline(always)]
+    pub(crate) fn is_present(&self) -> bool {
+        self.flags & Active::PRESENT != 0
+    }
 }
 
 thread_local! {
@@ -88,7 +95,7 @@ unsafe fn active_ids<'a>() -> Option<&'a [u8; IDS]> {
         // SAFETY: the cell is there as long as the thread, has no destructor, and is written by
         // `swap_active` alone, which the caller rules out.
         let active = unsafe { &*active.as_ptr() };
-        (active.flags != 0).then_some(&active.ids)
+        active.is_present().then_some(&active.ids)
     })
 }
 
@@ -123,7 +130,7 @@ pub(crate) fn with_more(more: &dyn Fn(&mut Vec<u8>), write: &mut dyn FnMut(Block
         let length = buffer.len();
         buffer.resize(length.next_multiple_of(BLOCK), 0);
         let active = active();
-        let ids = (active.flags != 0).then_some(&active.ids);
+        let ids = active.is_present().then_some(&active.ids);
         write(Blocks::new(buffer.as_chunks().0, length).within(ids));
     };
     let done = TOGETHER.try_with(|buffer| match buffer.try_borrow_mut() {

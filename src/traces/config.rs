@@ -19,6 +19,7 @@ pub struct TraceConfig {
     pub(crate) limits: Limits,
     pub(crate) open_spans: bool,
     pub(crate) redaction: Option<Redaction>,
+    pub(crate) propagation_only: bool,
     pub(crate) exporters: Vec<Wanted>,
     /// What the host says of itself beside the service's name.
     pub(crate) resource: Vec<(String, ResourceValue)>,
@@ -75,6 +76,7 @@ impl Default for TraceConfig {
             limits: Limits { counts: [128; 3], bytes: 16 << 10 },
             open_spans: false,
             redaction: None,
+            propagation_only: false,
             exporters: Vec::new(),
             resource: Vec::new(),
             queue_bytes: QUEUE_BYTES,
@@ -86,6 +88,13 @@ impl TraceConfig {
     /// All traces, kept in memory alone.
     pub fn to_memory() -> TraceConfig {
         TraceConfig::default()
+    }
+
+    /// No spans of our own, for a server that exports OpenTelemetry's already: what comes with a
+    /// request is current in its handler, so that its log lines have the ids, and is passed on
+    /// unchanged. A span that is begun here stands for the one that was current.
+    pub fn propagation_only() -> TraceConfig {
+        TraceConfig { propagation_only: true, ..TraceConfig::default() }
     }
 
     /// Which traces are recorded; default [`Sampler::Always`].

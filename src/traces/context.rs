@@ -15,7 +15,7 @@ pub(crate) mod flag {
     /// The ids came from another process.
     pub(crate) const REMOTE: u8 = 4;
     /// There is a span at all.
-    pub(crate) const PRESENT: u8 = 8;
+    pub(crate) const PRESENT: u8 = crate::ring::context::Active::PRESENT;
     /// It has a `tracestate` or baggage.
     pub(crate) const CARRIED: u8 = 16;
     /// What W3C sends.
@@ -30,6 +30,9 @@ pub struct SpanContext {
 }
 
 impl SpanContext {
+    /// Of no span.
+    pub(crate) const NONE: SpanContext = SpanContext { active: Active::NONE };
+
     /// Of a span that was made elsewhere.
     pub fn new(trace_id: TraceId, span_id: SpanId, sampled: bool) -> SpanContext {
         let sampled = if sampled { flag::SAMPLED } else { 0 };
@@ -39,7 +42,7 @@ impl SpanContext {
     /// The calling thread's current span's, if there is one.
     pub fn current() -> Option<SpanContext> {
         let active = crate::ring::context::active();
-        (active.flags != 0).then_some(SpanContext { active })
+        active.is_present().then_some(SpanContext { active })
     }
 
     #[inline(always)]
@@ -48,6 +51,12 @@ impl SpanContext {
         ids[..16].copy_from_slice(&trace);
         ids[16..].copy_from_slice(&span);
         SpanContext { active: Active { ids, flags: flags | flag::PRESENT } }
+    }
+
+    /// Whether there are ids.
+    #[inline(always)]
+    pub(crate) fn is_present(&self) -> bool {
+        self.active.is_present()
     }
 
     /// The trace that the span belongs to; nothing where it belongs to none.
@@ -111,7 +120,8 @@ pub(crate) struct Carried {
     pub(crate) baggage: Box<str>,
 }
 
-/// A span to be the parent of another: its ids, and what its trace carries.
+/// A span to be the parent of another: its ids, and what its trace carries. From a span of this
+/// process, or [`extract`](Self::extract)ed from what another one has sent.
 #[derive(Clone, Debug)]
 pub struct Parent {
     pub(crate) context: SpanContext,
@@ -121,11 +131,13 @@ pub struct Parent {
 impl Parent {
     /// The calling thread's current span, if there is one: to be taken to another thread.
     pub fn current() -> Option<Parent> {
-        let context = SpanContext::current()?;
-        Some(Parent { context, carried: super::current::carried(context.active) })
+        let active = crate::ring::context::active();
+        let parent =
+            || Parent { context: SpanContext { active }, carried: super::current::carried(active) };
+        (active.flags != 0).then(parent)
     }
 
-    /// Its ids.
+    /// Its ids; without any where only baggage came.
     pub fn context(&self) -> SpanContext {
         self.context
     }

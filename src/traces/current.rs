@@ -85,6 +85,61 @@ impl Parent {
     }
 }
 
+/// The span of a future that stands beside it: current where the future is polled, by
+/// [`enter`](Aside::enter), and while it is dropped. Made before the future, so that it goes after it;
+/// [`Aside`] is made behind it.
+#[cfg(feature = "rmcp")]
+pub(crate) struct Late {
+    parent: Option<Parent>,
+    /// What was current when the future began to be dropped.
+    before: Option<Before>,
+}
+
+/// See [`Late`].
+#[cfg(feature = "rmcp")]
+pub(crate) struct Aside<'a>(&'a mut Late);
+
+#[cfg(feature = "rmcp")]
+impl Late {
+    #[inline]
+    pub(crate) fn new(parent: Option<Parent>) -> Late {
+        Late { parent, before: None }
+    }
+
+    #[inline]
+    pub(crate) fn aside(&mut self) -> Aside<'_> {
+        Aside(self)
+    }
+}
+
+#[cfg(feature = "rmcp")]
+impl Drop for Late {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(mut before) = self.before.take() {
+            before.restore();
+        }
+    }
+}
+
+#[cfg(feature = "rmcp")]
+impl Aside<'_> {
+    #[inline]
+    pub(crate) fn enter(&self) -> Option<EnteredSpan<'static>> {
+        self.0.parent.as_ref().map(Parent::enter)
+    }
+}
+
+#[cfg(feature = "rmcp")]
+impl Drop for Aside<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(Parent { context, carried }) = self.0.parent.take() {
+            self.0.before = Some(swap(context.active, carried));
+        }
+    }
+}
+
 /// The span that is current now.
 pub(super) fn current() -> Active {
     active()

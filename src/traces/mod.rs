@@ -1,24 +1,32 @@
 //! Spans: what a tracer records, and what an exporter is given to read.
 
+mod carrier;
 pub(crate) mod config;
 pub(crate) mod context;
 mod current;
 pub(crate) mod export;
 pub(crate) mod ids;
+mod propagation;
 pub(crate) mod resource;
 pub(crate) mod sample;
 mod span;
 mod tracer;
+pub(crate) mod w3c;
 
 pub use crate::batch::{SpanEvent, SpanLink, SpanRecord};
 pub use crate::encode::form::{Service, SpanForm};
+pub use carrier::{Carrier, CarrierMut, FromFn, from_fn};
 pub use config::TraceConfig;
 pub use context::{Parent, SpanContext};
+#[cfg(feature = "rmcp")]
+pub(crate) use current::{Aside, Late};
 pub use current::{EnteredSpan, InSpan, SpanFuture};
 pub use export::{ExportSpans, SpanBatch};
 pub use ids::{SpanId, TraceId, UnknownId};
+pub use propagation::inject_current;
 pub use resource::ResourceValue;
 pub use sample::Sampler;
 pub use span::{Of, Span, SpanKind, SpanStatus};
 pub(crate) use tracer::Core;
 pub use tracer::Tracer;
+pub use w3c::baggage::{Baggage, BaggageEntry};

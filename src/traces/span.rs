@@ -146,11 +146,7 @@ pub struct Span {
 
 impl Span {
     /// Without a trace: of an engine that records none.
-    pub(super) const NONE: Span = Span {
-        context: SpanContext { active: crate::ring::context::Active::NONE },
-        carried: None,
-        open: None,
-    };
+    pub(crate) const NONE: Span = Span { context: SpanContext::NONE, carried: None, open: None };
 
     /// One that only carries its ids.
     #[inline(always)]
@@ -194,6 +190,16 @@ impl Span {
     #[inline]
     pub fn context(&self) -> SpanContext {
         self.context
+    }
+
+    /// Whether it stands for anything: a span, or baggage to be passed on.
+    #[inline(always)]
+    pub(crate) fn is_any(&self) -> bool {
+        self.context.active.flags != 0
+    }
+
+    pub(super) fn carried(&self) -> Option<&Carried> {
+        self.carried.as_deref()
     }
 
     /// To begin spans below it, on any thread.
@@ -249,9 +255,17 @@ impl Span {
 
     /// Gives it another name.
     pub fn set_name(&mut self, name: &str) {
+        self.set_name_of(&[name]);
+    }
+
+    /// [`set_name`](Self::set_name) of parts.
+    pub(crate) fn set_name_of(&mut self, parts: &[&str]) {
         if let Some(open) = &mut self.open {
             open.name.clear();
-            open.name.extend_from_slice(cut(name.as_bytes(), MOST_NAME));
+            for part in parts {
+                let room = MOST_NAME - open.name.len();
+                open.name.extend_from_slice(cut(part.as_bytes(), room));
+            }
         }
     }
 

@@ -11,8 +11,10 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// What the tracers of an engine share.
 pub(crate) struct Core {
-    /// The rings' number; 0 where nothing is traced.
+    /// The rings' number; 0 where nothing is recorded.
     pub(crate) engine: u64,
+    /// Whether what comes from elsewhere is passed on.
+    pub(crate) propagates: bool,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     /// What the random part of a new trace's id must reach.
@@ -24,6 +26,7 @@ pub(crate) struct Core {
 static DISABLED: LazyLock<Arc<Core>> = LazyLock::new(|| {
     Arc::new(Core {
         engine: 0,
+        propagates: false,
         limits: Limits { counts: [0; 3], bytes: 0 },
         clock: Clock::get(),
         threshold: AtomicU64::new(u64::MAX),
@@ -60,28 +63,66 @@ impl Tracer {
         }
         // Carried on by the child, where there is anything.
         let carried = current::carried(active);
-        self.below(name, SpanContext { active }, carried, SpanKind::Internal)
+        self.below(name, SpanContext { active }, carried, SpanKind::Internal, None)
     }
 
     /// Begins a span below another one, whichever is current.
     pub fn child(&self, name: &str, parent: impl Into<Parent>) -> Span {
         let Parent { context, carried } = parent.into();
-        self.below(name, context, carried, SpanKind::Internal)
+        self.below(name, context, carried, SpanKind::Internal, None)
     }
 
     /// Begins a trace.
     #[inline]
     pub fn root(&self, name: &str) -> Span {
+        self.first(name, None, SpanKind::Internal, None)
+    }
+
+    /// Begins a span at so many ticks, below `parent` where there is one, whichever is current.
+    #[inline]
+    pub(crate) fn begin_at(
+        &self,
+        name: &str,
+        parent: Option<Parent>,
+        kind: SpanKind,
+        ticks: u64,
+    ) -> Span {
+        match parent {
+            Some(Parent { context, carried }) => {
+                self.below(name, context, carried, kind, Some(ticks))
+            }
+            None => self.first(name, None, kind, Some(ticks)),
+        }
+    }
+
+    /// Whether there is anything to do: spans to record, or contexts to pass on.
+    #[inline(always)]
+    pub(crate) fn is_on(&self) -> bool {
+        self.core.propagates
+    }
+
+    #[inline(always)]
+    fn first(
+        &self,
+        name: &str,
+        carried: Option<Arc<Carried>>,
+        kind: SpanKind,
+        at: Option<u64>,
+    ) -> Span {
+        if self.core.engine == 0 {
+            return Span::NONE;
+        }
         let trace = ids::trace_id();
         // Relaxed: a setting that publishes nothing.
         let threshold = self.core.threshold.load(Ordering::Relaxed);
         let sampled = sample::randomness(trace) >= threshold;
         let sampled = if sampled { flag::SAMPLED } else { 0 };
-        let context = SpanContext::of(trace, ids::span_id(), flag::RANDOM | sampled);
+        let has = if carried.is_some() { flag::CARRIED } else { 0 };
+        let context = SpanContext::of(trace, ids::span_id(), flag::RANDOM | sampled | has);
         if sampled == 0 {
-            return if self.core.engine == 0 { Span::NONE } else { Span::unsampled(context, None) };
+            return Span::unsampled(context, carried);
         }
-        self.begin(name, context, None, None, SpanKind::Internal)
+        self.begin(name, context, None, carried, kind, at)
     }
 
     #[inline(always)]
@@ -91,12 +132,20 @@ impl Tracer {
         parent: SpanContext,
         carried: Option<Arc<Carried>>,
         kind: SpanKind,
+        at: Option<u64>,
     ) -> Span {
+        if self.core.engine == 0 {
+            // There is no such span for anybody to be below.
+            return Span::unsampled(parent, carried);
+        }
+        if !parent.is_present() {
+            return self.first(name, carried, kind, at);
+        }
         let context = parent.child();
-        if !parent.is_sampled() || self.core.engine == 0 {
+        if !parent.is_sampled() {
             return Span::unsampled(context, carried);
         }
-        self.begin(name, context, Some(parent), carried, kind)
+        self.begin(name, context, Some(parent), carried, kind, at)
     }
 
     #[inline(always)]
@@ -107,6 +156,7 @@ impl Tracer {
         parent: Option<SpanContext>,
         carried: Option<Arc<Carried>>,
         kind: SpanKind,
+        at: Option<u64>,
     ) -> Span {
         let core = &*self.core;
         let beginning = Beginning {
@@ -114,7 +164,7 @@ impl Tracer {
             scope: self.scope,
             limits: core.limits,
             clock: core.clock,
-            ticks: core.clock.ticks(),
+            ticks: at.unwrap_or_else(|| core.clock.ticks()),
             name,
             kind,
             parent: parent.map_or([0; 8], |parent| parent.span_bytes()),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Vitals;
+use super::propagation::Propagation;
 use crate::batch::Known;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -26,6 +27,7 @@ pub(crate) struct Traces {
     kept: Arc<Kept>,
     told: Told,
     shown: Mutex<Shown>,
+    pub(super) propagation: Propagation,
 }
 
 impl Traces {
@@ -40,7 +42,8 @@ impl Traces {
         engine: u64,
     ) -> Result<(Traces, Spans), Error> {
         let core = Arc::new(Core {
-            engine,
+            engine: if config.propagation_only { 0 } else { engine },
+            propagates: true,
             limits: config.limits,
             clock: Clock::get(),
             threshold: AtomicU64::new(config.sampler.threshold()),
@@ -69,7 +72,8 @@ impl Traces {
         let redaction = config.redaction.as_ref().unwrap_or(&logs.redaction).clone();
         let told = Told::default();
         let spans = Spans::new(sinks, kept.clone(), Redactor::new(redaction), told.clone());
-        Ok((Traces { core, kept, told, shown: Mutex::new(shown) }, spans))
+        let propagation = Propagation::register(vitals)?;
+        Ok((Traces { core, kept, told, shown: Mutex::new(shown), propagation }, spans))
     }
 
     /// Brings the metrics up to date.
@@ -108,7 +112,7 @@ impl Vitals {
         see(&spans)
     }
 
-    fn traced(&self) -> Option<&Traces> {
+    pub(super) fn traced(&self) -> Option<&Traces> {
         self.logs()?.traces()
     }
 }

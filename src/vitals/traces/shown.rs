@@ -18,7 +18,7 @@ pub(super) struct Shown {
     own: Told,
     poison: Told,
     redacted: Told,
-    left_out: [Told; 4],
+    left_out: [Told; 3],
     lost: Family<Counter, 2>,
     exporters: Vec<ShownExporter>,
 }
