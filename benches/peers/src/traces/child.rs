@@ -16,7 +16,7 @@ use crate::sides::traces::{Side, Traces};
 /// The side can't be set up, a span is wrong, or the parent is gone.
 pub fn serve(side: &Side, work: Work) -> Result<(), String> {
     let queue = QUEUE_BYTES / side.bytes;
-    let mut child = Child { traces: Some((side.open)(work, queue)?), work, queue, made: 0 };
+    let mut child = Child { traces: Some((side.open)(work, queue)?), work, queue, made: 0, begun: 0 };
     take_orders(|| child.turn())?;
     child.close();
     let calls = if work.gives.records() { child.made } else { 0 };
@@ -31,6 +31,8 @@ struct Child {
     queue: u64,
     /// Spans that were made.
     made: u64,
+    /// Spans that were made or are about to be, with the requests' own, by who waits.
+    begun: u64,
 }
 
 impl Child {
@@ -55,7 +57,9 @@ impl Child {
         let traces = self.traces.as_deref().expect("turns are made before it is closed");
         for _ in 0..self.work.requests {
             if self.work.waits {
-                while self.made + self.work.calls > check::arrived() + self.queue {
+                // With the requests' own.
+                self.begun += self.work.calls + 1;
+                while self.begun > check::arrived() + check::requests() + self.queue {
                     thread::yield_now();
                 }
             }
