@@ -5,10 +5,12 @@ use std::process::Command;
 use std::{env, fs};
 
 const LOCK: &str = "../../Cargo.lock";
-const PEERS: [&str; 16] = [
+const PEERS: [&str; 20] = [
     "fast-telemetry",
     "fast_log",
     "fastmetrics",
+    "fastrace",
+    "fastrace-opentelemetry",
     "ftlog",
     "measured",
     "metrics",
@@ -17,10 +19,12 @@ const PEERS: [&str; 16] = [
     "opentelemetry_sdk",
     "prometheus",
     "prometheus-client",
+    "rustracing",
     "slog-async",
     "slog-json",
     "spdlog-rs",
     "tracing-appender",
+    "tracing-opentelemetry",
     "tracing-subscriber",
 ];
 

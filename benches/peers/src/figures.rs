@@ -18,6 +18,7 @@ use crate::sides::{
 };
 use crate::text::Text;
 use crate::totals::{Holdings, compare};
+use crate::traces;
 use crate::work::ENUM_SETS;
 
 /// Calls of each thread before totals are compared: no power of two and no multiple of the values.
@@ -47,6 +48,8 @@ enum Work {
     Ours(fn(&str, Settings) -> Result<Row, String>),
     /// Log lines.
     Logs(logs::work::Work),
+    /// Spans.
+    Traces(traces::work::Work),
     /// What series take.
     Memory { sides: &'static [MakeScraped], kind: Exposed, share: Share },
 }
@@ -99,6 +102,7 @@ pub fn all() -> Vec<Figure> {
     let histograms = |name, series| text(name, HISTOGRAM_TEXTS, series, Exposed::Histograms);
     let (add, adds) = (floors::thread_local_add, floors::two_thread_local_adds);
     let logs = |name, work| Figure { name, work: Work::Logs(work) };
+    let traces = |name, work| Figure { name, work: Work::Traces(work) };
     let ours = |name, row: fn(&str, Settings) -> _| Figure { name, work: Work::Ours(row) };
     vec![
         floor("floor_thread_local_add", floors::thread_local_add, 1),
@@ -153,6 +157,14 @@ pub fn all() -> Vec<Figure> {
         logs("log_sustained", logs::work::SUSTAINED),
         logs("log_sustained_dropping", logs::work::DROPPING),
         logs("log_allocations", logs::work::ALLOCATIONS),
+        traces("trace_span", traces::work::BURSTS),
+        traces("trace_span_unsampled", traces::work::UNSAMPLED),
+        traces("trace_root_unsampled", traces::work::UNSAMPLED_ROOT),
+        traces("trace_sustained", traces::work::SUSTAINED),
+        traces("trace_sustained_dropping", traces::work::DROPPING),
+        traces("trace_cpu", traces::work::CPU),
+        traces("trace_allocations", traces::work::ALLOCATIONS),
+        ours("trace_log_inside", traces::inside::row),
     ]
 }
 
@@ -187,6 +199,7 @@ impl Figure {
             }
             Work::Ours(row) => row(self.name, settings).map_err(at),
             Work::Logs(work) => logs::row(self.name, work, settings).map_err(at),
+            Work::Traces(work) => traces::row(self.name, work, settings).map_err(at),
             Work::RecordAllocations => Ok(self.exact("allocations", counted::record_allocations())),
             Work::ScrapeAllocations => {
                 Ok(self.exact("allocations", counted::scrape_allocations().map_err(at)?))

@@ -3,10 +3,13 @@
 use std::hint::black_box;
 
 use mcp_vitals::logs::{LogConfig, set_request_context};
+use mcp_vitals::traces::{Sampler, TraceConfig};
 use mcp_vitals::{Vitals, info};
 
 use crate::logs::work::{OPERATION, Request, TOOL};
 use crate::sides::{Scraped, ours};
+use crate::traces;
+use crate::traces::work::{EVENT, NAME, REQUEST, SYSTEM};
 use crate::work::{HISTOGRAM, NANOS, VALUES};
 
 /// One in so many is kept: nearly all are passed over.
@@ -27,7 +30,7 @@ pub struct HotPath {
 }
 
 /// All of them. `loop` is what the loop around the others costs.
-pub const ALL: [HotPath; 10] = [
+pub const ALL: [HotPath; 14] = [
     HotPath { name: "loop", calls: 10_000, warm_up: 4_096, prepare: nothing },
     HotPath { name: "counter", calls: 10_000, warm_up: 4_096, prepare: counter },
     HotPath { name: "updown", calls: 10_000, warm_up: 4_096, prepare: updown },
@@ -41,6 +44,10 @@ pub const ALL: [HotPath; 10] = [
         prepare: timer_passed_over,
     },
     HotPath { name: "log_call", calls: 1_000, warm_up: 100, prepare: log_call },
+    HotPath { name: "log_in_span", calls: 1_000, warm_up: 100, prepare: log_in_span },
+    HotPath { name: "span", calls: 1_000, warm_up: 100, prepare: span },
+    HotPath { name: "span_unsampled", calls: 1_000, warm_up: 100, prepare: span_unsampled },
+    HotPath { name: "root_unsampled", calls: 1_000, warm_up: 100, prepare: root_unsampled },
     HotPath { name: "scrape", calls: 20, warm_up: 2, prepare: scrape },
     HotPath { name: "scrape_histograms", calls: 5, warm_up: 2, prepare: scrape_histograms },
 ];
@@ -86,14 +93,62 @@ fn counter() -> Calls {
     })
 }
 
-/// A line with three fields and a request's context, into a ring that has room for all of them.
-fn log_call() -> Calls {
+/// An engine whose rings have room for all that is written here.
+fn engine(sampler: Sampler) -> Vitals {
     let logs = LogConfig::to_memory().ring_bytes(4 << 20);
-    let vitals = Vitals::builder().system_metrics(false).logs(logs).build();
-    let vitals = vitals.expect("the defaults are good");
-    let logger = vitals.logger("bench");
+    let traces = TraceConfig::to_memory().sampler(sampler);
+    let vitals = Vitals::builder().system_metrics(false).logs(logs).traces(traces).build();
+    vitals.expect("the defaults are good")
+}
+
+/// A span below another one, with two attributes and an event.
+fn span() -> Calls {
+    spans(Sampler::Always, true)
+}
+
+/// The same of a trace that is not sampled.
+fn span_unsampled() -> Calls {
+    spans(Sampler::Never, true)
+}
+
+/// One that would begin a trace.
+fn root_unsampled() -> Calls {
+    spans(Sampler::Never, false)
+}
+
+fn spans(sampler: Sampler, below: bool) -> Calls {
+    let vitals = engine(sampler);
+    let tracer = vitals.tracer("bench");
     Box::new(move |calls| {
         let _engine = &vitals;
+        let request = below.then(|| tracer.span(REQUEST));
+        let _current = request.as_ref().map(|request| request.enter());
+        for _ in 0..calls {
+            let mut span = black_box(&tracer).span(NAME);
+            span.set_attribute("db.system.name", SYSTEM);
+            span.set_attribute("db.operation.name", traces::work::OPERATION);
+            span.add_event(EVENT);
+        }
+    })
+}
+
+/// A line with three fields and a request's context.
+fn log_call() -> Calls {
+    lines(false)
+}
+
+/// The same within a span.
+fn log_in_span() -> Calls {
+    lines(true)
+}
+
+fn lines(inside: bool) -> Calls {
+    let vitals = engine(Sampler::Always);
+    let (logger, tracer) = (vitals.logger("bench"), vitals.tracer("bench"));
+    Box::new(move |calls| {
+        let _engine = &vitals;
+        let span = inside.then(|| tracer.span(REQUEST));
+        let _current = span.as_ref().map(|span| span.enter());
         let request = Request::new(7);
         let ids = [&request.id, &request.user, &request.session].map(|id| Some(id.as_str()));
         let _context = set_request_context(ids[0], ids[1], ids[2]);

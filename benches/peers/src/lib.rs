@@ -6,6 +6,7 @@
 
 pub mod alloc;
 pub mod budget;
+pub mod children;
 pub mod cli;
 pub mod company;
 pub mod counted;
@@ -22,4 +23,5 @@ pub mod report;
 pub mod sides;
 pub mod text;
 pub mod totals;
+pub mod traces;
 pub mod work;

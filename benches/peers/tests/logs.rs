@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use mcp_vitals_peers::logs::work::Kept;
+use mcp_vitals_peers::children::Kept;
 use mcp_vitals_peers::sides::logs::SIDES;
 
 fn child(side: &str, work: &str, file: &Path) -> Output {

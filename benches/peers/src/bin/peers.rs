@@ -13,7 +13,8 @@ use mcp_vitals_peers::logs::child;
 use mcp_vitals_peers::logs::work::Work;
 use mcp_vitals_peers::machine::Machine;
 use mcp_vitals_peers::report::Report;
-use mcp_vitals_peers::sides::logs::SIDES;
+use mcp_vitals_peers::sides::{logs, traces as spans};
+use mcp_vitals_peers::traces;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -68,9 +69,13 @@ fn run() -> Result<bool, (u8, String)> {
     Ok(!verdicts.iter().any(Verdict::is_over))
 }
 
-/// Is one side of a figure of the logs.
+/// Is one side of a figure of the logs or the traces.
 fn serve(side: &str, work: &str, file: &Path, quick: bool) -> Result<(), String> {
-    let side = SIDES.iter().find(|known| known.name == side).ok_or("no such side")?;
+    if let Some(work) = traces::work::Work::find(work) {
+        let side = spans::SIDES.iter().find(|known| known.name == side).ok_or("no such side")?;
+        return traces::child::serve(side, if quick { work.quick() } else { work });
+    }
+    let side = logs::SIDES.iter().find(|known| known.name == side).ok_or("no such side")?;
     let work = Work::find(work).ok_or("no such work")?;
     child::serve(side, if quick { work.quick() } else { work }, file)
 }

@@ -1,22 +1,17 @@
 //! A child: one side, one kind of work, told by its parent when to do it.
 
 use std::hint::{black_box, spin_loop};
-use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
-
 use super::check;
-use super::work::{Gives, Kept, Request, Turn, Work};
+use super::work::{Gives, Request, Work};
 use crate::alloc::tally_here;
+use crate::children::{Kept, answer, spent, take_orders};
 use crate::sides::logs::{Logs, Side};
 
-/// What its parent says when there is a turn to be made.
-pub const TURN: &str = "turn";
 /// How long the background of any side may take to get done with a turn.
 const SETTLE: Duration = Duration::from_millis(30);
 
@@ -27,21 +22,11 @@ const SETTLE: Duration = Duration::from_millis(30);
 /// The side can't be set up, a line of its file is wrong, or the parent is gone.
 pub fn serve(side: &Side, work: Work, path: &Path) -> Result<(), String> {
     let mut child = Child { logs: Some((side.open)(path, work.full)?), work, next: 0 };
-    for line in io::stdin().lock().lines() {
-        if line.map_err(|error| error.to_string())? != TURN {
-            break;
-        }
-        answer(&Turn { number: child.turn() })?;
-    }
+    take_orders(|| child.turn())?;
     child.close();
     let calls = if work.gives == Gives::Disabled { 0 } else { child.next * work.calls };
     let lines = check::lines(path, work.calls)?;
     answer(&Kept { calls, lines })
-}
-
-fn answer(what: &impl Serialize) -> Result<(), String> {
-    let json = serde_json::to_string(what).map_err(|error| error.to_string())?;
-    writeln!(io::stdout(), "{json}").map_err(|error| error.to_string())
 }
 
 struct Child {
@@ -154,12 +139,6 @@ impl Child {
         self.requests(|calls| least = least.min(tally_here(calls).1));
         least as f64 / self.work.calls as f64
     }
-}
-
-/// Processor time of all threads of this process, also of those that have ended.
-fn spent() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Waits until all threads are here.

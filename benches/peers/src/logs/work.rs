@@ -1,7 +1,5 @@
 //! What is logged, and how much of it.
 
-use serde::{Deserialize, Serialize};
-
 /// The message of every line.
 pub const MESSAGE: &str = "request handled";
 /// The first field, `tool`; a literal at the call, as are the names of the fields.
@@ -136,20 +134,4 @@ impl Request {
 /// The id of the request of this number.
 pub fn id(number: u64) -> String {
     format!("req-{number:08}")
-}
-
-/// What a child answers to a turn.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Turn {
-    /// What [`Gives`] says.
-    pub number: f64,
-}
-
-/// What a child says at its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// Calls that were to be logged.
-    pub calls: u64,
-    /// Whole lines of them in the file, each once.
-    pub lines: u64,
 }

@@ -15,6 +15,7 @@ mod otel;
 pub mod ours;
 mod prometheus;
 mod texts;
+pub mod traces;
 
 pub use texts::{MakeScraped, Scraped, touched};
 
