@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::registry::table::Table;
 use crate::registry::{FamilyCore, Offender, render_begin};
-use crate::snapshot::{Head, Number, Visit};
+use crate::snapshot::{Head, MetricKind, Number, Visit};
 
 /// The families of an engine by their series, and what went past their limits; see
 /// [`Vitals::cardinality`](crate::Vitals::cardinality). Shown as a table by `{}`.
@@ -104,6 +104,8 @@ fn heaviest(family: &FamilyCore, label: usize) -> Vec<HeavyValue> {
 }
 
 const NAME: &str = "mcp_vitals_overflow_heaviest";
+const HELP: &str =
+    "How often, at least, a label value went past a limit; the heaviest three of each label.";
 const HEAD: &str = "# HELP mcp_vitals_overflow_heaviest \
     How often, at least, a label value went past a limit; the heaviest three of each label.\n\
     # TYPE mcp_vitals_overflow_heaviest gauge\n";
@@ -130,7 +132,14 @@ pub(crate) fn show<V: Visit>(table: &Table, visit: &mut V) {
         return;
     }
     shown.sort_by_key(|(.., heavy)| std::cmp::Reverse(heavy.count - heavy.error));
-    visit.family(&Head { name: NAME, type_name: "gauge", text: HEAD, bounds: &[] });
+    visit.family(&Head {
+        name: NAME,
+        kind: MetricKind::Gauge,
+        help: HELP,
+        short: None,
+        text: HEAD,
+        bounds: &[],
+    });
     let mut begin = String::new();
     for (metric, label, heavy) in shown.iter().take(MOST_SHOWN) {
         let own = [("metric", metric.as_str()), ("label", label), ("value", &heavy.value)];

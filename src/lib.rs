@@ -22,7 +22,8 @@
 //!   Numbers that stand elsewhere are asked for at each scrape:
 //!   [`Vitals::callback_gauge`], [`Vitals::collector`].
 //! * Ways out: [`VitalsBuilder::textfile`] for servers on stdio, `listen` (feature `http`) and
-//!   `metrics_service` (feature `tower`) for the others, [`Vitals::scrape_into`] by hand,
+//!   `metrics_service` (feature `tower`) for the others, [`Vitals::scrape_into`] and
+//!   [`Vitals::scrape_as`] by hand,
 //!   [`Vitals::snapshot`] for tests.
 //!
 //! # Costs and limits
@@ -116,6 +117,8 @@ pub use cardinality::{Cardinality, FamilyCardinality, HeavyValue, LabelCardinali
 pub use catalog::{Outcome, Status};
 #[cfg(not(vitals_loom))]
 pub use collectors::{Collected, Describe, Samples};
+#[cfg(not(vitals_loom))]
+pub use encode::format::Format;
 #[cfg(not(vitals_loom))]
 pub use error::Error;
 #[cfg(not(vitals_loom))]

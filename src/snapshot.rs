@@ -1,7 +1,7 @@
 //! Plain data between collecting and encoding: no atomics, no I/O.
 
 pub(crate) use crate::registry::places::PAGE;
-pub(crate) use crate::registry::{BoundText, Line};
+pub(crate) use crate::registry::{BoundText, Line, MetricKind};
 
 /// Whoever walks a scrape: an encoder, or the builder of a [`Snapshot`].
 pub(crate) trait Visit {
@@ -88,8 +88,11 @@ pub(crate) struct PageHead {
 /// What is said of a family before its series.
 pub(crate) struct Head<'a> {
     pub(crate) name: &'a str,
-    pub(crate) type_name: &'static str,
-    /// `# HELP` and `# TYPE`, rendered.
+    pub(crate) kind: MetricKind,
+    pub(crate) help: &'a str,
+    /// The name that OpenMetrics has for the family, where it is another: without `_total`, `_info`.
+    pub(crate) short: Option<&'a str>,
+    /// `# HELP` and `# TYPE` of text 0.0.4, rendered.
     pub(crate) text: &'a str,
     /// Of a histogram: the boundaries in the exposed unit.
     pub(crate) bounds: &'a [f64],
@@ -307,7 +310,7 @@ impl Visit for SnapshotBuilder {
     fn family(&mut self, head: &Head<'_>) {
         self.snapshot.families.push(FamilySnapshot {
             name: head.name.to_owned(),
-            type_name: head.type_name,
+            type_name: head.kind.type_name(),
             bounds: head.bounds.to_vec(),
             series: Vec::new(),
         });

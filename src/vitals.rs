@@ -29,8 +29,9 @@ use crate::Error;
 use crate::builder::VitalsBuilder;
 use crate::cardinality::{self, Cardinality};
 use crate::clock::Clock;
-use crate::collect::Scrape;
+use crate::collect::{Scrape, TARGET_INFO};
 use crate::collectors::{Collectors, Round, show};
+use crate::encode::format::Format;
 use crate::encode::pages::Pages;
 use crate::encode::text::{Sink, Slices, Text};
 use crate::export::Source;
@@ -318,8 +319,15 @@ impl Vitals {
     /// Scrapes take turns with each other; recording threads are never stopped, and an idle one
     /// is read like any other. Appends nothing when disabled.
     pub fn scrape_into(&self, out: &mut Vec<u8>) {
+        self.scrape_as(Format::Text, out);
+    }
+
+    /// [`scrape_into`](Self::scrape_into) in the format that a scraper wants: see
+    /// [`Format::negotiate`]. Costs the same in each, but for a few more bytes to write for a histogram
+    /// with exemplars.
+    pub fn scrape_as(&self, format: Format, out: &mut Vec<u8>) {
         let Some(core) = &self.core else { return };
-        core.scrape_into(out, Duration::MAX);
+        core.scrape_into(format, out, Duration::MAX);
     }
 
     /// [`scrape_into`](Self::scrape_into), handed over in slices that stand one after the other:
@@ -442,9 +450,9 @@ struct Reader {
 }
 
 impl Source for Reader {
-    fn scrape_into(&self, out: &mut Vec<u8>) -> bool {
+    fn scrape_into(&self, format: Format, out: &mut Vec<u8>) -> bool {
         let Some(core) = self.core.upgrade() else { return false };
-        core.scrape_into(out, Duration::MAX);
+        core.scrape_into(format, out, Duration::MAX);
         true
     }
 
@@ -482,16 +490,16 @@ impl Core {
     /// `target_info` and `mcp_vitals_build_info`: constants that say who this is, as far as the
     /// host said so.
     fn describe(&self, service: &(String, String)) -> Result<(), Error> {
-        let build = Desc::gauge("mcp_vitals_build_info", "Version of mcp-vitals; always 1.");
+        let build = Desc::info("mcp_vitals_build_info", "Version of mcp-vitals; always 1.");
         let build = add_family(&self.table, build.labels(["version"]), self.limits, Losses::none)?;
         build.with([env!("CARGO_PKG_VERSION")]).set(1.0);
         if service.0.is_empty() {
             return Ok(());
         }
-        let target = Desc::gauge("target_info", "Name and version of the service; always 1.")
+        let target = Desc::info(TARGET_INFO, "Name and version of the service; always 1.")
             .labels(["service_name", "service_version"]);
         let labels = target.spec.labels.clone();
-        let losses = || self.own.losses("target_info", &labels, false);
+        let losses = || self.own.losses(TARGET_INFO, &labels, false);
         let target = add_family(&self.table, target, self.limits, losses)?;
         target.with([&service.0, &service.1]).set(1.0);
         Ok(())
@@ -517,7 +525,8 @@ impl Core {
         let mut outlets = std::mem::take(&mut *lock(&self.outlets));
         // Collectors that hang, for another's scrape and then for this, leave half of the time for
         // writing what the others say.
-        outlets.stop(|text| self.scrape_into(text, deadline / 4), deadline);
+        let last = |text: &mut Vec<u8>| self.scrape_into(Format::Text, text, deadline / 4);
+        outlets.stop(last, deadline);
         self.collectors.stop(deadline.saturating_sub(started.elapsed()));
         // The last, with what the others had to say; a quarter of the time is theirs whatever
         // happened before.
@@ -529,12 +538,12 @@ impl Core {
 
     /// Appends all metrics; waits for collectors up to `most`, or the engine's deadline if that is
     /// less.
-    fn scrape_into(&self, out: &mut Vec<u8>, most: Duration) {
+    fn scrape_into(&self, format: Format, out: &mut Vec<u8>, most: Duration) {
         // Before the turn: what they run may scrape this engine, or remove a collector.
         let collected = self.collectors.collect(most);
         let mut turn = self.table.turn();
         let Kept { scrape, text, .. } = &mut *lock(&self.kept);
-        self.scrape(&mut turn, scrape, text, collected.as_deref(), out);
+        self.scrape(format, &mut turn, scrape, text, collected.as_deref(), out);
     }
 
     fn scrape_with(&self, to: impl FnMut(&[u8])) {
@@ -542,12 +551,13 @@ impl Core {
         let mut turn = self.table.turn();
         let Kept { scrape, text, between } = &mut *lock(&self.kept);
         let mut slices = Slices::new(between, to);
-        self.scrape(&mut turn, scrape, text, collected.as_deref(), &mut slices);
+        self.scrape(Format::Text, &mut turn, scrape, text, collected.as_deref(), &mut slices);
         slices.flush();
     }
 
     fn scrape(
         &self,
+        format: Format,
         turn: &mut Turn<'_>,
         scrape: &mut Scrape,
         text: &mut Pages,
@@ -557,7 +567,9 @@ impl Core {
         // In our turn: waiting for another scrape is not what a scrape costs.
         let started = Clock::get().start();
         let charge = |bytes| self.table.space().charge(bytes);
-        self.walk(turn, scrape, collected, &mut Text::new(out, text, &charge, &self.pool));
+        let mut text = Text::new(format, out, text, &charge, &self.pool);
+        self.walk(turn, scrape, collected, &mut text);
+        text.finish();
         self.own.scrape_duration.record_nanos(started.elapsed_nanos());
     }
 
@@ -647,7 +659,7 @@ fn distinct<const N: usize>(declared: &[[String; N]]) -> u32 {
 
 /// Whether `name` may be a host's, or the error that says that it is the engine's own.
 pub(crate) fn check_free(name: &str) -> Result<(), Error> {
-    if name.starts_with("mcp_vitals_") || name == "target_info" {
+    if name.starts_with("mcp_vitals_") || name == TARGET_INFO {
         return Err(Error::Reserved { name: name.to_owned() });
     }
     Ok(())

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_vitals::logs::{Context, LogConfig, Overflow};
-use mcp_vitals::{Counter, Desc, Family, Gauge, Histogram, UpDown, Vitals, debug, info};
+use mcp_vitals::{Counter, Desc, Family, Format, Gauge, Histogram, UpDown, Vitals, debug, info};
 
 /// Counts what all threads ask of the heap while the window is open.
 struct Counting;
@@ -305,6 +305,7 @@ fn main() {
             });
         }
         warm.wait();
+        engine.vitals.scrape_as(Format::OpenMetrics, &mut text);
         engine.vitals.scrape_into(&mut text);
         // Numbers grow by digits while the window is open.
         text.reserve(text.len());
@@ -312,9 +313,10 @@ fn main() {
         engine.vitals.scrape_into(&mut text);
         found = window(|| {
             open.wait();
-            for _ in 0..SCRAPES {
+            for scrape in 0..SCRAPES {
                 text.clear();
-                engine.vitals.scrape_into(&mut text);
+                let format = [Format::Text, Format::OpenMetrics][scrape % 2];
+                engine.vitals.scrape_as(format, &mut text);
             }
             // Both kinds of work were done while the other was.
             while rounds.load(Ordering::SeqCst) < 2 * THREADS as u64 {

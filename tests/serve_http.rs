@@ -283,6 +283,27 @@ mod mounted {
     }
 
     #[test]
+    fn it_answers_in_the_format_that_is_asked_for() {
+        let vitals = Vitals::builder().build().unwrap();
+        let service = vitals.metrics_service().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for (accept, content, ending) in [
+            ("application/openmetrics-text;q=0.5,*/*;q=0.1", "application/openmetrics-text", true),
+            ("text/html,*/*", "text/plain", false),
+        ] {
+            use tower_service::Service;
+            let request = http::Request::get("/metrics").header("accept", accept).body(()).unwrap();
+            let response = runtime.block_on(service.clone().call(request)).unwrap();
+            let headers = response.headers();
+            assert!(headers["content-type"].to_str().unwrap().starts_with(content));
+            assert_eq!(headers["vary"], "accept");
+            let body = runtime.block_on(http_body_util::BodyExt::collect(response.into_body()));
+            let body = body.unwrap().to_bytes();
+            assert_eq!(body.ends_with(b"# EOF\n"), ending);
+        }
+    }
+
+    #[test]
     fn a_disabled_engine_mounts_too() {
         assert!(Vitals::disabled().metrics_service().is_ok());
     }

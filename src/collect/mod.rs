@@ -3,7 +3,7 @@
 mod column;
 mod scrape;
 
-pub(crate) use scrape::Scrape;
+pub(crate) use scrape::{Scrape, TARGET_INFO};
 
 use crate::shard::all_cells;
 use crate::shard::cells::{self, Slot};

@@ -10,6 +10,9 @@ use crate::shard::{all_cells, common_cell};
 use crate::snapshot::{Head, HistogramReading, NumberKind, Numbers, PageHead, SHEET, Visit};
 use crate::sync::Ordering;
 
+/// What says whose metrics these are.
+pub(crate) const TARGET_INFO: &str = "target_info";
+
 /// Sheets from which on a family is worth more than one thread: 65,536 series.
 const LARGE: usize = 16;
 
@@ -44,8 +47,11 @@ impl Scrape {
     pub(crate) fn walk<V: Visit>(&mut self, families: &Families, turn: &Turn<'_>, visit: &mut V) {
         self.shards.clear();
         self.shards.extend(all_cells());
-        for (number, family) in families.in_order.iter().enumerate() {
-            self.family(number, family, turn, visit);
+        // OpenMetrics wants it before all else, and a family's place is the same in every format.
+        let first = families.by_name(TARGET_INFO);
+        let others = (0..families.in_order.len()).filter(|number| Some(*number) != first);
+        for number in first.into_iter().chain(others) {
+            self.family(number, &families.in_order[number], turn, visit);
         }
         // The chunks are the engine's, which may be gone before the next walk.
         self.parts.iter_mut().for_each(|part| part.column.clear());
@@ -65,7 +71,9 @@ impl Scrape {
         }
         visit.family(&Head {
             name: &family.spec.name,
-            type_name: family.spec.kind.type_name(),
+            kind: family.spec.kind,
+            help: &family.spec.help,
+            short: family.short(),
             text: family.head(),
             bounds: &family.spec.buckets,
         });
@@ -173,7 +181,7 @@ impl Part {
                         *bits = cells::level(all_cells, inc, inc.offset(1)) as u64;
                     }
                 }
-                MetricKind::Gauge | MetricKind::Observed => {
+                MetricKind::Gauge | MetricKind::Observed | MetricKind::Info => {
                     for (index, bits) in bits.iter_mut().enumerate() {
                         let word = common_cell(block.slot(index));
                         *bits = word.map_or(0, |word| word.load(Ordering::Relaxed));
@@ -191,7 +199,7 @@ impl Part {
 fn number_kind(kind: MetricKind) -> Option<NumberKind> {
     match kind {
         MetricKind::UpDown => Some(NumberKind::Level),
-        MetricKind::Gauge | MetricKind::Observed => Some(NumberKind::Reading),
+        MetricKind::Gauge | MetricKind::Observed | MetricKind::Info => Some(NumberKind::Reading),
         MetricKind::Counter => Some(NumberKind::Total),
         MetricKind::Histogram => None,
     }

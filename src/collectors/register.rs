@@ -61,12 +61,12 @@ impl Registered {
         engine: &Engine<'_>,
         wanted: WantedFamily,
     ) -> Result<Arc<Described>, Error> {
-        engine.table.reserve(&wanted.spec)?;
+        let clash = engine.table.reserve(&wanted.spec)?;
         let series = wanted.series_limit.unwrap_or(engine.limits.series);
         let limits = Limits { series, ..engine.limits };
         let losses = (engine.losses)(&wanted.spec);
         self.families += 1;
-        Ok(Arc::new(Described::new(self.families, wanted.spec, limits, losses)))
+        Ok(Arc::new(Described::new(self.families, wanted.spec, clash, limits, losses)))
     }
 }
 

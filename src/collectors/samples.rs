@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::About;
 use crate::metrics::Counter;
-use crate::registry::{Limits, MOST_LABELS, MetricKind, Spec, cut, head};
+use crate::registry::{Clash, Limits, MOST_LABELS, MetricKind, Spec, cut, head};
 
 /// A family of a collector, described when it was registered. Its closure is given one for each
 /// description, to say which family a sample belongs to.
@@ -42,14 +42,21 @@ pub(crate) struct Described {
     /// `# HELP` and `# TYPE`, rendered.
     pub(super) head: Box<str>,
     pub(super) label_names: Box<[Box<str>]>,
+    pub(super) clash: Clash,
     pub(super) limits: Limits,
     pub(super) losses: SampleLosses,
 }
 
 impl Described {
-    pub(super) fn new(order: u64, spec: Spec, limits: Limits, losses: SampleLosses) -> Described {
+    pub(super) fn new(
+        order: u64,
+        spec: Spec,
+        clash: Clash,
+        limits: Limits,
+        losses: SampleLosses,
+    ) -> Described {
         let label_names = spec.labels.iter().map(|label| label.as_str().into()).collect();
-        Described { order, head: head(&spec), spec, label_names, limits, losses }
+        Described { order, head: head(&spec), spec, label_names, clash, limits, losses }
     }
 
     /// Whether `value` can be shown as this family's kind; counts it if not.

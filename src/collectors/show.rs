@@ -40,7 +40,9 @@ pub(crate) fn show<V: Visit>(round: &Round, constants: &[(String, String)], visi
 fn head(described: &Described) -> Head<'_> {
     Head {
         name: &described.spec.name,
-        type_name: described.spec.kind.type_name(),
+        kind: described.spec.kind,
+        help: &described.spec.help,
+        short: described.clash.short(&described.spec),
         text: &described.head,
         bounds: &[],
     }

@@ -2,10 +2,12 @@
 
 mod digits;
 pub(crate) mod form;
+pub(crate) mod format;
 mod histogram;
 mod jaeger;
 pub(crate) mod line;
 pub(crate) mod number;
+mod open;
 mod page;
 pub(crate) mod pages;
 mod perfetto;

@@ -72,9 +72,20 @@ pub(crate) fn write_scaled(out: &mut [u8], units: u64, decimals: u8) -> usize {
 }
 
 /// A bucket boundary: always with a point or an exponent (`1.0`), alike in every format, so that
-/// negotiating another one never changes a series.
+/// negotiating another one never changes a series. From 10^6 on and below 10^-4 with an exponent of
+/// two digits, as OpenMetrics calls canonical and Prometheus's own libraries write it.
 pub(crate) fn boundary(bound: f64) -> String {
-    ryu::Buffer::new().format_finite(bound).to_owned()
+    let scientific = format!("{bound:e}");
+    let parts = scientific.split_once('e').and_then(|(mantissa, exponent)| {
+        exponent.parse::<i32>().ok().map(|exponent| (mantissa, exponent))
+    });
+    match parts {
+        Some((mantissa, exponent)) if !(-4..6).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{mantissa}e{sign}{:02}", exponent.abs())
+        }
+        _ => format!("{bound:?}"),
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +137,9 @@ mod tests {
 
     #[test]
     fn boundaries_have_a_point_or_an_exponent() {
-        assert_eq!([1.0, 0.005, 10.0, 1e-9].map(boundary), ["1.0", "0.005", "10.0", "1e-9"]);
+        let bounds = [1.0, 0.005, 10.0, 0.0001, 0.00025, 100_000.0, 999_999.5].map(boundary);
+        assert_eq!(bounds, ["1.0", "0.005", "10.0", "0.0001", "0.00025", "100000.0", "999999.5"]);
+        let bounds = [1e-9, 2.5e-5, 1e6, 1_234_567.0, 9.2e18, 0.0].map(boundary);
+        assert_eq!(bounds, ["1e-09", "2.5e-05", "1e+06", "1.234567e+06", "9.2e+18", "0.0"]);
     }
 }

@@ -1,7 +1,8 @@
-//! The Prometheus text format, version 0.0.4.
+//! The Prometheus text format, version 0.0.4, and OpenMetrics, whose series are spelled the same.
 
-use super::number;
+use super::format::Format;
 use super::pages::Pages;
+use super::{number, open};
 use crate::pool::Pool;
 use crate::snapshot::{Head, HistogramReading, Line, Number, NumberKind, Numbers, PageHead, Visit};
 
@@ -68,9 +69,10 @@ impl<F: FnMut(&[u8])> Sink for Slices<'_, F> {
     }
 }
 
-/// Writes a scrape as text 0.0.4; nothing is allocated but the sink's growth and, for series that
+/// Writes a scrape as text 0.0.4 or OpenMetrics; nothing is allocated but the sink's growth and, for series that
 /// are new, what is kept of them.
 pub(crate) struct Text<'a, S> {
+    format: Format,
     out: &'a mut S,
     pages: &'a mut Pages,
     /// Takes bytes of the engine's memory budget, or refuses.
@@ -84,12 +86,20 @@ const SHEETS_AT_ONCE: usize = 64;
 
 impl<'a, S: Sink> Text<'a, S> {
     pub(crate) fn new(
+        format: Format,
         out: &'a mut S,
         pages: &'a mut Pages,
         charge: &'a dyn Fn(u64) -> bool,
         pool: &'a Pool,
     ) -> Self {
-        Text { out, pages, charge, pool }
+        Text { format, out, pages, charge, pool }
+    }
+
+    /// What stands behind the last family.
+    pub(crate) fn finish(self) {
+        if self.format == Format::OpenMetrics {
+            self.out.text().extend_from_slice(open::END);
+        }
     }
 }
 
@@ -97,7 +107,10 @@ impl<S: Sink> Visit for Text<'_, S> {
     const CELLS: bool = false;
 
     fn family(&mut self, head: &Head<'_>) {
-        self.out.text().extend_from_slice(head.text.as_bytes());
+        match self.format {
+            Format::Text => self.out.text().extend_from_slice(head.text.as_bytes()),
+            Format::OpenMetrics => open::head(self.out.text(), head),
+        }
     }
 
     fn at_once(&self) -> usize {
@@ -111,7 +124,7 @@ impl<S: Sink> Visit for Text<'_, S> {
         read: impl Fn(&mut N) + Sync,
         line: impl Fn(&PageHead, usize) -> Line<'b>,
     ) {
-        let Text { out, pages, charge, pool } = self;
+        let Text { out, pages, charge, pool, .. } = self;
         pages.update(kind, sheets, read, pool);
         // One after the other from here on: in the order of the text, and the budget's.
         for sheet in sheets {

@@ -8,10 +8,12 @@ pub(crate) mod slot;
 pub(crate) mod textfile;
 pub(crate) mod trace;
 
+use crate::Format;
+
 /// What a way out reads from: an engine that may be gone by now.
 pub(crate) trait Source: Send + Sync + 'static {
-    /// Appends the metrics as text 0.0.4; false, and nothing appended, when the engine is gone.
-    fn scrape_into(&self, out: &mut Vec<u8>) -> bool;
+    /// Appends the metrics; false, and nothing appended, when the engine is gone.
+    fn scrape_into(&self, format: Format, out: &mut Vec<u8>) -> bool;
 
     /// Whether the engine still exists.
     #[cfg(feature = "http")]
@@ -104,7 +106,7 @@ pub(crate) mod stub {
     use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
     use std::time::Duration;
 
-    use super::{Event, Source};
+    use super::{Event, Format, Source};
 
     #[derive(Default)]
     pub(crate) struct Stub {
@@ -166,11 +168,14 @@ pub(crate) mod stub {
     }
 
     impl Source for Stub {
-        fn scrape_into(&self, out: &mut Vec<u8>) -> bool {
+        fn scrape_into(&self, format: Format, out: &mut Vec<u8>) -> bool {
             let mut state = self.state();
             state.scrapes += 1;
             if !state.gone {
                 out.extend_from_slice(&state.text);
+                if format == Format::OpenMetrics {
+                    out.extend_from_slice(b"# EOF\n");
+                }
             }
             !state.gone
         }

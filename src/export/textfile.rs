@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::slot::{HEADER, Slot, Template};
 use super::{Event, Source};
+use crate::Format;
 use crate::background::{Background, Tick};
 use crate::error::{self, Error};
 
@@ -132,7 +133,7 @@ impl Writer {
             Some(text) => self.text = text,
             None => {
                 self.text.clear();
-                if !self.source.scrape_into(&mut self.text) {
+                if !self.source.scrape_into(Format::Text, &mut self.text) {
                     return Ok(false);
                 }
             }

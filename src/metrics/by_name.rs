@@ -41,7 +41,7 @@ impl Metric {
             MetricKind::Counter => self.of(labels, |handle| Counter::new(handle).add(n)),
             MetricKind::UpDown => self.of(labels, |handle| UpDown::new(handle).add(n)),
             MetricKind::Gauge => self.of(labels, |handle| Gauge::new(handle).add(n as f64)),
-            MetricKind::Histogram | MetricKind::Observed => self.mismatched(),
+            MetricKind::Histogram | MetricKind::Observed | MetricKind::Info => self.mismatched(),
         }
     }
 

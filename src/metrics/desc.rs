@@ -101,6 +101,13 @@ impl Desc<Gauge, 0> {
         Desc::new(name, help)
     }
 
+    /// What is always 1, and whose labels say something. The name ends in `_info`.
+    pub(crate) fn info(name: &str, help: &str) -> Self {
+        let mut desc = Desc::new(name, help);
+        desc.spec.kind = MetricKind::Info;
+        desc
+    }
+
     /// A total that is read elsewhere and set: shown as a counter.
     pub(crate) fn observed(name: &str, help: &str) -> Self {
         let mut desc = Desc::new(name, help);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use super::cache::{self, Found, Values};
+use super::exposed::Clash;
 use super::handle::Handle;
 use super::histogram::{HistogramCells, HistogramKind};
 use super::name::{self, MOST_LABELS};
@@ -27,6 +28,8 @@ pub enum MetricKind {
     /// A counter whose total is read elsewhere and set, as the processor seconds of the process.
     Observed,
     Gauge,
+    /// A gauge that is always 1 and whose labels say something: OpenMetrics has a type for it.
+    Info,
     UpDown,
     Histogram,
 }
@@ -36,8 +39,17 @@ impl MetricKind {
     pub(crate) fn type_name(self) -> &'static str {
         match self {
             MetricKind::Counter | MetricKind::Observed => "counter",
-            MetricKind::Gauge | MetricKind::UpDown => "gauge",
+            MetricKind::Gauge | MetricKind::UpDown | MetricKind::Info => "gauge",
             MetricKind::Histogram => "histogram",
+        }
+    }
+
+    /// What OpenMetrics has its samples' names end in, and its family's name not.
+    pub(crate) fn ending(self) -> &'static str {
+        match self {
+            MetricKind::Counter | MetricKind::Observed => "_total",
+            MetricKind::Info => "_info",
+            MetricKind::Gauge | MetricKind::UpDown | MetricKind::Histogram => "",
         }
     }
 }
@@ -98,6 +110,7 @@ pub(crate) struct FamilyCore {
     /// `# HELP` and `# TYPE`, rendered once.
     head: Box<str>,
     label_names: Box<[Box<str>]>,
+    clash: Clash,
     pub(super) shared: Arc<Shared>,
     pub(super) limits: Limits,
     pub(super) index: Index,
@@ -169,6 +182,7 @@ impl FamilyCore {
         limits: Limits,
         shared: Arc<Shared>,
         losses: Arc<Losses>,
+        clash: Clash,
     ) -> Option<FamilyCore> {
         let label_names: Box<[Box<str>]> = spec.labels.iter().map(|l| l.as_str().into()).collect();
         let labels = label_names.len();
@@ -185,6 +199,7 @@ impl FamilyCore {
             head: head(&spec),
             spec,
             label_names,
+            clash,
             shared,
             limits,
             index: Index::new(limits.series),
@@ -220,7 +235,7 @@ impl FamilyCore {
             _ => 0,
         };
         // The names of its samples, and the tables that are doubled when they are full.
-        let samples = sample_names(spec).map(|sample| 2 * (sample.len() + 48)).sum::<usize>();
+        let samples = sample_names(spec).map(|sample| 2 * (sample.len() + 56)).sum::<usize>();
         let places = 2 * (size_of::<(Box<str>, usize)>() + size_of::<Arc<FamilyCore>>());
         (size_of::<FamilyCore>() + texts + histogram + samples + places) as u64
             + spec.labels.len() as u64 * values::Values::LABEL_COST
@@ -228,6 +243,11 @@ impl FamilyCore {
 
     pub(crate) fn head(&self) -> &str {
         &self.head
+    }
+
+    /// Its name in OpenMetrics, if that is shorter and nobody else's.
+    pub(crate) fn short(&self) -> Option<&str> {
+        self.clash.short(&self.spec)
     }
 
     pub(crate) fn label_names(&self) -> &[Box<str>] {
@@ -536,8 +556,9 @@ impl FamilyCore {
         }
         let slot = space.allocate(self.cells() + if self.is_removable() { 2 } else { 0 });
         // A gauge is one word for all threads, and no handle may be left uncounted.
-        let common = matches!(self.spec.kind, MetricKind::Gauge | MetricKind::Observed)
-            || self.is_removable();
+        let common =
+            matches!(self.spec.kind, MetricKind::Gauge | MetricKind::Observed | MetricKind::Info)
+                || self.is_removable();
         let slot = slot.filter(|slot| !common || common_chunk(slot.chunk()).is_some());
         let Some(slot) = slot else {
             space.refund(cost);

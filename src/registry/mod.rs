@@ -2,6 +2,7 @@
 
 mod cache;
 mod entries;
+mod exposed;
 pub(crate) mod family;
 mod form;
 #[allow(unsafe_code)]
@@ -18,6 +19,7 @@ pub(crate) mod table;
 #[allow(unsafe_code)]
 mod values;
 
+pub(crate) use exposed::Clash;
 pub(crate) use family::{FamilyCore, Limits, Losses, MetricKind, Spec, head};
 pub(crate) use handle::{FamilyRef, Handle};
 pub(crate) use histogram::{BoundText, HistogramCells};

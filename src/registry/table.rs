@@ -1,12 +1,13 @@
 //! The families of an engine, published as one list.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use super::family::{FamilyCore, Limits, Losses, MetricKind, Spec, sample_names};
+use super::exposed::{Clash, Exposed};
+use super::family::{FamilyCore, Limits, Losses, MetricKind, Spec};
 use super::histogram::{BoundText, HistogramKind};
 use super::name;
 use super::offenders::Offenders;
@@ -65,7 +66,7 @@ impl Families {
 pub(crate) struct Table {
     families: ArcSwap<Families>,
     /// Held while a family is added: the names of all samples that are exposed.
-    adding: Mutex<HashSet<String>>,
+    adding: Mutex<Exposed>,
     shared: Arc<Shared>,
 }
 
@@ -123,7 +124,7 @@ impl Table {
         if let Some(there) = self.there(&spec)? {
             return Ok(there);
         }
-        let samples = free_samples(&exposed, &spec)?;
+        exposed.check(&spec)?;
         let layout = is_histogram.then(|| layout(&spec)).transpose()?;
         let name = spec.name.clone();
         let no_room = || Error::MemoryLimit { name: name.clone(), limit: self.space().limit() };
@@ -139,12 +140,13 @@ impl Table {
         let now = self.families.load();
         // Relaxed: only hands out numbers.
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let family = FamilyCore::new(id, spec, histogram, limits, self.shared.clone(), losses);
+        let (shared, clash) = (self.shared.clone(), Clash::default());
+        let family = FamilyCore::new(id, spec, histogram, limits, shared, losses, clash.clone());
         let Some(family) = family.map(Arc::new) else {
             self.space().refund(cost);
             return Err(no_room());
         };
-        exposed.extend(samples);
+        exposed.add(&family.spec, &clash);
         let mut in_order = now.in_order.clone();
         in_order.push(family.clone());
         let mut by_name = now.by_name.clone();
@@ -155,24 +157,22 @@ impl Table {
 
     /// Takes the names and the memory of a family that has no series here: its samples come from
     /// elsewhere.
-    pub(crate) fn reserve(&self, spec: &Spec) -> Result<(), Error> {
+    pub(crate) fn reserve(&self, spec: &Spec) -> Result<Clash, Error> {
         self.check_names(spec)?;
         let mut exposed = lock(&self.adding);
-        let samples = free_samples(&exposed, spec)?;
+        exposed.check(spec)?;
         if !self.space().charge(FamilyCore::cost(spec)) {
             let (name, limit) = (spec.name.clone(), self.space().limit());
             return Err(Error::MemoryLimit { name, limit });
         }
-        exposed.extend(samples);
-        Ok(())
+        let clash = Clash::default();
+        exposed.add(spec, &clash);
+        Ok(clash)
     }
 
     /// Gives back what [`reserve`](Self::reserve) took.
     pub(crate) fn release(&self, spec: &Spec) {
-        let mut exposed = lock(&self.adding);
-        for sample in sample_names(spec) {
-            exposed.remove(&sample);
-        }
+        lock(&self.adding).remove(spec);
         self.space().refund(FamilyCore::cost(spec));
     }
 
@@ -219,18 +219,6 @@ impl Drop for Table {
             Err(families) => families.in_order.clone(),
         };
         in_order.into_iter().for_each(FamilyCore::leave);
-    }
-}
-
-/// The names of a family's samples, none of which is exposed so far.
-fn free_samples(exposed: &HashSet<String>, spec: &Spec) -> Result<Vec<String>, Error> {
-    let samples: Vec<String> = sample_names(spec).collect();
-    match samples.iter().find(|sample| exposed.contains(*sample)) {
-        Some(taken) => {
-            let (name, what) = (taken.clone(), "exposed by another family already");
-            Err(Error::Conflict { name, what })
-        }
-        None => Ok(samples),
     }
 }
 

@@ -10,13 +10,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
-    VARY,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
+    HeaderValue, VARY,
 };
 use hyper::{Method, Response, StatusCode};
 
-use super::TEXT;
 use super::scrapes::Rendered;
+use crate::Format;
 
 /// Texts from here to there are compressed. Less is one packet either way; more would keep the
 /// endpoint's thread busy for half a second and longer, while a health check waits.
@@ -26,6 +26,7 @@ const COMPRESSED_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=256 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Metrics {
+        format: Format,
         compressed: bool,
     },
     Health,
@@ -38,10 +39,15 @@ pub(crate) enum Asked {
 pub(crate) fn asked(method: &Method, path: &str, headers: &HeaderMap) -> Asked {
     match path {
         "/metrics" | "/healthz" if method != Method::GET && method != Method::HEAD => Asked::Method,
-        "/metrics" => Asked::Metrics { compressed: takes_gzip(headers) },
+        "/metrics" => Asked::Metrics { format: wanted(headers), compressed: takes_gzip(headers) },
         "/healthz" => Asked::Health,
         _ => Asked::Unknown,
     }
+}
+
+/// The format that suits the client best.
+fn wanted(headers: &HeaderMap) -> Format {
+    Format::negotiate(headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()))
 }
 
 /// Whether the client takes gzip: named, or by `*`, and not with a weight of 0.
@@ -90,8 +96,9 @@ pub(crate) fn metrics(rendered: Option<&Rendered>, compressed: bool, head: bool)
     };
     let mut answer = whole(StatusCode::OK, body, head);
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
-    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    let content = rendered.format.content_type();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
+    headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     if coded {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -196,7 +203,7 @@ mod tests {
     #[test]
     fn what_is_asked() {
         let none = HeaderMap::new();
-        let metrics = Asked::Metrics { compressed: false };
+        let metrics = Asked::Metrics { format: Format::Text, compressed: false };
         assert_eq!(asked(&Method::GET, "/metrics", &none), metrics);
         assert_eq!(asked(&Method::HEAD, "/metrics", &none), metrics);
         assert_eq!(asked(&Method::POST, "/metrics", &none), Asked::Method);

@@ -29,7 +29,8 @@ use super::answer::{self, Answer, Asked};
 use super::connection::{Doom, End, Phase, Supervised, Watch, Watched};
 use super::listen::{Limits, Listen, OnPortTaken};
 use super::log_level;
-use super::scrapes::Scrapes;
+use super::scrapes::Renderings;
+use crate::Format;
 use crate::background::{DROP_DEADLINE, Joined};
 use crate::error::Error;
 use crate::export::{Event, Source};
@@ -145,7 +146,7 @@ fn run(
     stopped: oneshot::Receiver<Instant>,
 ) {
     let limits = Rc::new(config.limits);
-    let scrapes = Scrapes::new(source, Some(answer::gzip));
+    let scrapes = Renderings::new(source, Some(answer::gzip));
     let log_level = config.log_level;
     let server = Rc::new(Server { limits, scrapes, log_level, open: Open::default() });
     let local = LocalSet::new();
@@ -158,7 +159,7 @@ fn run(
 
 struct Server {
     limits: Rc<Limits>,
-    scrapes: Arc<Scrapes>,
+    scrapes: Renderings,
     /// Whether `/log-level` is there.
     log_level: bool,
     open: Open,
@@ -227,7 +228,9 @@ impl Server {
         }
         let head = request.method() == Method::HEAD;
         match answer::asked(request.method(), request.uri().path(), request.headers()) {
-            Asked::Metrics { compressed } => self.metrics(watch, compressed, head).await,
+            Asked::Metrics { format, compressed } => {
+                self.metrics(watch, format, compressed, head).await
+            }
             Asked::Health => {
                 self.count(Event::HttpHealth);
                 answer::health(self.scrapes.source().alive(), head)
@@ -243,8 +246,8 @@ impl Server {
         }
     }
 
-    async fn metrics(&self, watch: &Watch, compressed: bool, head: bool) -> Answer {
-        let scraped = self.scrapes.scrape(compressed).await;
+    async fn metrics(&self, watch: &Watch, format: Format, compressed: bool, head: bool) -> Answer {
+        let scraped = self.scrapes.of(format).scrape(compressed).await;
         if let Some(scraped) = &scraped {
             self.count(Event::HttpScrape);
             if scraped.shared {
@@ -253,7 +256,7 @@ impl Server {
             let rendered = &scraped.rendered;
             let compressed = rendered.compressed.as_ref().map_or(0, |bytes| bytes.len());
             let bytes = rendered.text.len() + compressed;
-            watch.hold(rendered.number, bytes);
+            watch.hold(rendered.id, bytes);
             self.open.evict(self.limits.held_bytes.max(bytes.saturating_mul(4)));
         }
         answer::metrics(scraped.as_ref().map(|scraped| &scraped.rendered), compressed, head)

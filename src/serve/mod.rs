@@ -41,6 +41,3 @@ use crate::export::Source;
 pub(crate) fn start(config: &Listen, source: Arc<dyn Source>) -> Result<Endpoint, Error> {
     Endpoint::start(config, source)
 }
-
-/// The content type of text 0.0.4.
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -12,13 +12,40 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use crate::Format;
 use crate::export::Source;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Turns text into its compressed form; none when it is better sent as it is.
 pub(crate) type Compress = fn(text: &[u8], spare: Vec<u8>) -> Option<Vec<u8>>;
 
-/// The renderings of one engine.
+/// The renderings of one engine, in each format.
+pub(crate) struct Renderings {
+    text: Arc<Scrapes>,
+    open: Arc<Scrapes>,
+}
+
+impl Renderings {
+    pub(crate) fn new(source: Arc<dyn Source>, compress: Option<Compress>) -> Renderings {
+        let of = |format| Scrapes::new(source.clone(), compress, format);
+        Renderings { text: of(Format::Text), open: of(Format::OpenMetrics) }
+    }
+
+    pub(crate) fn of(&self, format: Format) -> &Arc<Scrapes> {
+        match format {
+            Format::Text => &self.text,
+            Format::OpenMetrics => &self.open,
+        }
+    }
+
+    pub(crate) fn source(&self) -> &dyn Source {
+        self.text.source()
+    }
+}
+
+/// The renderings in one format.
 pub(crate) struct Scrapes {
+    format: Format,
     source: Arc<dyn Source>,
     compress: Option<Compress>,
     state: Mutex<State>,
@@ -40,12 +67,18 @@ struct State {
 #[derive(Clone)]
 pub(crate) struct Rendered {
     /// Its number, from 1.
-    pub(crate) number: u64,
+    number: u64,
+    /// Above that of any rendering that was begun before, of any format.
+    pub(crate) id: u64,
+    pub(crate) format: Format,
     pub(crate) text: Bytes,
     /// Only where somebody wanted it.
     pub(crate) compressed: Option<Bytes>,
     gone: bool,
 }
+
+/// The id of the next rendering.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// What a scrape came to.
 pub(crate) struct Scraped {
@@ -55,8 +88,8 @@ pub(crate) struct Scraped {
 }
 
 impl Scrapes {
-    pub(crate) fn new(source: Arc<dyn Source>, compress: Option<Compress>) -> Arc<Scrapes> {
-        Arc::new(Scrapes { source, compress, state: Mutex::default() })
+    fn new(source: Arc<dyn Source>, compress: Option<Compress>, format: Format) -> Arc<Scrapes> {
+        Arc::new(Scrapes { format, source, compress, state: Mutex::default() })
     }
 
     pub(crate) fn source(&self) -> &dyn Source {
@@ -83,13 +116,15 @@ impl Scrapes {
             None => (None, None),
         };
         let mut text = reuse(spare);
-        let gone = !self.source.scrape_into(&mut text);
+        // Relaxed: hands out numbers.
+        let (id, format) = (NEXT_ID.fetch_add(1, Ordering::Relaxed), self.format);
+        let gone = !self.source.scrape_into(format, &mut text);
         let compressed = match self.compress {
             Some(run) if compress && !gone => run(&text, reuse(spare_compressed)),
             _ => None,
         };
         let (text, compressed) = (Bytes::from(text), compressed.map(Bytes::from));
-        let rendered = Rendered { number, text, compressed, gone };
+        let rendered = Rendered { number, id, format, text, compressed, gone };
         self.state().latest = Some(rendered.clone());
         drop(turn);
         rendered
@@ -207,7 +242,7 @@ mod tests {
     #[test]
     fn scrapes_that_ask_before_one_is_rendered_share_it() {
         let stub = Arc::new(Stub::new("a 1\n"));
-        let scrapes = Scrapes::new(stub.clone(), None);
+        let scrapes = Scrapes::new(stub.clone(), None, Format::Text);
         let mut asked: Vec<_> = (0..100).map(|_| scrapes.scrape(false)).collect();
         for scrape in &mut asked {
             assert!(poll(scrape).is_pending(), "each lets the others ask first");
@@ -223,8 +258,8 @@ mod tests {
     struct Slow(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>, Arc<Stub>);
 
     impl Source for Slow {
-        fn scrape_into(&self, out: &mut Vec<u8>) -> bool {
-            let read = self.2.scrape_into(out);
+        fn scrape_into(&self, format: Format, out: &mut Vec<u8>) -> bool {
+            let read = self.2.scrape_into(format, out);
             self.1.send(()).unwrap();
             let _ = self.0.lock().unwrap().recv();
             read
@@ -241,7 +276,8 @@ mod tests {
         let stub = Arc::new(Stub::new("a 1\n"));
         let (go, held) = mpsc::channel();
         let (begun, running) = mpsc::channel();
-        let scrapes = Scrapes::new(Arc::new(Slow(Mutex::new(held), begun, stub.clone())), None);
+        let scrapes =
+            Scrapes::new(Arc::new(Slow(Mutex::new(held), begun, stub.clone())), None, Format::Text);
         let first = scrapes.scrape(false);
         let leader = thread::spawn(move || wait(first).unwrap());
         running.recv().unwrap();
@@ -262,7 +298,7 @@ mod tests {
     #[test]
     fn a_waiting_scrape_that_is_dropped_holds_up_nobody() {
         let stub = Arc::new(Stub::new("a 1\n"));
-        let scrapes = Scrapes::new(stub.clone(), None);
+        let scrapes = Scrapes::new(stub.clone(), None, Format::Text);
         let mut left = scrapes.scrape(false);
         assert!(poll(&mut left).is_pending());
         let stays = scrapes.scrape(false);
@@ -274,7 +310,7 @@ mod tests {
     fn a_panic_in_the_engine_gives_the_turn_back() {
         struct Bad(Mutex<bool>);
         impl Source for Bad {
-            fn scrape_into(&self, _: &mut Vec<u8>) -> bool {
+            fn scrape_into(&self, _: Format, _: &mut Vec<u8>) -> bool {
                 let first = !std::mem::replace(&mut *self.0.lock().unwrap(), true);
                 assert!(!first, "the first scrape panics");
                 true
@@ -285,7 +321,7 @@ mod tests {
             }
             fn count(&self, _: Event) {}
         }
-        let scrapes = Scrapes::new(Arc::new(Bad(Mutex::new(false))), None);
+        let scrapes = Scrapes::new(Arc::new(Bad(Mutex::new(false))), None, Format::Text);
         let first = scrapes.scrape(false);
         let waits = scrapes.scrape(false);
         assert!(thread::spawn(move || wait(first).is_some()).join().is_err());
@@ -293,9 +329,27 @@ mod tests {
     }
 
     #[test]
+    fn formats_are_rendered_apart_and_numbered_together() {
+        let stub = Arc::new(Stub::new("a 1\n"));
+        let renderings = Renderings::new(stub.clone(), None);
+        let mut last = 0;
+        for (format, text) in [
+            (Format::Text, "a 1\n"),
+            (Format::OpenMetrics, "a 1\n# EOF\n"),
+            (Format::Text, "a 1\n"),
+        ] {
+            let rendered = wait(renderings.of(format).scrape(false)).unwrap().rendered;
+            assert_eq!((rendered.format, &*rendered.text), (format, text.as_bytes()));
+            assert!(rendered.id > last);
+            last = rendered.id;
+        }
+        assert_eq!(stub.scrapes(), 3);
+    }
+
+    #[test]
     fn an_engine_that_is_gone_is_none() {
         let stub = Arc::new(Stub::new("a 1\n"));
-        let scrapes = Scrapes::new(stub.clone(), None);
+        let scrapes = Scrapes::new(stub.clone(), None, Format::Text);
         stub.end();
         assert!(wait(scrapes.scrape(false)).is_none());
     }
@@ -303,7 +357,7 @@ mod tests {
     #[test]
     fn buffers_are_used_again_once_no_reader_holds_them() {
         let stub = Arc::new(Stub::new("a 1\n".repeat(1000)));
-        let scrapes = Scrapes::new(stub, None);
+        let scrapes = Scrapes::new(stub, None, Format::Text);
         let place = |scraped: &Scraped| scraped.rendered.text.as_ptr() as usize;
         let first = wait(scrapes.scrape(false)).unwrap();
         let (place_of_first, held) = (place(&first), wait(scrapes.scrape(false)).unwrap());
@@ -317,7 +371,7 @@ mod tests {
     #[test]
     fn compressed_only_when_somebody_asks() {
         let stub = Arc::new(Stub::new("a 1\n"));
-        let scrapes = Scrapes::new(stub, Some(|_, _| Some(b"small".to_vec())));
+        let scrapes = Scrapes::new(stub, Some(|_, _| Some(b"small".to_vec())), Format::Text);
         let plain = wait(scrapes.scrape(false)).unwrap();
         assert!(plain.rendered.compressed.is_none());
         let (one, other) = (scrapes.scrape(true), scrapes.scrape(false));

@@ -104,6 +104,32 @@ fn answers() {
 }
 
 #[test]
+fn the_format_that_is_asked_for() {
+    let (_endpoint, addr, stub) = start("a_total 1\n", patient());
+    let asked = |accept: &str| {
+        let end = "host: x\r\nconnection: close\r\n\r\n";
+        ask(addr, &format!("GET /metrics HTTP/1.1\r\naccept: {accept}\r\n{end}"))
+    };
+    let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let got = asked(prometheus);
+    let content = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+    assert!(got.contains(content) && got.ends_with("a_total 1\n# EOF\n"), "{got}");
+    assert!(got.contains("vary: accept, accept-encoding\r\n"), "{got}");
+    for accept in ["*/*", "text/plain;version=0.0.4;q=1,*/*;q=0.1", "\u{e9}"] {
+        let got = asked(accept);
+        assert!(
+            got.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"),
+            "{got}"
+        );
+        assert!(got.ends_with("\r\n\r\na_total 1\n"), "{got}");
+    }
+    // Two lines are one list.
+    let got = asked("text/plain;q=0.5\r\naccept: application/openmetrics-text");
+    assert!(got.ends_with("# EOF\n"), "{got}");
+    assert_eq!(stub.seen(Event::HttpScrape), 5);
+}
+
+#[test]
 fn gzip_for_who_takes_it() {
     let text = "a_total{label=\"value\"} 1\n".repeat(1000);
     let (_endpoint, addr, _stub) = start(text.clone(), patient());

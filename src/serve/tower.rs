@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::TEXT;
-use super::scrapes::{Scrape, Scrapes};
+use super::scrapes::{Renderings, Scrape};
+use crate::Format;
 use crate::export::{Event, Source};
 
-/// The metrics as a [`tower_service::Service`]: GET and HEAD answer text 0.0.4 whatever the path,
-/// other methods 405. Cheap to clone; clones share renderings.
+/// The metrics as a [`tower_service::Service`]: GET and HEAD answer the metrics whatever the path,
+/// in the [`Format`] that `Accept` asks for; other methods 405. Cheap to clone; clones share renderings.
 ///
 /// ```
 /// # let vitals = mcp_vitals::Vitals::builder().build()?;
@@ -30,12 +30,12 @@ use crate::export::{Event, Source};
 /// collectors, up to `collect_deadline`; scrapes that come together share one rendering. Compression, time-outs and limits are the host's.
 #[derive(Clone)]
 pub struct MetricsService {
-    scrapes: Arc<Scrapes>,
+    scrapes: Arc<Renderings>,
 }
 
 impl MetricsService {
     pub(crate) fn new(source: Arc<dyn Source>) -> Self {
-        MetricsService { scrapes: Scrapes::new(source, None) }
+        MetricsService { scrapes: Arc::new(Renderings::new(source, None)) }
     }
 }
 
@@ -55,9 +55,12 @@ impl<B> Service<Request<B>> for MetricsService {
     }
 
     fn call(&mut self, request: Request<B>) -> MetricsFuture {
+        let lines = request.headers().get_all(ACCEPT).iter();
+        let format = Format::negotiate(lines.filter_map(|value| value.to_str().ok()));
+        let scrape = || self.scrapes.of(format).scrape(false);
         let answer = match *request.method() {
-            Method::GET => Pending::Scrape { scrape: self.scrapes.scrape(false), head: false },
-            Method::HEAD => Pending::Scrape { scrape: self.scrapes.scrape(false), head: true },
+            Method::GET => Pending::Scrape { scrape: scrape(), head: false },
+            Method::HEAD => Pending::Scrape { scrape: scrape(), head: true },
             _ => Pending::WrongMethod,
         };
         MetricsFuture { answer, scrapes: self.scrapes.clone() }
@@ -67,7 +70,7 @@ impl<B> Service<Request<B>> for MetricsService {
 /// The answer of a [`MetricsService`]; dropping it early is harmless.
 pub struct MetricsFuture {
     answer: Pending,
-    scrapes: Arc<Scrapes>,
+    scrapes: Arc<Renderings>,
 }
 
 enum Pending {
@@ -105,11 +108,12 @@ impl Future for MetricsFuture {
         if scraped.shared {
             source.count(Event::TowerShared);
         }
-        let text = scraped.rendered.text;
+        let (text, content) = (scraped.rendered.text, scraped.rendered.format.content_type());
         let length = HeaderValue::from(text.len());
         let mut response = Response::new(Full::new(if head { Bytes::new() } else { text }));
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
+        headers.insert(VARY, HeaderValue::from_static("accept"));
         headers.insert(CONTENT_LENGTH, length);
         Poll::Ready(Ok(response))
     }

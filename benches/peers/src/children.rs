@@ -85,8 +85,11 @@ pub(crate) type Results = Vec<(&'static str, Spread, Kept)>;
 impl Job<'_> {
     /// All children at once, a turn each, another one first in every round.
     pub(crate) fn turns(&self) -> Result<Results, String> {
-        let mut children =
-            self.sides.iter().map(|side| Child::start(side, self)).collect::<Result<Vec<_>, _>>()?;
+        let mut children = self
+            .sides
+            .iter()
+            .map(|side| Child::start(side, self))
+            .collect::<Result<Vec<_>, _>>()?;
         // The first turn finds everything cold.
         for child in &mut children {
             child.turn()?;

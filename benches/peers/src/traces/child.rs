@@ -16,7 +16,8 @@ use crate::sides::traces::{Side, Traces};
 /// The side can't be set up, a span is wrong, or the parent is gone.
 pub fn serve(side: &Side, work: Work) -> Result<(), String> {
     let queue = QUEUE_BYTES / side.bytes;
-    let mut child = Child { traces: Some((side.open)(work, queue)?), work, queue, made: 0, begun: 0 };
+    let mut child =
+        Child { traces: Some((side.open)(work, queue)?), work, queue, made: 0, begun: 0 };
     take_orders(|| child.turn())?;
     child.close();
     let calls = if work.gives.records() { child.made } else { 0 };

@@ -57,14 +57,8 @@ impl Gives {
 }
 
 /// Bursts of 20 spans, one thread.
-pub const BURSTS: Work = Work {
-    name: "spans",
-    gives: Gives::Span,
-    requests: 32,
-    calls: 20,
-    pause: 500,
-    waits: false,
-};
+pub const BURSTS: Work =
+    Work { name: "spans", gives: Gives::Span, requests: 32, calls: 20, pause: 500, waits: false };
 /// Spans of a trace that is not sampled.
 pub const UNSAMPLED: Work = Work {
     name: "spans-unsampled",

@@ -50,7 +50,9 @@ impl Traces for Otel {
     fn request(&self, calls: u64, each: &mut dyn FnMut(&mut dyn FnMut())) {
         let request = match self.roots {
             true => Context::new(),
-            false => Context::new().with_span(self.tracer.start_with_context(REQUEST, &Context::new())),
+            false => {
+                Context::new().with_span(self.tracer.start_with_context(REQUEST, &Context::new()))
+            }
         };
         each(&mut || {
             for _ in 0..calls {

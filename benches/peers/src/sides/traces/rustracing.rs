@@ -88,4 +88,3 @@ fn read(span: &FinishedSpan<Ids>) -> Arrived<'_> {
         event: event.map_or(&[], |field| field.value().as_bytes()),
     }
 }
-
