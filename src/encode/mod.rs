@@ -8,6 +8,7 @@ mod jaeger;
 pub(crate) mod line;
 pub(crate) mod number;
 mod open;
+pub(crate) mod otlp;
 mod page;
 pub(crate) mod pages;
 mod perfetto;

@@ -10,6 +10,8 @@ use super::span::Limits;
 use crate::error::{Error, check};
 use crate::export::sink::{Sink, SinkEvents};
 use crate::logs::Redaction;
+use crate::export::trace::TraceFile;
+use crate::logs::LogFile;
 
 /// Which spans are recorded, and where they go.
 #[derive(Clone, Debug)]
@@ -55,6 +57,8 @@ pub(crate) trait Way: Send + Sync {
 #[derive(Clone)]
 pub(crate) struct Origin<'a> {
     pub(crate) resource: &'a Resource,
+    /// The name that the host gave its service, which may be none.
+    pub(crate) service: &'a str,
     /// The number of the engine's rings.
     pub(crate) engine: u64,
     pub(crate) events: Arc<SinkEvents>,
@@ -134,7 +138,6 @@ impl TraceConfig {
     }
 
     /// Adds one of our own.
-    #[cfg_attr(not(any(feature = "_post", feature = "otlp-grpc")), allow(dead_code))]
     pub(crate) fn way(mut self, way: impl Way + 'static) -> TraceConfig {
         self.exporters.push(Wanted { name: way.name(), to: To::Way(Arc::new(way)) });
         self
@@ -154,6 +157,27 @@ impl TraceConfig {
     pub fn resource(mut self, key: &str, value: impl Into<ResourceValue>) -> TraceConfig {
         self.resource.push((key.to_owned(), value.into()));
         self
+    }
+
+    /// Adds an exporter that sends OTLP: see [`Otlp`](super::Otlp).
+    #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
+    pub fn otlp(self, otlp: super::Otlp) -> TraceConfig {
+        self.way(otlp)
+    }
+
+    /// Adds a file that spans are written to: OTLP's `TracesData` in JSON, one a line of up to 512
+    /// spans, as the OpenTelemetry Collector's file exporter writes and its receiver reads it.
+    ///
+    /// It is rolled, shared and cared for as a log file is; not the same file as one.
+    ///
+    /// ```
+    /// use mcp_vitals::{logs::LogFile, traces::TraceConfig};
+    ///
+    /// let file = LogFile::new("/var/log/search/traces.jsonl").keep_files(3);
+    /// let traces = TraceConfig::to_memory().file(file);
+    /// ```
+    pub fn file(self, file: LogFile) -> TraceConfig {
+        self.way(TraceFile(file))
     }
 
     /// Bytes of spans that may wait for each exporter, 64 KiB to 1 GiB; default 4 MiB.

@@ -74,13 +74,12 @@ impl Resource {
     }
 
     /// Name and value, in the order in which they came.
-    #[cfg_attr(not(any(feature = "_post", feature = "otlp-grpc")), allow(dead_code))]
     pub(crate) fn attributes(&self) -> &[(String, ResourceValue)] {
         &self.attributes
     }
 
     /// `service.name`.
-    #[cfg_attr(not(any(feature = "_post", feature = "otlp-grpc")), allow(dead_code))]
+    #[allow(dead_code)]
     pub(crate) fn service_name(&self) -> &str {
         match self.attributes.iter().find(|(key, _)| key == "service.name") {
             Some((_, ResourceValue::Text(name))) => name,

@@ -62,7 +62,8 @@ impl Traces {
                     Box::new(SpanExporter::new(export, engine))
                 }
                 To::Way(way) => {
-                    way.open(Origin { resource: &resource, engine, events: events.clone() })?
+                    let (resource, events) = (&resource, events.clone());
+                    way.open(Origin { resource, service: &service.0, engine, events })?
                 }
             };
             shown.add(vitals, name, events.clone())?;

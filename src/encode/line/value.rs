@@ -20,8 +20,9 @@ pub(super) fn open(text: Text<'_>, out: &mut Vec<u8>) {
     cut(text, out);
 }
 
+/// Says how much of a text was cut off.
 #[inline]
-fn cut(text: Text<'_>, out: &mut Vec<u8>) {
+pub(in crate::encode) fn cut(text: Text<'_>, out: &mut Vec<u8>) {
     if text.lost_bytes() > 0 {
         out.extend_from_slice("…[+".as_bytes());
         out.extend_from_slice(itoa::Buffer::new().format(text.lost_bytes()).as_bytes());

@@ -38,26 +38,34 @@ pub(crate) struct Parcels<C> {
     /// Spans of the chunk under way that are settled, and those that are packed.
     settled: Tally,
     packed: usize,
+    /// Spans of a request at most, fewer once the server found one too large.
+    most: usize,
     /// What became of the chunk before, until somebody asks.
     over: Option<Tally>,
 }
 
 impl<C: Carrier> Parcels<C> {
     pub(crate) fn new(carrier: C, engine: u64) -> Parcels<C> {
-        let settled = Tally::default();
-        Parcels { carrier, known: Known::default(), engine, settled, packed: 0, over: None }
+        Parcels {
+            carrier,
+            known: Known::default(),
+            engine,
+            settled: Tally::default(),
+            packed: 0,
+            most: MOST_SPANS,
+            over: None,
+        }
     }
 
     /// Sends all that is not settled yet; why some of it was refused for good.
     fn deliver(&mut self, bytes: &[u8]) -> Result<Option<Setback>, Setback> {
         let batch = SpanBatch::new(bytes, &self.known);
-        let mut most = MOST_SPANS;
         let mut refused = None;
         loop {
             if self.packed == 0 {
                 let settled = self.settled.taken + self.settled.refused;
                 let mut spans = batch.spans().skip(settled as usize);
-                self.packed = self.carrier.pack(&mut spans, most);
+                self.packed = self.carrier.pack(&mut spans, self.most);
             }
             if self.packed == 0 {
                 return Ok(refused);
@@ -76,7 +84,7 @@ impl<C: Carrier> Parcels<C> {
                 }
                 Err(setback) => match setback.again {
                     Again::Later(_) => return Err(setback),
-                    Again::Smaller if spans > 1 => most = self.packed.div_ceil(2),
+                    Again::Smaller if spans > 1 => self.most = self.packed.div_ceil(2),
                     Again::Smaller | Again::Never => {
                         self.settled.refused += spans;
                         refused = Some(setback);
@@ -94,6 +102,7 @@ impl<C: Carrier> Sink for Parcels<C> {
         self.known.learn_all(&chunk.bytes);
         let refused = self.deliver(&chunk.bytes).map_err(io::Error::other)?;
         self.over = Some(std::mem::take(&mut self.settled));
+        self.most = MOST_SPANS;
         refused.map_or(Ok(()), |why| Err(io::Error::other(why)))
     }
 
@@ -104,6 +113,7 @@ impl<C: Carrier> Sink for Parcels<C> {
     fn abandon(&mut self) {
         self.settled = Tally::default();
         self.packed = 0;
+        self.most = MOST_SPANS;
     }
 
     fn pace(&self) -> Pace {

@@ -1,0 +1,265 @@
+//! OTLP in protobuf, field by field as `opentelemetry/proto/trace/v1/trace.proto` numbers them.
+//!
+//! The primitives are here because they are a page: a crate's would be as many calls on a trait of
+//! buffers that checks its room for each byte, and the one thing that costs, a message's length in front
+//! of it, is not among them. It is written when the message is there, into room that was left for it; of
+//! the few for which that was too little the bytes are moved by one.
+
+use super::{Key, attributes, flags, key_of_errors};
+use crate::batch::{SpanEvent, SpanLink, SpanRecord};
+use crate::encode::line::value::{REDACTED, cut};
+use crate::logs::Value;
+use crate::ring::frame::Text;
+use crate::traces::SpanStatus;
+use crate::traces::context::flag;
+use crate::traces::resource::{Resource, ResourceValue};
+
+/// How a field is encoded, in the last three bits of its key.
+mod wire {
+    pub(super) const VARINT: u8 = 0;
+    pub(super) const FIXED64: u8 = 1;
+    pub(super) const BYTES: u8 = 2;
+    pub(super) const FIXED32: u8 = 5;
+}
+
+/// The key of a field below 16.
+const fn key(field: u8, wire: u8) -> u8 {
+    field << 3 | wire
+}
+
+/// Of a message's or a text's field.
+const fn long(field: u8) -> u8 {
+    key(field, wire::BYTES)
+}
+
+#[inline]
+fn varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn varint_len(value: u64) -> usize {
+    (70 - (value | 1).leading_zeros() as usize) / 7
+}
+
+#[inline]
+fn int(key: u8, value: u64, out: &mut Vec<u8>) {
+    out.push(key);
+    varint(value, out);
+}
+
+#[inline]
+fn fixed64(field: u8, value: u64, out: &mut Vec<u8>) {
+    let mut bytes = [key(field, wire::FIXED64); 9];
+    bytes[1..].copy_from_slice(&value.to_le_bytes());
+    out.extend_from_slice(&bytes);
+}
+
+/// An id of a length that is known.
+#[inline]
+fn id<const N: usize>(field: u8, id: [u8; N], out: &mut Vec<u8>) {
+    out.extend_from_slice(&[long(field), N as u8]);
+    out.extend_from_slice(&id);
+}
+
+#[inline]
+fn bytes(key: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    int(key, bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+/// A text, which in protobuf is UTF-8.
+#[inline]
+fn text(key: u8, text: Text<'_>, out: &mut Vec<u8>) {
+    if std::str::from_utf8(text.as_bytes()).is_ok() && text.lost_bytes() == 0 {
+        return bytes(key, text.as_bytes(), out);
+    }
+    message::<1>(key, out, |out| {
+        for chunk in text.as_bytes().utf8_chunks() {
+            out.extend_from_slice(chunk.valid().as_bytes());
+            if !chunk.invalid().is_empty() {
+                out.extend_from_slice("\u{fffd}".as_bytes());
+            }
+        }
+        cut(text, out);
+    });
+}
+
+/// A text that is not there where it is empty, as it is for all but values.
+#[inline]
+fn some(key: u8, text: Text<'_>, out: &mut Vec<u8>) {
+    if !text.as_bytes().is_empty() {
+        self::text(key, text, out);
+    }
+}
+
+/// A message that `fill` writes. Its length is expected to have `ROOM` bytes.
+#[inline(always)]
+fn message<const ROOM: usize>(key: u8, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
+    out.push(key);
+    let at = out.len();
+    out.extend_from_slice(&[0; ROOM]);
+    fill(out);
+    let length = out.len() - at - ROOM;
+    if varint_len(length as u64) == ROOM {
+        // As many bytes as there is room for: all but the last say that there is another.
+        for byte in 0..ROOM {
+            let more = if byte + 1 < ROOM { 0x80 } else { 0 };
+            out[at + byte] = (length >> (7 * byte)) as u8 & 0x7f | more;
+        }
+        return;
+    }
+    resize::<ROOM>(at, length, out);
+}
+
+#[cold]
+#[inline(never)]
+fn resize<const ROOM: usize>(at: usize, length: usize, out: &mut Vec<u8>) {
+    let end = out.len();
+    varint(length as u64, out);
+    let prefix: [u8; 10] = std::array::from_fn(|byte| out.get(end + byte).copied().unwrap_or(0));
+    let used = out.len() - end;
+    out.truncate(end);
+    out.splice(at..at + ROOM, prefix.into_iter().take(used));
+}
+
+fn attribute(field: u8, key: Key<'_>, value: Value<'_>, out: &mut Vec<u8>) {
+    message::<1>(long(field), out, |out| {
+        let Key(first, rest) = key;
+        match rest.is_empty() {
+            true => some(long(1), first, out),
+            false => message::<1>(long(1), out, |out| {
+                out.extend_from_slice(first.to_str().as_bytes());
+                out.extend_from_slice(rest.as_bytes());
+            }),
+        }
+        message::<1>(long(2), out, |out| any(value, out));
+    });
+}
+
+/// The inside of an `AnyValue`.
+#[inline]
+fn any(value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Str(value) => text(long(1), value, out),
+        Value::Bool(truth) => int(key(2, wire::VARINT), truth.into(), out),
+        Value::I64(number) => int(key(3, wire::VARINT), number as u64, out),
+        Value::U64(number) => match i64::try_from(number) {
+            Ok(number) => int(key(3, wire::VARINT), number as u64, out),
+            Err(_) => bytes(long(1), itoa::Buffer::new().format(number).as_bytes(), out),
+        },
+        Value::F64(number) => fixed64(4, number.to_bits(), out),
+        Value::Bytes(value) => bytes(long(7), value.as_bytes(), out),
+        Value::Redacted => bytes(long(1), REDACTED, out),
+        // The one is no value, and the other several.
+        Value::Null | Value::Error { .. } => {}
+    }
+}
+
+fn count(field: u8, count: u32, out: &mut Vec<u8>) {
+    if count > 0 {
+        int(key(field, wire::VARINT), count.into(), out);
+    }
+}
+
+/// `Span`, as a field of `ScopeSpans`.
+pub(super) fn span(span: &SpanRecord<'_>, out: &mut Vec<u8>) {
+    message::<2>(long(2), out, |out| {
+        id(1, span.context.trace_bytes(), out);
+        id(2, span.context.span_bytes(), out);
+        some(long(3), span.tracestate, out);
+        if let Some(parent) = span.parent_span_id {
+            id(4, parent.to_bytes(), out);
+        }
+        some(long(5), span.name, out);
+        int(key(6, wire::VARINT), span.kind as u64, out);
+        fixed64(7, span.start_unix_nanos, out);
+        fixed64(8, span.end_unix_nanos, out);
+        attributes(span.attributes(), None, |key, value| attribute(9, key, value, out));
+        count(10, span.dropped_attributes, out);
+        span.events().for_each(|event| self::event(&event, out));
+        count(12, span.dropped_events, out);
+        span.links().for_each(|link| self::link(&link, out));
+        count(14, span.dropped_links, out);
+        status(span, out);
+        // The one key that has two bytes.
+        let flags = flags(span.context.active.flags & flag::SENT, span.has_remote_parent);
+        out.extend_from_slice(&[16 << 3 & 0x7f | 0x80 | wire::FIXED32, 1]);
+        out.extend_from_slice(&flags.to_le_bytes());
+    });
+}
+
+fn event(event: &SpanEvent<'_>, out: &mut Vec<u8>) {
+    message::<1>(long(11), out, |out| {
+        fixed64(1, event.unix_nanos, out);
+        some(long(2), event.name, out);
+        let key = key_of_errors(event);
+        attributes(event.attributes(), key, |key, value| attribute(3, key, value, out));
+    });
+}
+
+fn link(link: &SpanLink<'_>, out: &mut Vec<u8>) {
+    message::<1>(long(13), out, |out| {
+        let context = &link.context;
+        id(1, context.trace_bytes(), out);
+        id(2, context.span_bytes(), out);
+        attributes(link.attributes(), None, |key, value| attribute(4, key, value, out));
+        let flags = flags(context.active.flags & flag::SENT, context.is_remote());
+        out.push(key(6, wire::FIXED32));
+        out.extend_from_slice(&flags.to_le_bytes());
+    });
+}
+
+#[inline]
+fn status(span: &SpanRecord<'_>, out: &mut Vec<u8>) {
+    if span.status == SpanStatus::Unset {
+        return;
+    }
+    message::<1>(long(15), out, |out| {
+        some(long(2), span.status_message, out);
+        int(key(3, wire::VARINT), span.status as u64, out);
+    });
+}
+
+/// `Resource`, as a field of `ResourceSpans`.
+pub(super) fn resource(resource: &Resource, out: &mut Vec<u8>) {
+    message::<2>(long(1), out, |out| {
+        for (name, value) in resource.attributes() {
+            let value = match value {
+                ResourceValue::Text(text) => Value::Str(Text::new(text.as_bytes())),
+                ResourceValue::Int(number) => Value::I64(*number),
+                ResourceValue::Bool(truth) => Value::Bool(*truth),
+            };
+            attribute(1, Key(Text::new(name.as_bytes()), ""), value, out);
+        }
+    });
+}
+
+/// `ExportTraceServiceRequest`, of one `ResourceSpans`.
+///
+/// * `scopes`: names, and their spans as [`span`] writes them.
+pub(super) fn request<'a>(
+    resource: &[u8],
+    scopes: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    out: &mut Vec<u8>,
+) {
+    // Lengths are known before anything is written: all of it is moved once.
+    let field = |length: usize| 1 + varint_len(length as u64) + length;
+    let scope = |name: &[u8]| if name.is_empty() { 0 } else { field(name.len()) };
+    let inside = |(name, spans): (&[u8], &[u8])| field(scope(name)) + spans.len();
+    let all = resource.len() + scopes.clone().map(|scope| field(inside(scope))).sum::<usize>();
+    out.reserve(field(all));
+    int(long(1), all as u64, out);
+    out.extend_from_slice(resource);
+    for (name, spans) in scopes {
+        int(long(2), inside((name, spans)) as u64, out);
+        int(long(1), scope(name) as u64, out);
+        if !name.is_empty() {
+            bytes(long(1), name, out);
+        }
+        out.extend_from_slice(spans);
+    }
+}
