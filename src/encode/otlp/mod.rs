@@ -14,8 +14,6 @@
 mod json;
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 mod protobuf;
-#[cfg(test)]
-mod tests;
 
 use crate::batch::{SpanEvent, SpanRecord};
 use crate::logs::Value;

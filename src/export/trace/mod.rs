@@ -3,6 +3,8 @@
 //! Each is a sink behind a queue and a thread of its own. What goes to a server is made into requests
 //! by a [`parcel::Carrier`]; [`parcel::Parcels`] splits and counts, and the sink's thread tries again.
 
+#[cfg(all(test, feature = "otlp"))]
+mod encoding_tests;
 mod file;
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 mod otlp;

@@ -8,9 +8,10 @@ use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span, TracesData};
 use proptest::prelude::*;
 use prost::Message;
 
-use super::*;
 use crate::Vitals;
+use crate::encode::otlp::{Form, Request};
 use crate::logs::Secret;
+use crate::traces::resource::Resource;
 use crate::traces::{SpanContext, SpanId, SpanKind, SpanStatus, TraceConfig, TraceId, Tracer};
 
 fn resource() -> Resource {
