@@ -9,9 +9,9 @@ use super::sample::Sampler;
 use super::span::Limits;
 use crate::error::{Error, check};
 use crate::export::sink::{Sink, SinkEvents};
-use crate::logs::Redaction;
 use crate::export::trace::TraceFile;
 use crate::logs::LogFile;
+use crate::logs::Redaction;
 
 /// Which spans are recorded, and where they go.
 #[derive(Clone, Debug)]

@@ -15,9 +15,9 @@ pub(crate) mod w3c;
 
 pub use crate::batch::{SpanEvent, SpanLink, SpanRecord};
 pub use crate::encode::form::{Service, SpanForm};
-pub use carrier::{Carrier, CarrierMut, FromFn, from_fn};
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 pub use crate::export::trace::Otlp;
+pub use carrier::{Carrier, CarrierMut, FromFn, from_fn};
 pub use config::TraceConfig;
 pub use context::{Parent, SpanContext};
 #[cfg(feature = "rmcp")]
