@@ -60,7 +60,45 @@ pub(super) fn rejected(mut answer: &[u8]) -> u32 {
     rejected as u32
 }
 
-/// The same from JSON.
+/// The inside of the last field `number` of a message that is a message itself.
+#[cfg(feature = "otlp-grpc")]
+fn within(mut message: &[u8], number: u64) -> Option<&[u8]> {
+    let mut last = None;
+    while let Some((is, value)) = field(&mut message) {
+        if let (true, Field::Bytes(inside)) = (is == number, value) {
+            last = Some(inside);
+        }
+    }
+    last
+}
+
+/// How long a server says to wait: `google.rpc.RetryInfo`, among the details of a `google.rpc.Status`.
+#[cfg(feature = "otlp-grpc")]
+pub(super) fn retry_delay(mut status: &[u8]) -> Option<std::time::Duration> {
+    const DETAILS: u64 = 3;
+    while let Some((number, value)) = field(&mut status) {
+        let (DETAILS, Field::Bytes(any)) = (number, value) else { continue };
+        if !within(any, 1).is_some_and(|name| name.ends_with(b"/google.rpc.RetryInfo")) {
+            continue;
+        }
+        let mut delay = within(within(any, 2)?, 1)?;
+        let (mut seconds, mut nanos) = (0, 0);
+        while let Some((number, value)) = field(&mut delay) {
+            match (number, value) {
+                (1, Field::Number(value)) => seconds = value,
+                (2, Field::Number(value)) => nanos = value,
+                _ => {}
+            }
+        }
+        // What is negative makes no sense.
+        let seconds = u64::try_from(seconds as i64).ok()?;
+        let nanos = u32::try_from(nanos).ok().filter(|&nanos| nanos < 1_000_000_000)?;
+        return Some(std::time::Duration::new(seconds, nanos));
+    }
+    None
+}
+
+/// How many spans were rejected, from JSON.
 #[cfg(feature = "otlp")]
 pub(super) fn rejected_json(answer: &[u8]) -> u32 {
     const KEY: &[u8] = b"\"rejectedSpans\"";
@@ -108,10 +146,32 @@ mod tests {
         assert_eq!(rejected_json(b"<html>"), 0);
     }
 
+    /// Bytes by hand, from the definition of `google/rpc/status.proto` and `error_details.proto`.
+    #[cfg(feature = "otlp-grpc")]
+    #[test]
+    fn a_server_of_grpc_says_when_to_come_again() {
+        let message =
+            |field: u8, inside: &[u8]| [&[field << 3 | 2, inside.len() as u8], inside].concat();
+        let info = |delay: &[u8]| {
+            let name = message(1, b"type.googleapis.com/google.rpc.RetryInfo");
+            let any = [name, message(2, &message(1, delay))].concat();
+            let other = [message(1, b"x/google.rpc.Help"), message(2, b"?")].concat();
+            [&[8, 14][..], &message(2, b"later"), &message(3, &other), &message(3, &any)].concat()
+        };
+        let delay = std::time::Duration::new(7, 5);
+        assert_eq!(retry_delay(&info(&[8, 7, 16, 5])), Some(delay));
+        assert_eq!(retry_delay(&info(&[])), Some(std::time::Duration::ZERO));
+        let negative = [8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1];
+        assert_eq!(retry_delay(&info(&negative)), None);
+        assert_eq!(retry_delay(&[8, 14]), None);
+    }
+
     proptest! {
         #[test]
         fn nonsense_is_no_answer(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             rejected(&bytes);
+            #[cfg(feature = "otlp-grpc")]
+            retry_delay(&bytes);
             #[cfg(feature = "otlp")]
             rejected_json(&bytes);
         }
