@@ -127,6 +127,13 @@ pub enum Error {
         /// What is in the way.
         why: String,
     },
+    /// A variable of the environment that makes no sense, or asks for what is not there.
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// What is in the way.
+        why: String,
+    },
     /// A pattern of what to keep out of the logs that is no regular expression.
     InvalidPattern {
         /// The pattern as given.
@@ -181,6 +188,7 @@ impl fmt::Display for Error {
             Error::Signals(source) => write!(f, "cannot handle signals: {source}"),
             Error::Logs { rule } => write!(f, "logs: {rule}"),
             Error::Exporter { name, why } => write!(f, "exporter {name:?}: {why}"),
+            Error::Variable { name, why } => write!(f, "environment variable {name}: {why}"),
             Error::Spawn(source) => write!(f, "cannot start a background thread: {source}"),
             Error::MemoryLimit { name, limit } => write!(
                 f,

@@ -145,7 +145,8 @@ impl TraceConfig {
 
     /// An attribute of the process that sends the spans, beside `service.name`, `service.version`,
     /// `telemetry.sdk.*`, `host.name`, `os.type`, `process.pid` and `process.executable.name`; the last
-    /// of a name counts, also over these.
+    /// of a name counts, also over these; but `service.name` and `service.version` are those of the
+    /// builder's [`service`](crate::VitalsBuilder::service) where it has them.
     ///
     /// ```
     /// use mcp_vitals::traces::TraceConfig;

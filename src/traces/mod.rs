@@ -4,6 +4,7 @@ mod carrier;
 pub(crate) mod config;
 pub(crate) mod context;
 mod current;
+mod env;
 pub(crate) mod export;
 pub(crate) mod ids;
 mod propagation;

@@ -10,9 +10,11 @@ use prost::Message;
 
 use crate::Vitals;
 use crate::encode::otlp::{Form, Request};
-use crate::logs::Secret;
+use crate::logs::{ExportError, Secret};
 use crate::traces::resource::Resource;
-use crate::traces::{SpanContext, SpanId, SpanKind, SpanStatus, TraceConfig, TraceId, Tracer};
+use crate::traces::{
+    ExportSpans, SpanBatch, SpanContext, SpanId, SpanKind, SpanStatus, TraceConfig, TraceId, Tracer,
+};
 
 fn resource() -> Resource {
     Resource::of(&("search".into(), "1.4.0".into()), &[("deploy".into(), "eu \"1\"\n".into())])
@@ -250,10 +252,32 @@ proptest! {
 }
 
 /// A measure, and no test: `cargo test --release --lib otlp_cost -- --ignored --nocapture`.
+struct Measure;
+
+impl ExportSpans for Measure {
+    fn export(&mut self, batch: &SpanBatch<'_>) -> Result<(), ExportError> {
+        let rounds = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
+        for form in [Form::Protobuf, Form::Json] {
+            let mut request = Request::new(form, &resource());
+            let mut best = Duration::MAX;
+            let mut spans = 0;
+            for _ in 0..rounds {
+                let began = std::time::Instant::now();
+                spans = request.fill(&mut batch.spans(), usize::MAX, usize::MAX);
+                best = best.min(began.elapsed() / spans as u32);
+            }
+            let size = request.bytes().len() / spans;
+            crate::error::say(format_args!("{form:?}: {best:?}, {size} bytes, of {spans} spans"));
+        }
+        Ok(())
+    }
+}
+
 #[test]
 #[ignore = "a measure"]
 fn otlp_cost() {
-    let vitals = Vitals::builder().traces(TraceConfig::to_memory()).build().unwrap();
+    let traces = TraceConfig::to_memory().export(Measure);
+    let vitals = Vitals::builder().system_metrics(false).traces(traces).build().unwrap();
     let tracer = vitals.tracer("db");
     let parent = tracer.span("parent");
     for _ in 0..512 {
@@ -262,19 +286,5 @@ fn otlp_cost() {
         span.set_attribute("rows", 3);
         span.add_event("cache miss");
     }
-    vitals.with_captured_spans(|spans| {
-        for form in [Form::Protobuf, Form::Json] {
-            let mut request = Request::new(form, &resource());
-            let rounds: u32 =
-                std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
-            let mut best = Duration::MAX;
-            for _ in 0..rounds {
-                let began = std::time::Instant::now();
-                let took = request.fill(&mut spans.iter().cloned(), usize::MAX, usize::MAX);
-                best = best.min(began.elapsed() / took as u32);
-            }
-            let size = request.bytes().len() / spans.len();
-            crate::error::say(format_args!("{form:?}: {best:?}, {size} bytes a span"));
-        }
-    });
+    vitals.flush(Duration::from_secs(600));
 }

@@ -28,7 +28,7 @@ use crate::traces::config::{Origin, Way};
 ///
 /// No redirect is followed, and no proxy is used. `https` trusts the authorities that Mozilla does, or
 /// those of [`authorities`](Self::authorities).
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 #[must_use]
 pub struct Otlp {
     transport: Transport,
@@ -101,8 +101,7 @@ impl Otlp {
         Otlp::new(Transport::Grpc, endpoint.to_owned())
     }
 
-    /// In JSON instead of protobuf, which is half as large and takes half the time to write. Of HTTP
-    /// alone.
+    /// In JSON instead of protobuf, which is a third as large. Of HTTP alone.
     #[cfg(feature = "otlp")]
     pub fn json(mut self) -> Otlp {
         self.form = Form::Json;
