@@ -191,7 +191,8 @@ fn analyze() -> clap::Command {
         .arg(
             value("format", "FORMAT", ValueParser::from(["table", "json"]))
                 .default_value("table")
-                .help("table for people, json (in nanoseconds) for programs"),
+                .hide_possible_values(true)
+                .help("table, or json for programs, in nanoseconds"),
         )
         .arg(
             value("width", "N", value_parser!(u16).range(40..=1000).into())

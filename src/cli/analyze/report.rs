@@ -103,7 +103,7 @@ fn more(all: usize, top: usize, what: &str, out: &mut String) {
 
 fn slowest(analysis: &Analysis, top: usize, columns: usize, out: &mut String) {
     let traces = analysis.slowest();
-    let mut table = Table::new(&["<slowest trace", "took", "spans", "failed", "<root"]);
+    let mut table = Table::new(&["<slowest, by their roots", "took", "spans", "failed", "<trace"]);
     for trace in traces.iter().take(top) {
         let id = trace.trace_id().map(|id| id.to_string()).unwrap_or_default();
         let root = trace.root().map(|root| clean(&root.span.name)).unwrap_or_default();
@@ -111,7 +111,7 @@ fn slowest(analysis: &Analysis, top: usize, columns: usize, out: &mut String) {
         let tone = if failures > 0 { Tone::Failed } else { Tone::Plain };
         let spans = trace.spans().len().to_string();
         let took = duration(trace.duration_nanos());
-        table.add(tone, vec![id, took, spans, failures.to_string(), root]);
+        table.add(tone, vec![root, took, spans, failures.to_string(), id]);
     }
     table.write(columns, out);
     more(traces.len(), top, "trace", out);
