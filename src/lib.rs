@@ -49,6 +49,8 @@ mod shard;
 mod sync;
 
 #[cfg(not(vitals_loom))]
+mod analysis;
+#[cfg(not(vitals_loom))]
 mod background;
 #[cfg(not(vitals_loom))]
 mod batch;

@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["ring", "sync", "clock", "error", "batch", "export", "logs", "encode", "analysis"],
     ),
     // Spans as plain data: what their times say.
-    ("analysis", &["traces"]),
+    ("analysis", &["traces", "logs"]),
     // Read, written in words, handed to the sinks.
     (
         "flusher",

@@ -8,11 +8,13 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, builder::ValueParser, value_parser};
 use mcp_vitals::logs::{LogFilter, LogFormat};
 
+use super::analyze;
 use super::demo::Options;
 use super::recover;
 
 /// What the process is to do.
 pub(crate) enum Command {
+    Analyze(analyze::Options),
     Demo(Box<Options>),
     Recover(recover::Options),
 }
@@ -24,6 +26,7 @@ pub(crate) fn parse() -> Command {
 
 fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     match command().try_get_matches_from(args)?.subcommand() {
+        Some(("analyze", analyze)) => Ok(Command::Analyze(analyze_options(analyze))),
         Some(("demo", demo)) => Ok(Command::Demo(Box::new(options(demo)))),
         Some(("recover", recover)) => Ok(Command::Recover(recover_options(recover))),
         _ => unreachable!("clap asks for a subcommand, and knows no other"),
@@ -33,11 +36,12 @@ fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error
 fn command() -> clap::Command {
     clap::Command::new("mcp-vitals")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Prometheus metrics and structured logs for MCP servers.")
+        .about("Prometheus metrics, structured logs and traces for MCP servers.")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommand(demo())
+        .subcommand(analyze())
         .subcommand(recover())
         .after_help("See what it measures:\n  mcp-vitals demo\n  mcp-vitals demo --help")
 }
@@ -130,6 +134,86 @@ fn recover_options(matches: &ArgMatches) -> recover::Options {
         path: matches.get_one::<PathBuf>("path").cloned().unwrap_or_default(),
         keep: matches.get_flag("keep"),
     }
+}
+
+const ANALYZE: &str = "\
+Why requests were slow, from a file of spans: latency by name, the slowest
+traces, what they have that others don't, and one trace as bars.
+
+The file may be OTLP in JSON (a request a line, as the trace file has it, and
+the OpenTelemetry Collector's), Jaeger's JSON (what its UI saves) or Zipkin's v2
+JSON; it may be packed by gzip, or by zstd where that was built in. Which it is,
+its content says. Broken lines are passed over, and counted on stderr.";
+
+const ANALYZE_AFTER: &str = "\
+Columns:
+  self   time in which none of a span's children ran
+  path   time in which the span itself was waited for: its part of the critical
+         path. Walked from a trace's end backwards, the child that ended last was
+         waited for, back to its start; then the one that ended last before that.
+         All paths together are the traces' durations.
+  p50    half of the spans took at most this; p90, p99, max likewise
+
+Exit codes:
+  0  a report was written
+  1  the file could not be read or has no spans, or there is no such trace
+  2  the arguments make no sense
+
+Examples:
+  mcp-vitals analyze traces.jsonl
+  mcp-vitals analyze traces.jsonl --trace 0af76519
+      One trace as bars; its id may be cut short.
+  zcat traces.jsonl.*.gz | mcp-vitals analyze - --top 50
+  mcp-vitals analyze traces.jsonl --format json | jq '.names[0].p99_nanos'";
+
+fn analyze() -> clap::Command {
+    clap::Command::new("analyze")
+        .about("Why requests were slow, from a file of spans")
+        .before_help(ANALYZE)
+        .after_help(ANALYZE_AFTER)
+        .help_template(TEMPLATE)
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .required(true)
+                .help("A file of spans; - is stdin"),
+        )
+        .arg(
+            value("trace", "ID", ValueParser::new(trace_id))
+                .help("Only this trace, as bars; the beginning of its id will do"),
+        )
+        .arg(
+            value("top", "N", value_parser!(u32).range(1..).into())
+                .default_value("10")
+                .help("Names, traces and differences to show"),
+        )
+        .arg(
+            value("format", "FORMAT", ValueParser::from(["table", "json"]))
+                .default_value("table")
+                .hide_possible_values(true)
+                .help("table, or json for programs, in nanoseconds"),
+        )
+        .arg(
+            value("width", "N", value_parser!(u16).range(40..=1000).into())
+                .help("Columns [default: the terminal's, or 100]"),
+        )
+}
+
+fn analyze_options(matches: &ArgMatches) -> analyze::Options {
+    analyze::Options {
+        path: matches.get_one::<PathBuf>("file").cloned().unwrap_or_default(),
+        trace: matches.get_one::<String>("trace").cloned(),
+        top: matches.get_one::<u32>("top").map_or(10, |top| *top as usize),
+        json: matches.get_one::<String>("format").is_some_and(|format| format == "json"),
+        width: matches.get_one::<u16>("width").map(|width| usize::from(*width)),
+    }
+}
+
+/// How an id begins.
+fn trace_id(text: &str) -> Result<String, String> {
+    let digits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if digits { Ok(text.to_owned()) } else { Err("not 1 to 32 hexadecimal digits".to_owned()) }
 }
 
 fn where_args() -> [Arg; 4] {
@@ -280,7 +364,7 @@ mod tests {
         let args = ["mcp-vitals", "demo"].iter().chain(args).map(OsString::from);
         read(args).map(|command| match command {
             Command::Demo(options) => *options,
-            Command::Recover(_) => panic!("another command"),
+            _ => panic!("another command"),
         })
     }
 

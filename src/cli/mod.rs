@@ -1,5 +1,6 @@
 //! The command line: a thin caller of the library.
 
+mod analyze;
 mod args;
 mod demo;
 mod recover;
@@ -14,6 +15,7 @@ use terminal::Terminal;
 /// Runs the command that the process was started with.
 pub(crate) fn run() -> ExitCode {
     let outcome = match args::parse() {
+        Command::Analyze(options) => analyze::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Recover(options) => recover::run(&options),
     };

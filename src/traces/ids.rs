@@ -14,6 +14,13 @@ macro_rules! id {
         pub struct $name([u8; $bytes]);
 
         impl $name {
+            /// The least there is.
+            pub(crate) const LEAST: $name = {
+                let mut bytes = [0; $bytes];
+                bytes[$bytes - 1] = 1;
+                $name(bytes)
+            };
+
             /// Of these bytes; nothing where all are zero.
             pub const fn from_bytes(bytes: [u8; $bytes]) -> Option<$name> {
                 let mut at = 0;

@@ -14,6 +14,14 @@ mod span;
 mod tracer;
 pub(crate) mod w3c;
 
+/// What the times of spans say: the critical path and self time of a trace, latency by name, and what
+/// slow traces have that others don't.
+pub mod analysis {
+    pub use crate::analysis::{
+        Analysis, Difference, Irregular, NameStats, Segment, SpanData, Trace, TraceSpan, Trait,
+    };
+}
+
 pub use crate::batch::{SpanEvent, SpanLink, SpanRecord};
 pub use crate::encode::form::{Service, SpanForm};
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
