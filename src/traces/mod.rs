@@ -8,6 +8,7 @@ pub(crate) mod ids;
 pub(crate) mod resource;
 pub(crate) mod sample;
 mod span;
+pub(crate) mod tail;
 mod tracer;
 
 pub use crate::batch::{SpanEvent, SpanLink, SpanRecord};
@@ -20,5 +21,6 @@ pub use ids::{SpanId, TraceId, UnknownId};
 pub use resource::ResourceValue;
 pub use sample::Sampler;
 pub use span::{Of, Span, SpanKind, SpanStatus};
+pub use tail::Tail;
 pub(crate) use tracer::Core;
 pub use tracer::Tracer;
