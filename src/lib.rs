@@ -99,6 +99,8 @@ mod snapshot;
 #[cfg(not(vitals_loom))]
 mod stdio;
 #[cfg(not(vitals_loom))]
+mod store;
+#[cfg(not(vitals_loom))]
 mod system;
 #[cfg(not(vitals_loom))]
 pub mod traces;

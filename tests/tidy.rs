@@ -45,8 +45,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "sync",
             "error",
             "background",
+            "store",
+            "shard",
         ],
     ),
+    // Traces in memory, charged to the engine's budget.
+    ("store", &["ring", "batch", "traces", "clock", "sync", "shard"]),
     // What processes left behind that had died.
     ("recover", &["ring", "batch", "logs", "encode", "flusher", "error"]),
     // What exists. It counts its losses in counters, and spells a boundary when a family is born.

@@ -313,6 +313,9 @@ impl Worker {
                 // Callers that were on their way when the loggers were closed.
                 self.rounds(u64::MAX);
                 self.send();
+                if let Some(spans) = &mut self.spans {
+                    spans.finish();
+                }
                 return;
             }
             if seen > MANY {
@@ -397,7 +400,7 @@ impl Worker {
         counts.redacted.store(redacted, Ordering::Relaxed);
         counts.limited.store(limited, Ordering::Relaxed);
         counts.repeated.store(repeated, Ordering::Relaxed);
-        if let Some(spans) = &self.spans {
+        if let Some(spans) = &mut self.spans {
             spans.tell();
         }
     }

@@ -7,6 +7,7 @@ use super::export::ExportSpans;
 use super::resource::{Resource, ResourceValue};
 use super::sample::Sampler;
 use super::span::Limits;
+use super::tail::Tail;
 use crate::error::{Error, check};
 use crate::export::sink::{Sink, SinkEvents};
 use crate::export::trace::TraceFile;
@@ -22,6 +23,7 @@ pub struct TraceConfig {
     pub(crate) open_spans: bool,
     pub(crate) redaction: Option<Redaction>,
     pub(crate) propagation_only: bool,
+    pub(crate) keep: Option<Tail>,
     pub(crate) exporters: Vec<Wanted>,
     /// What the host says of itself beside the service's name.
     pub(crate) resource: Vec<(String, ResourceValue)>,
@@ -81,6 +83,7 @@ impl Default for TraceConfig {
             open_spans: false,
             redaction: None,
             propagation_only: false,
+            keep: None,
             exporters: Vec::new(),
             resource: Vec::new(),
             queue_bytes: QUEUE_BYTES,
@@ -118,6 +121,13 @@ impl TraceConfig {
     /// span is kept or exported; default what the logs keep out.
     pub fn redaction(mut self, redaction: Redaction) -> TraceConfig {
         self.redaction = Some(redaction);
+        self
+    }
+
+    /// Which of the recorded traces are kept, decided when it is known how they went; without it all
+    /// are. Changed while running by [`Vitals::set_tail_rules`](crate::Vitals::set_tail_rules).
+    pub fn keep(mut self, rules: Tail) -> TraceConfig {
+        self.keep = Some(rules);
         self
     }
 
@@ -189,6 +199,7 @@ impl TraceConfig {
 
     /// Refuses what is out of its range.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        self.keep.as_ref().map_or(Ok(()), Tail::check)?;
         check("", "traces.queue_bytes", self.queue_bytes.into(), 64 << 10..=1 << 30)
     }
 }

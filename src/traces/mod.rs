@@ -11,6 +11,7 @@ mod propagation;
 pub(crate) mod resource;
 pub(crate) mod sample;
 mod span;
+pub(crate) mod tail;
 mod tracer;
 pub(crate) mod w3c;
 
@@ -38,6 +39,7 @@ pub use propagation::inject_current;
 pub use resource::ResourceValue;
 pub use sample::Sampler;
 pub use span::{Of, Span, SpanKind, SpanStatus};
+pub use tail::Tail;
 pub(crate) use tracer::Core;
 pub use tracer::Tracer;
 pub use w3c::baggage::{Baggage, BaggageEntry};

@@ -82,7 +82,7 @@ impl Logs {
             source: !config.without_source,
         };
         let traces = traced
-            .map(|(of, service)| Traces::start(vitals, of, service, config, rings.id()))
+            .map(|(of, service)| Traces::start(vitals, of, service, config, space, rings.id()))
             .transpose()?;
         let (traces, spans) = traces.unzip();
         let durable = held.flusher(journal);

@@ -12,19 +12,22 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::export::sink::{Sink, SinkEvents, SinkThread};
 use crate::flusher::Flusher;
+use crate::flusher::spans::control::Control;
 use crate::flusher::spans::{Kept, Spans, Told};
 use crate::logs::{LogConfig, Redactor};
+use crate::shard::space::Space;
 use crate::sync::{AtomicU64, Ordering, lock};
 use crate::traces::config::{Origin, To, Wanted};
 use crate::traces::export::SpanExporter;
 use crate::traces::resource::Resource;
-use crate::traces::{Core, SpanBatch, SpanRecord, TraceConfig, Tracer};
+use crate::traces::{Core, SpanBatch, SpanRecord, Tail, TraceConfig, TraceId, Tracer};
 use shown::Shown;
 
 /// What an engine has where it traces.
 pub(crate) struct Traces {
     core: Arc<Core>,
     kept: Arc<Kept>,
+    control: Arc<Control>,
     told: Told,
     shown: Mutex<Shown>,
     pub(super) propagation: Propagation,
@@ -39,6 +42,7 @@ impl Traces {
         config: &TraceConfig,
         service: &(String, String),
         logs: &LogConfig,
+        space: &Arc<Space>,
         engine: u64,
     ) -> Result<(Traces, Spans), Error> {
         let core = Arc::new(Core {
@@ -72,14 +76,23 @@ impl Traces {
         }
         let redaction = config.redaction.as_ref().unwrap_or(&logs.redaction).clone();
         let told = Told::default();
-        let spans = Spans::new(sinks, kept.clone(), Redactor::new(redaction), told.clone());
+        let control = Control::new(config.keep.clone());
+        let spans = Spans::new(
+            sinks,
+            kept.clone(),
+            Redactor::new(redaction),
+            control.clone(),
+            space.clone(),
+            told.clone(),
+        );
         let propagation = Propagation::register(vitals)?;
-        Ok((Traces { core, kept, told, shown: Mutex::new(shown), propagation }, spans))
+        let shown = Mutex::new(shown);
+        Ok((Traces { core, kept, control, told, shown, propagation }, spans))
     }
 
     /// Brings the metrics up to date.
     pub(super) fn refresh(&self, flusher: &Flusher) {
-        lock(&self.shown).refresh(flusher, &self.told.read());
+        lock(&self.shown).refresh(flusher, &self.told.read(), self.control.refused());
     }
 
     /// Begins no trace any more.
@@ -111,6 +124,28 @@ impl Vitals {
         known.learn_all(&bytes);
         let spans: Vec<_> = SpanBatch::new(&bytes, &known).spans().collect();
         see(&spans)
+    }
+
+    /// Changes which of the recorded traces are kept, within milliseconds; `None` keeps all. Traces
+    /// that wait to be decided on are looked at by the new rules. Locks briefly.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] where a bound of the rules is.
+    pub fn set_tail_rules(&self, rules: impl Into<Option<Tail>>) -> Result<(), Error> {
+        let rules = rules.into();
+        rules.as_ref().map_or(Ok(()), Tail::check)?;
+        if let Some(traces) = self.traced() {
+            traces.control.set_rules(rules);
+        }
+        Ok(())
+    }
+
+    /// Keeps a trace whatever the rules say: what it has that waits, and what comes of it. False where
+    /// a thousand others have been named in the last few milliseconds. Without rules all are kept, and
+    /// it costs a load; with them it locks briefly.
+    pub fn keep_trace(&self, trace_id: TraceId) -> bool {
+        let id = u128::from_be_bytes(trace_id.to_bytes());
+        self.traced().is_none_or(|traces| traces.control.keep(id))
     }
 
     pub(super) fn traced(&self) -> Option<&Traces> {

@@ -1,15 +1,23 @@
 //! What becomes of spans that come out of the rings: cleaned, collected, handed to the exporters.
 
+pub(crate) mod assembler;
+pub(crate) mod control;
 mod tally;
 
 use std::sync::{Arc, Mutex};
 
 use super::anchors::Anchors;
+use crate::clock::Clock;
 use crate::export::sink::{Chunk, SinkThread};
 use crate::logs::{RedactedSpan, Redactor};
 use crate::ring::frame::{Frame, kind};
 use crate::ring::span::SpanFrame;
+use crate::shard::space::Space;
+use crate::store::table::Id;
 use crate::sync::{contained, lock};
+use crate::traces::tail::Why;
+use assembler::Assembler;
+use control::Control;
 pub(crate) use tally::{Tally, Told};
 
 /// Bytes of spans from which on they go to the exporters within a round.
@@ -30,6 +38,14 @@ impl Kept {
 /// The flusher's side of an engine's spans.
 pub(crate) struct Spans {
     redactor: Redactor,
+    /// Where there are rules.
+    assembler: Option<Assembler>,
+    control: Arc<Control>,
+    /// The last change of the rules that was seen.
+    change: u64,
+    forced: Vec<Id>,
+    clock: Clock,
+    space: Arc<Space>,
     out: Out,
     tally: Tally,
     told: Told,
@@ -48,10 +64,52 @@ impl Spans {
         outlets: Vec<Arc<SinkThread>>,
         kept: Arc<Kept>,
         redactor: Redactor,
+        control: Arc<Control>,
+        space: Arc<Space>,
         told: Told,
     ) -> Spans {
-        let out = Out { outlets, kept, bytes: Vec::new(), count: 0 };
-        Spans { redactor, out, tally: Tally::default(), told }
+        let mut spans = Spans {
+            redactor,
+            assembler: None,
+            control,
+            change: 0,
+            forced: Vec::new(),
+            clock: Clock::get(),
+            space,
+            out: Out { outlets, kept, bytes: Vec::new(), count: 0 },
+            tally: Tally::default(),
+            told,
+        };
+        spans.listen();
+        spans
+    }
+
+    /// Does what others have asked for.
+    fn listen(&mut self) {
+        let Spans { assembler, control, change, forced, out, tally, .. } = self;
+        let mut pass = |end, frame: Frame<'_>| out.add(end, frame);
+        if let Some(rules) = control.rules(change) {
+            match (rules, &mut *assembler) {
+                (Some(rules), Some(assembler)) => assembler.set_rules(rules, &mut pass),
+                (Some(rules), None) => {
+                    let space = self.space.clone();
+                    let so_far = tally.decisions;
+                    *assembler = Some(Assembler::new(rules, space, self.clock, so_far));
+                }
+                (None, Some(before)) => {
+                    before.let_go(&mut pass);
+                    tally.decisions = before.decisions();
+                    *assembler = None;
+                }
+                (None, None) => {}
+            }
+        }
+        control.forced(forced);
+        for id in forced.drain(..) {
+            if let Some(assembler) = assembler {
+                assembler.keep(id, Why::Forced, &mut pass);
+            }
+        }
     }
 
     pub(crate) fn sinks(&self) -> &[Arc<SinkThread>] {
@@ -73,18 +131,24 @@ impl Spans {
         if frame.kind() != kind::SPAN {
             return Some(());
         }
-        let Spans { redactor, out, tally, .. } = self;
+        let Spans { redactor, assembler, out, tally, .. } = self;
         let span = SpanFrame::read(frame)?;
         tally.spans += 1;
         for (sum, count) in tally.left_out.iter_mut().zip(span.fixed.left_out) {
             *sum += u64::from(count);
         }
         let end = anchors.unix_nanos(frame.ticks());
-        match redactor.span(frame, &span) {
-            None => out.add(end, frame),
+        let (frame, span) = match redactor.span(frame, &span) {
+            None => (frame, span),
             Some(RedactedSpan { frame, count }) => {
                 tally.redacted += u64::from(count);
-                out.add(end, frame);
+                (frame, SpanFrame::read(frame)?)
+            }
+        };
+        match assembler {
+            None => out.add(end, frame),
+            Some(assembler) => {
+                assembler.take(end, frame, &span, &mut |end, frame: Frame<'_>| out.add(end, frame));
             }
         }
         Some(())
@@ -92,11 +156,28 @@ impl Spans {
 
     /// Hands over what there is.
     pub(crate) fn send(&mut self) {
+        self.listen();
+        if let Some(assembler) = &mut self.assembler {
+            assembler.tick(self.clock.ticks());
+        }
         self.out.send();
     }
 
+    /// The engine ends: nothing is waited for any more.
+    pub(crate) fn finish(&mut self) {
+        self.listen();
+        if let Some(assembler) = &mut self.assembler {
+            assembler.finish();
+        }
+        self.out.send();
+        self.tell();
+    }
+
     /// Brings what others see up to date.
-    pub(crate) fn tell(&self) {
+    pub(crate) fn tell(&mut self) {
+        if let Some(assembler) = &self.assembler {
+            self.tally.decisions = assembler.decisions();
+        }
         self.told.tell(&self.tally);
     }
 }

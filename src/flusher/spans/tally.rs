@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::assembler::Decisions;
 use crate::sync::lock;
 
 /// Counts since the engine's start.
@@ -15,6 +16,8 @@ pub(crate) struct Tally {
     pub(crate) redacted: u64,
     /// Attributes, events and links that spans had no room for.
     pub(crate) left_out: [u64; 3],
+    /// Of the rules, where there are any.
+    pub(crate) decisions: Decisions,
 }
 
 /// A [`Tally`] between the flusher, which tells it about once a second and at each flush, and others.

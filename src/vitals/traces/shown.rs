@@ -7,8 +7,10 @@ use crate::error::Error;
 use crate::export::sink::{Loss, SinkEvents};
 use crate::flusher::Flusher;
 use crate::flusher::spans::Tally;
+use crate::flusher::spans::assembler::{Decisions, Dropped};
 use crate::metrics::{Counter, Desc, Family, Gauge};
 use crate::ring::frame::SPAN_LEVEL;
+use crate::traces::tail::Why;
 use crate::vitals::Vitals;
 
 /// What the metrics say of an engine's traces.
@@ -19,8 +21,69 @@ pub(super) struct Shown {
     poison: Told,
     redacted: Told,
     left_out: [Told; 3],
+    tail: ShownTail,
     lost: Family<Counter, 2>,
     exporters: Vec<ShownExporter>,
+}
+
+/// What they say of the rules.
+struct ShownTail {
+    kept: [Told; 7],
+    dropped: [Told; 4],
+    /// Kept, dropped, and of the latter late.
+    spans: [Told; 3],
+    refused: Told,
+    waiting: Gauge,
+    bytes: Gauge,
+}
+
+impl ShownTail {
+    fn new(vitals: &Vitals) -> Result<ShownTail, Error> {
+        let verdicts = vitals.register_own(
+            Desc::counter(
+                "mcp_vitals_tail_verdicts_total",
+                "Traces that the tail rules have kept or dropped, and why.",
+            )
+            .labels(["verdict", "rule"]),
+        )?;
+        let spans = vitals.register_own(
+            Desc::counter(
+                "mcp_vitals_tail_spans_total",
+                "Spans that the tail rules have kept or dropped.",
+            )
+            .labels(["verdict"]),
+        )?;
+        let refused = vitals.register_own(Desc::counter(
+            "mcp_vitals_tail_keep_refused_total",
+            "Traces that were to be kept when too many others were.",
+        ))?;
+        let waiting = vitals.register_own(Desc::gauge(
+            "mcp_vitals_tail_waiting_traces",
+            "Traces that wait for the tail rules' verdict.",
+        ))?;
+        let bytes = vitals.register_own(Desc::gauge(
+            "mcp_vitals_tail_waiting_bytes",
+            "Bytes of spans that wait for the tail rules' verdict.",
+        ))?;
+        Ok(ShownTail {
+            kept: Why::ALL.map(|why| told(verdicts.with(["kept", why.as_str()]))),
+            dropped: Dropped::ALL.map(|why| told(verdicts.with(["dropped", why.as_str()]))),
+            spans: ["kept", "dropped", "late"].map(|verdict| told(spans.with([verdict]))),
+            refused: told(refused.with([])),
+            waiting: waiting.with([]),
+            bytes: bytes.with([]),
+        })
+    }
+
+    fn refresh(&mut self, now: &Decisions, refused: u64) {
+        self.kept.iter_mut().zip(now.kept).for_each(|(told, now)| told.tell(now));
+        self.dropped.iter_mut().zip(now.dropped).for_each(|(told, now)| told.tell(now));
+        let spans = [now.kept_spans, now.dropped_spans - now.late_spans, now.late_spans];
+        self.spans.iter_mut().zip(spans).for_each(|(told, now)| told.tell(now));
+        self.refused.tell(refused);
+        self.waiting.set(now.waiting as f64);
+        self.bytes.set(now.waiting_bytes as f64);
+    }
 }
 
 /// What they say of one exporter.
@@ -64,6 +127,7 @@ impl Shown {
             poison: told(lost.with(["flusher", "poison"])),
             redacted: told(redacted.with([])),
             left_out: ["attribute", "event", "link"].map(|item| told(left_out.with([item]))),
+            tail: ShownTail::new(vitals)?,
             lost,
             exporters: Vec::new(),
         })
@@ -111,7 +175,7 @@ impl Shown {
     }
 
     /// Brings the metrics up to date.
-    pub(super) fn refresh(&mut self, flusher: &Flusher, tally: &Tally) {
+    pub(super) fn refresh(&mut self, flusher: &Flusher, tally: &Tally, refused: u64) {
         const SPANS: usize = SPAN_LEVEL as usize - 1;
         self.spans.tell(tally.spans);
         self.full.tell(flusher.counts().lost()[SPANS]);
@@ -119,6 +183,7 @@ impl Shown {
         self.poison.tell(tally.poison);
         self.redacted.tell(tally.redacted);
         self.left_out.iter_mut().zip(tally.left_out).for_each(|(told, now)| told.tell(now));
+        self.tail.refresh(&tally.decisions, refused);
         for ShownExporter { events, exported, lost, happened, queued, .. } in &mut self.exporters {
             exported.tell(events.written()[0]);
             for (lost, why) in lost.iter_mut().zip(Loss::ALL) {
