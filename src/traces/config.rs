@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use super::export::ExportSpans;
 use super::sample::Sampler;
-use super::span::Limits;
 use crate::error::{Error, check};
+use crate::ring::draft::Limits;
 
 /// Which spans are recorded, and where they go.
 #[derive(Clone, Debug)]

@@ -86,6 +86,7 @@ impl Parent {
 }
 
 /// The span that is current now.
+#[inline(always)]
 pub(super) fn current() -> Active {
     active()
 }

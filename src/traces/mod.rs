@@ -7,6 +7,7 @@ pub(crate) mod export;
 pub(crate) mod ids;
 pub(crate) mod sample;
 mod span;
+mod spare;
 mod tracer;
 
 pub use crate::batch::{SpanEvent, SpanLink, SpanRecord};

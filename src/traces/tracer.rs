@@ -3,11 +3,12 @@
 use std::sync::{Arc, LazyLock};
 
 use super::context::{Carried, Parent, SpanContext, flag};
-use super::span::{Beginning, Limits, Span, SpanKind};
-use super::{current, ids, sample};
+use super::span::{Beginning, Span, SpanKind};
+use super::sample::{Asked, Sampling};
+use super::{current, ids};
 use crate::clock::Clock;
+use crate::ring::draft::Limits;
 use crate::ring::names;
-use crate::sync::{AtomicU64, Ordering};
 
 /// What the tracers of an engine share.
 pub(crate) struct Core {
@@ -15,8 +16,7 @@ pub(crate) struct Core {
     pub(crate) engine: u64,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
-    /// What the random part of a new trace's id must reach.
-    pub(crate) threshold: AtomicU64,
+    pub(crate) sampling: Sampling,
     /// Frames are written at the start, too.
     pub(crate) open_spans: bool,
 }
@@ -26,7 +26,7 @@ static DISABLED: LazyLock<Arc<Core>> = LazyLock::new(|| {
         engine: 0,
         limits: Limits { counts: [0; 3], bytes: 0 },
         clock: Clock::get(),
-        threshold: AtomicU64::new(u64::MAX),
+        sampling: Sampling::closed(),
         open_spans: false,
     })
 });
@@ -55,33 +55,54 @@ impl Tracer {
     #[inline]
     pub fn span(&self, name: &str) -> Span {
         let active = current::current();
+        if active.flags & (flag::PRESENT | flag::CARRIED) != flag::PRESENT {
+            return self.span_otherwise(name);
+        }
+        self.below(name, SpanContext { active }, None, SpanKind::Internal)
+    }
+
+    /// Where no span is current, or one whose trace carries more than ids.
+    #[inline(never)]
+    fn span_otherwise(&self, name: &str) -> Span {
+        let active = current::current();
         if active.flags == 0 {
             return self.root(name);
         }
-        // Carried on by the child, where there is anything.
-        let carried = current::carried(active);
-        self.below(name, SpanContext { active }, carried, SpanKind::Internal)
+        self.below(name, SpanContext { active }, current::carried(active), SpanKind::Internal)
     }
 
     /// Begins a span below another one, whichever is current.
     pub fn child(&self, name: &str, parent: impl Into<Parent>) -> Span {
-        let Parent { context, carried } = parent.into();
+        let Parent { mut context, carried } = parent.into();
+        if context.is_remote() {
+            let sampled = self.core.sampling.of_remote(self.asked(name, &context));
+            context.active.flags =
+                context.active.flags & !flag::SAMPLED | if sampled { flag::SAMPLED } else { 0 };
+        }
         self.below(name, context, carried, SpanKind::Internal)
     }
 
     /// Begins a trace.
-    #[inline]
     pub fn root(&self, name: &str) -> Span {
-        let trace = ids::trace_id();
-        // Relaxed: a setting that publishes nothing.
-        let threshold = self.core.threshold.load(Ordering::Relaxed);
-        let sampled = sample::randomness(trace) >= threshold;
-        let sampled = if sampled { flag::SAMPLED } else { 0 };
-        let context = SpanContext::of(trace, ids::span_id(), flag::RANDOM | sampled);
-        if sampled == 0 {
-            return if self.core.engine == 0 { Span::NONE } else { Span::unsampled(context, None) };
+        let (trace, span) = ids::trace_and_span();
+        let mut context = SpanContext::of(trace, span, flag::RANDOM);
+        let threshold = self.core.sampling.threshold();
+        if threshold.takes(&context) || threshold.asks() && self.ask(name, &context) {
+            context.active.flags |= flag::SAMPLED;
+            return self.begin_in(name, context, [0; 8], false, None, SpanKind::Internal);
         }
-        self.begin(name, context, None, None, SpanKind::Internal)
+        // Ids of a trace that nobody records are for whoever it is passed on to.
+        if self.core.engine == 0 { Span::NONE } else { Span::unsampled(context, None) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask(&self, name: &str, context: &SpanContext) -> bool {
+        self.core.sampling.of_root(self.asked(name, context))
+    }
+
+    fn asked<'a>(&self, name: &'a str, context: &SpanContext) -> Asked<'a> {
+        Asked { name, context: *context, clock: self.core.clock }
     }
 
     #[inline(always)]
@@ -96,29 +117,52 @@ impl Tracer {
         if !parent.is_sampled() || self.core.engine == 0 {
             return Span::unsampled(context, carried);
         }
-        self.begin(name, context, Some(parent), carried, kind)
+        self.begin_in(name, context, parent.span_bytes(), parent.is_remote(), carried, kind)
     }
 
     #[inline(always)]
-    fn begin(
+    fn begin_in(
         &self,
         name: &str,
         context: SpanContext,
-        parent: Option<SpanContext>,
+        parent: [u8; 8],
+        remote: bool,
         carried: Option<Arc<Carried>>,
         kind: SpanKind,
     ) -> Span {
+        let (trace, span) = (context.trace_bytes(), context.span_bytes());
+        let flags = [context.active.flags, if remote { flag::REMOTE } else { 0 }, kind as u8, 0];
+        let (span, parent) = (u64::from_ne_bytes(span), u64::from_ne_bytes(parent));
+        let trace = u128::from_ne_bytes(trace);
+        self.begin(name, trace, span, parent, u32::from_ne_bytes(flags), carried)
+    }
+
+    /// Out of line: what is not sampled has none of it. Ids and flags go in registers: what is written
+    /// by words and read as a whole right after waits until it has reached the cache.
+    #[inline(never)]
+    fn begin(
+        &self,
+        name: &str,
+        trace: u128,
+        span: u64,
+        parent: u64,
+        flags: u32,
+        carried: Option<Arc<Carried>>,
+    ) -> Span {
         let core = &*self.core;
+        let ticks = core.clock.ticks();
+        let [flags, remote, kind, _] = flags.to_ne_bytes();
+        let context = SpanContext::of(trace.to_ne_bytes(), span.to_ne_bytes(), flags);
         let beginning = Beginning {
             engine: core.engine,
             scope: self.scope,
             limits: core.limits,
             clock: core.clock,
-            ticks: core.clock.ticks(),
+            ticks,
             name,
             kind,
-            parent: parent.map_or([0; 8], |parent| parent.span_bytes()),
-            remote: parent.is_some_and(|parent| parent.is_remote()),
+            parent: parent.to_ne_bytes(),
+            remote,
             told: core.open_spans,
         };
         Span::begin(context, carried, beginning)

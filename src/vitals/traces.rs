@@ -9,10 +9,11 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::export::sink::{SinkEvents, SinkThread};
 use crate::flusher::spans::{Kept, Spans};
-use crate::sync::{AtomicU64, Ordering, lock};
+use crate::sync::lock;
 use crate::traces::config::Wanted;
 use crate::traces::export::SpanExporter;
-use crate::traces::{Core, SpanBatch, SpanRecord, TraceConfig, Tracer};
+use crate::traces::sample::Sampling;
+use crate::traces::{Core, Sampler, SpanBatch, SpanRecord, TraceConfig, Tracer};
 
 /// What an engine has where it traces.
 pub(crate) struct Traces {
@@ -27,7 +28,7 @@ impl Traces {
             engine,
             limits: config.limits,
             clock: Clock::get(),
-            threshold: AtomicU64::new(config.sampler.threshold()),
+            sampling: Sampling::new(&config.sampler),
             open_spans: config.open_spans,
         });
         let kept = Arc::<Kept>::default();
@@ -46,7 +47,7 @@ impl Traces {
 
     /// Begins no trace any more.
     pub(crate) fn close(&self) {
-        self.core.threshold.store(u64::MAX, Ordering::Relaxed);
+        self.core.sampling.close();
     }
 }
 
@@ -60,6 +61,22 @@ impl Vitals {
         match self.traced() {
             Some(traces) => Tracer::new(traces.core.clone(), name),
             None => Tracer::disabled(),
+        }
+    }
+
+    /// Another sampler, for the traces that begin from now on; those that have begun go on as they were
+    /// decided. Any thread, any time; without effect where nothing is traced.
+    ///
+    /// ```
+    /// use mcp_vitals::traces::{Sampler, TraceConfig};
+    /// # use mcp_vitals::Vitals;
+    /// let vitals = Vitals::builder().traces(TraceConfig::to_memory()).build()?;
+    /// vitals.set_sampler(Sampler::PerSecond(10));
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    pub fn set_sampler(&self, sampler: Sampler) {
+        if let Some(traces) = self.traced() {
+            traces.core.sampling.set(&sampler);
         }
     }
 
