@@ -6,6 +6,9 @@ pub(crate) mod context;
 pub(crate) mod cursor;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
+pub(crate) mod draft;
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
 pub(crate) mod drain;
 #[cfg(all(not(vitals_loom), target_os = "linux"))]
 #[allow(unsafe_code)]
@@ -35,7 +38,6 @@ pub(crate) mod set;
 #[allow(unsafe_code)]
 pub(crate) mod shared;
 #[cfg(not(vitals_loom))]
-#[allow(unsafe_code)]
 pub(crate) mod span;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]

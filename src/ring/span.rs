@@ -1,4 +1,4 @@
-//! What a span has behind the header of its frame, and how it is kept until then.
+//! What a span has behind the header of its frame. How it is put together is [`draft`](super::draft).
 //!
 //! ```text
 //!  0  trace id 16 bytes   span id 8   parent's 8 or zeroes      as W3C writes them
@@ -23,7 +23,6 @@
 //! A frame of kind `SPAN_START` is the same as far as it was known then.
 
 use super::frame::{Bytes, Field, Frame, HEADER, IDS, Text};
-use super::writer::{Fill, MOST_TEXT, TEXT_LIMITS, UNKNOWN, Writer, cut};
 
 /// Bytes before the name.
 pub(crate) const FIXED: usize = 52;
@@ -87,139 +86,9 @@ impl Fixed {
     }
 }
 
-/// A span as it goes into its frame.
-pub(crate) struct Whole<'a> {
-    pub(crate) fixed: &'a Fixed,
-    pub(crate) name: &'a [u8],
-    pub(crate) tracestate: &'a [u8],
-    pub(crate) items: &'a Items,
-}
-
-impl Whole<'_> {
-    #[inline(always)]
-    fn put<const C: bool>(&self, writer: &mut Writer<'_, C>) {
-        writer.array(self.fixed.bytes());
-        for text in [self.name, self.tracestate] {
-            writer.array((text.len() as u16).to_le_bytes());
-            writer.raw(text);
-        }
-        writer.raw(&self.items.bytes);
-    }
-}
-
-impl Fill for Whole<'_> {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        FIXED + 4 + self.name.len() + self.tracestate.len() + self.items.bytes.len()
-    }
-
-    fn fill(&self, writer: &mut Writer<'_>) {
-        if writer.most_text() == MOST_TEXT {
-            return self.put(writer);
-        }
-        // A ring too small for all of it: ids, times and the name alone.
-        let left_out =
-            std::array::from_fn(|at| self.fixed.left_out[at].saturating_add(self.items.counts[at]));
-        writer.array(Fixed { left_out, ..*self.fixed }.bytes());
-        let name = cut(self.name, writer.most_text());
-        writer.array((name.len() as u16).to_le_bytes());
-        writer.raw(name);
-        writer.array([0; 2]);
-    }
-
-    #[inline(always)]
-    fn fill_unchecked(&self, writer: &mut Writer<'_, false>) {
-        self.put(writer);
-    }
-}
-
 /// How many items a span may have: attributes, those of events and links among them, then events,
 /// then links.
 pub(crate) type Counts = [u16; 3];
-
-/// Attributes, events and links of a span, encoded as its frame will have them.
-#[derive(Debug, Default)]
-pub(crate) struct Items {
-    bytes: Vec<u8>,
-    counts: Counts,
-}
-
-/// Bytes that are allocated at once; most spans have fewer.
-const ROOM: usize = 512;
-/// Bytes that an empty one may keep.
-const KEEP: usize = 4 << 10;
-
-impl Items {
-    pub(crate) fn new() -> Items {
-        Items { bytes: Vec::with_capacity(ROOM), counts: [0; 3] }
-    }
-
-    /// Empties it, and keeps room for the next.
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        if self.bytes.capacity() > KEEP {
-            self.bytes = Vec::with_capacity(ROOM);
-        }
-        self.counts = [0; 3];
-    }
-
-    pub(crate) fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Counts one more of a sort.
-    #[inline(always)]
-    pub(crate) fn count(&mut self, sort: usize) {
-        self.counts[sort] += 1;
-    }
-
-    /// Appends an item: `what`, and behind it what `fill` writes. Texts in it are cut where it would
-    /// be more than `most` bytes together with what is there; false where that does not help.
-    #[inline(always)]
-    pub(crate) fn put(&mut self, what: u8, most: usize, fill: &impl Fill) -> bool {
-        let room = fill.room();
-        let free = self.bytes.capacity() - self.bytes.len();
-        if room < free && room < MOST_TEXT && self.bytes.len() + room < most {
-            // SAFETY: free bytes at the end, enough for the tag and what `fill` has promised to
-            // write at most; so many as it has written are then initialised.
-            unsafe {
-                let mut writer = Writer::bare_unchecked(self.bytes.spare_capacity_mut());
-                writer.array([what]);
-                fill.fill_unchecked(&mut writer);
-                let written = writer.written();
-                self.bytes.set_len(self.bytes.len() + written);
-            }
-            return true;
-        }
-        self.put_slowly(what, most, fill)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn put_slowly(&mut self, what: u8, most: usize, fill: &impl Fill) -> bool {
-        let left = most.saturating_sub(self.bytes.len());
-        for most_text in TEXT_LIMITS {
-            let wanted = if fill.room() < UNKNOWN { fill.room() + 8 } else { most_text * 4 };
-            self.bytes.reserve(wanted.min(left));
-            let spare = self.bytes.spare_capacity_mut();
-            let room = spare.len().min(left);
-            let mut writer = Writer::bare_room(&mut spare[..room], most_text);
-            writer.array([what]);
-            fill.fill(&mut writer);
-            if writer.is_whole() {
-                let written = writer.written();
-                // SAFETY: the writer says that so many bytes behind the length are written.
-                unsafe { self.bytes.set_len(self.bytes.len() + written) };
-                return true;
-            }
-        }
-        false
-    }
-}
 
 /// A span's frame, read where it stands.
 #[derive(Clone, Copy)]

@@ -504,16 +504,20 @@ unsafe fn pair<const N: usize>(from: *const u8, at: *mut u8, n: usize) {
 }
 
 /// At most `most` bytes of `text`, whole characters.
+#[inline]
 pub(crate) fn cut(text: &[u8], most: usize) -> &[u8] {
-    if text.len() <= most {
-        return text;
-    }
+    if text.len() <= most { text } else { cut_off(text, most) }
+}
+
+#[cold]
+fn cut_off(text: &[u8], most: usize) -> &[u8] {
     // A byte 10xxxxxx goes on with the character before it. Three at most, or it is no text.
     let edge = (most.saturating_sub(3)..=most).rev().find(|&at| text[at] & 0xc0 != 0x80);
     &text[..edge.unwrap_or(most)]
 }
 
 /// What fits where a byte holds the length.
+#[inline]
 pub(crate) fn short(text: &str) -> &[u8] {
     cut(text.as_bytes(), MOST_SHORT)
 }

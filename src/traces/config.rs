@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use super::export::ExportSpans;
 use super::resource::{Resource, ResourceValue};
 use super::sample::Sampler;
-use super::span::Limits;
 use super::tail::Tail;
 use crate::error::{Error, check};
 use crate::export::sink::{Sink, SinkEvents};
 use crate::export::trace::TraceFile;
 use crate::logs::LogFile;
 use crate::logs::Redaction;
+use crate::ring::draft::Limits;
 
 /// Which spans are recorded, and where they go.
 #[derive(Clone, Debug)]

@@ -86,6 +86,7 @@ impl SpanContext {
     }
 
     /// Whether the span was made in another process.
+    #[inline]
     pub fn is_remote(&self) -> bool {
         self.active.flags & flag::REMOTE != 0
     }

@@ -141,6 +141,7 @@ impl Drop for Aside<'_> {
 }
 
 /// The span that is current now.
+#[inline(always)]
 pub(super) fn current() -> Active {
     active()
 }

@@ -11,6 +11,7 @@ mod propagation;
 pub(crate) mod resource;
 pub(crate) mod sample;
 mod span;
+mod spare;
 pub(crate) mod tail;
 mod tracer;
 pub(crate) mod w3c;

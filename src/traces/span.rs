@@ -1,17 +1,18 @@
 //! Spans, as whoever makes one sees them.
 
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use super::context::{Carried, Parent, SpanContext, flag};
 use super::current::{self, EnteredSpan};
+use super::spare;
 use crate::clock::Clock;
 use crate::logs::{Line, Loggable, exception};
+use crate::ring::draft::{Draft, EVENTS, LINKS, Limits, MOST_NAME, Texts};
 use crate::ring::frame::{SPAN_LEVEL, kind};
 use crate::ring::scratch::render;
-use crate::ring::span::{Fixed, Items, Whole, item};
+use crate::ring::span::{Fixed, item};
 use crate::ring::thread::write_of;
 use crate::ring::writer::{Fill, Head, Writer, cut};
 
@@ -69,31 +70,16 @@ impl SpanStatus {
     }
 }
 
-/// Bounds of a span.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Of attributes (those of events and links each), events and links.
-    pub(crate) counts: [u16; 3],
-    /// Of all of them together, encoded.
-    pub(crate) bytes: usize,
-}
-
-/// Bytes of a span's name, of an event's, and of a status' message.
-const MOST_NAME: usize = 256;
-/// Bytes of a `tracestate` that are kept.
-pub(crate) const MOST_TRACESTATE: usize = 512;
-
 /// What of a span is recorded. Made once and used again: see [`spare`].
 pub(super) struct Open {
     engine: u64,
-    scope: u32,
-    limits: Limits,
     clock: Clock,
-    fixed: Fixed,
-    name: Vec<u8>,
-    items: Items,
-    /// Attributes of the event or link that was added last.
-    of_last: u16,
+    scope: u32,
+    /// How many spares are behind this one, where it is one.
+    pub(super) behind: u32,
+    /// The spare behind this one.
+    pub(super) next: Option<Box<Open>>,
+    draft: Draft,
 }
 
 /// How a span begins.
@@ -104,10 +90,11 @@ pub(super) struct Beginning<'a> {
     pub(super) clock: Clock,
     pub(super) ticks: u64,
     pub(super) name: &'a str,
-    pub(super) kind: SpanKind,
+    /// A [`SpanKind`].
+    pub(super) kind: u8,
     pub(super) parent: [u8; 8],
-    /// Whether that one is in another process.
-    pub(super) remote: bool,
+    /// A flag, where that one is in another process.
+    pub(super) remote: u8,
     /// Write a frame at the start, too.
     pub(super) told: bool,
 }
@@ -154,36 +141,32 @@ impl Span {
         Span { context, carried, open: None }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(
         context: SpanContext,
         carried: Option<Arc<Carried>>,
         beginning: Beginning<'_>,
     ) -> Span {
-        let Beginning { engine, scope, limits, clock, ticks, name, kind, parent, .. } = beginning;
-        let remote = if beginning.remote { flag::REMOTE } else { 0 };
+        let Beginning { engine, scope, limits, clock, ticks, name, parent, .. } = beginning;
         let mut open = spare::take();
         open.engine = engine;
         open.scope = scope;
-        open.limits = limits;
         open.clock = clock;
-        open.of_last = 0;
-        open.fixed = Fixed {
+        let fixed = Fixed {
             ids: context.active.ids,
             parent,
             start: ticks,
-            flags: context.active.flags & flag::SENT | remote,
-            kind: kind as u8,
+            flags: context.active.flags & flag::SENT | beginning.remote,
+            kind: beginning.kind,
             status: 0,
             left_out: [0; 3],
         };
-        open.name.clear();
-        open.name.extend_from_slice(cut(name.as_bytes(), MOST_NAME));
-        let span = Span { context, carried, open: Some(open) };
+        let tracestate = carried.as_ref().map_or("", |carried| &carried.tracestate);
+        open.draft.begin(limits, &fixed, name.as_bytes(), tracestate.as_bytes());
         if beginning.told {
-            span.write(kind::SPAN_START, ticks);
+            open.write(kind::SPAN_START, ticks);
         }
-        span
+        Span { context, carried, open: Some(open) }
     }
 
     /// Its ids.
@@ -222,15 +205,16 @@ impl Span {
     }
 
     /// Sets an attribute; the last of a name counts.
-    #[inline]
+    // Inlined so that a literal's length is known where it is copied.
+    #[inline(always)]
     pub fn set_attribute(&mut self, key: &str, value: impl Loggable) {
         if let Some(open) = &mut self.open {
-            open.attribute(&value, key, item::ATTRIBUTE);
+            open.draft.attribute(item::ATTRIBUTE, &Attribute { key, value: &value });
         }
     }
 
     /// Says that something happened now. What it gives takes the event's attributes.
-    #[inline]
+    #[inline(always)]
     pub fn add_event(&mut self, name: &str) -> Of<'_> {
         let open = self.open.as_deref_mut().and_then(|open| {
             let ticks = open.clock.ticks();
@@ -249,7 +233,7 @@ impl Span {
     /// What part it has; [`SpanKind::Internal`] unless somebody says so.
     pub fn set_kind(&mut self, kind: SpanKind) {
         if let Some(open) = &mut self.open {
-            open.fixed.kind = kind as u8;
+            open.draft.set_kind(kind as u8);
         }
     }
 
@@ -261,23 +245,25 @@ impl Span {
     /// [`set_name`](Self::set_name) of parts.
     pub(crate) fn set_name_of(&mut self, parts: &[&str]) {
         if let Some(open) = &mut self.open {
-            open.name.clear();
+            let (mut name, mut length) = ([0; MOST_NAME], 0);
             for part in parts {
-                let room = MOST_NAME - open.name.len();
-                open.name.extend_from_slice(cut(part.as_bytes(), room));
+                let part = cut(part.as_bytes(), MOST_NAME - length);
+                name[length..length + part.len()].copy_from_slice(part);
+                length += part.len();
             }
+            open.draft.set_name(&name[..length]);
         }
     }
 
     /// How it ends, and why; the last one counts. An [`Ok`](SpanStatus::Ok) stays.
     pub fn set_status(&mut self, status: SpanStatus, message: &str) {
         let Some(open) = &mut self.open else { return };
-        if open.fixed.status == SpanStatus::Ok as u8 {
+        if open.draft.status() == SpanStatus::Ok as u8 {
             return;
         }
-        open.fixed.status = status as u8;
+        open.draft.set_status(status as u8);
         if status == SpanStatus::Error && !message.is_empty() {
-            open.put_text(item::MESSAGE, message.as_bytes());
+            open.draft.message(message.as_bytes());
         }
     }
 
@@ -287,12 +273,13 @@ impl Span {
         let Some(open) = &mut self.open else { return };
         let ticks = open.clock.ticks();
         if open.event("exception", ticks) {
-            open.attribute(&exception(error), "exception", item::OF_EVENT);
+            let error = &exception(error);
+            open.draft.attribute(item::OF_EVENT, &Attribute { key: "exception", value: error });
         }
         let message = render(&mut |out| write!(out, "{error}"));
-        message.with(&mut |text, _| open.put_text(item::MESSAGE, text));
-        if open.fixed.status != SpanStatus::Ok as u8 {
-            open.fixed.status = SpanStatus::Error as u8;
+        message.with(&mut |text, _| open.draft.message(text));
+        if open.draft.status() != SpanStatus::Ok as u8 {
+            open.draft.set_status(SpanStatus::Error as u8);
         }
     }
 
@@ -315,39 +302,32 @@ impl Span {
         }
     }
 
-    fn write(&self, kind: u8, ticks: u64) {
-        let Some(open) = &self.open else { return };
-        let tracestate = self.carried.as_ref().map_or("", |carried| &carried.tracestate);
-        let whole = Whole {
-            fixed: &open.fixed,
-            name: &open.name,
-            tracestate: cut(tracestate.as_bytes(), MOST_TRACESTATE),
-            items: &open.items,
-        };
-        let head = Head { kind, level: SPAN_LEVEL, ticks, site: 0, logger: open.scope, thread: 0 };
-        write_of(open.engine, head, &whole);
+    /// Writes it and gives back what it was kept in.
+    fn close(&mut self, ticks: u64) {
+        if let Some(open) = self.open.take() {
+            open.write(kind::SPAN, ticks);
+            spare::give_back(open);
+        }
     }
 
-    #[inline]
-    fn close(&mut self, ticks: u64) {
-        if self.open.is_some() {
-            self.write(kind::SPAN, ticks);
-            if let Some(open) = self.open.take() {
-                spare::give_back(open);
-            }
+    /// Out of line: a span that is not sampled has no more than a comparison of this.
+    #[inline(never)]
+    fn ended(&mut self) {
+        let Some(mut open) = self.open.take() else { return };
+        if std::thread::panicking() {
+            open.fail("panic");
         }
+        let ticks = open.clock.ticks();
+        open.write(kind::SPAN, ticks);
+        spare::give_back(open);
     }
 }
 
 impl Drop for Span {
     #[inline]
     fn drop(&mut self) {
-        if let Some(open) = &mut self.open {
-            if std::thread::panicking() {
-                open.fail("panic");
-            }
-            let ticks = open.clock.ticks();
-            self.close(ticks);
+        if self.open.is_some() {
+            self.ended();
         }
     }
 }
@@ -366,95 +346,59 @@ pub struct Of<'a> {
 
 impl Of<'_> {
     /// Sets one of its attributes.
-    #[inline]
+    #[inline(always)]
     pub fn attribute(mut self, key: &str, value: impl Loggable) -> Self {
         if let Some(open) = self.open.as_deref_mut() {
-            open.attribute(&value, key, self.what);
+            open.draft.attribute(self.what, &Attribute { key, value: &value });
         }
         self
     }
 }
 
-/// Sorts of what is counted.
-const ATTRIBUTES: usize = 0;
-const EVENTS: usize = 1;
-const LINKS: usize = 2;
-
 impl Open {
-    fn new() -> Open {
-        Open {
+    #[cold]
+    pub(super) fn new() -> Box<Open> {
+        Box::new(Open {
             engine: 0,
-            scope: 0,
-            limits: Limits { counts: [0; 3], bytes: 0 },
             clock: Clock::get(),
-            fixed: Fixed::default(),
-            name: Vec::with_capacity(64),
-            items: Items::new(),
-            of_last: 0,
-        }
+            scope: 0,
+            behind: 0,
+            next: None,
+            draft: Draft::new(),
+        })
+    }
+
+    /// Of one that has ended: what is too much to be kept is given up.
+    #[inline(always)]
+    pub(super) fn clear(&mut self) {
+        self.draft.clear();
     }
 
     #[inline(always)]
-    fn attribute(&mut self, value: &impl Loggable, key: &str, what: u8) {
-        let of_span = what == item::ATTRIBUTE;
-        let count = if of_span { self.items.counts()[ATTRIBUTES] } else { self.of_last };
-        let most = self.limits.counts[ATTRIBUTES];
-        if count < most && self.items.put(what, self.limits.bytes, &Attribute { key, value }) {
-            if of_span {
-                self.items.count(ATTRIBUTES);
-            } else {
-                self.of_last += 1;
-            }
-        } else {
-            self.leave_out(ATTRIBUTES);
-        }
+    fn write(&self, kind: u8, ticks: u64) {
+        let head = Head { kind, level: SPAN_LEVEL, ticks, site: 0, logger: self.scope, thread: 0 };
+        write_of(self.engine, head, &self.draft);
     }
 
     #[inline(always)]
     fn event(&mut self, name: &str, ticks: u64) -> bool {
-        let name = cut(name.as_bytes(), MOST_NAME);
-        let fill = Texts { words: Some(ticks), text: name };
-        self.add(EVENTS, item::EVENT, &fill)
+        let text = cut(name.as_bytes(), MOST_NAME);
+        self.draft.add(EVENTS, item::EVENT, &Texts { word: Some(ticks), text })
     }
 
     fn link(&mut self, to: SpanContext) -> bool {
         let mut bytes = [0; 25];
         bytes[..24].copy_from_slice(&to.active.ids);
         bytes[24] = to.active.flags & (flag::SENT | flag::REMOTE);
-        self.add(LINKS, item::LINK, &Raw(&bytes))
-    }
-
-    #[inline(always)]
-    fn add(&mut self, sort: usize, what: u8, fill: &impl Fill) -> bool {
-        self.of_last = 0;
-        let few = self.items.counts()[sort] < self.limits.counts[sort];
-        let kept = few && self.items.put(what, self.limits.bytes, fill);
-        if kept {
-            self.items.count(sort);
-        } else {
-            self.leave_out(sort);
-        }
-        kept
-    }
-
-    /// Past the bytes for the rest, so that why it failed is there when nothing else is.
-    fn put_text(&mut self, what: u8, text: &[u8]) {
-        let text = cut(text, MOST_NAME);
-        self.items.put(what, self.limits.bytes + 2 * MOST_NAME, &Texts { words: None, text });
-    }
-
-    #[cold]
-    fn leave_out(&mut self, sort: usize) {
-        let left_out = &mut self.fixed.left_out[sort];
-        *left_out = left_out.saturating_add(1);
+        self.draft.add(LINKS, item::LINK, &Raw(&bytes))
     }
 
     /// Where nobody said how it ended.
     #[cold]
     fn fail(&mut self, why: &str) {
-        if self.fixed.status == SpanStatus::Unset as u8 {
-            self.fixed.status = SpanStatus::Error as u8;
-            self.put_text(item::MESSAGE, why.as_bytes());
+        if self.draft.status() == SpanStatus::Unset as u8 {
+            self.draft.set_status(SpanStatus::Error as u8);
+            self.draft.message(why.as_bytes());
         }
     }
 }
@@ -481,39 +425,6 @@ impl<V: Loggable> Fill for Attribute<'_, V> {
     }
 }
 
-/// A word and a text.
-struct Texts<'a> {
-    words: Option<u64>,
-    text: &'a [u8],
-}
-
-impl Texts<'_> {
-    #[inline(always)]
-    fn put<const C: bool>(&self, writer: &mut Writer<'_, C>) {
-        if let Some(word) = self.words {
-            writer.array(word.to_le_bytes());
-        }
-        writer.array((self.text.len() as u16).to_le_bytes());
-        writer.raw(self.text);
-    }
-}
-
-impl Fill for Texts<'_> {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        10 + self.text.len()
-    }
-
-    fn fill(&self, writer: &mut Writer<'_>) {
-        self.put(writer);
-    }
-
-    #[inline(always)]
-    fn fill_unchecked(&self, writer: &mut Writer<'_, false>) {
-        self.put(writer);
-    }
-}
-
 /// Bytes as they are.
 struct Raw<'a>(&'a [u8]);
 
@@ -528,49 +439,5 @@ impl Fill for Raw<'_> {
 
     fn fill_unchecked(&self, writer: &mut Writer<'_, false>) {
         writer.raw(self.0);
-    }
-}
-
-/// What spans that have ended leave to the next ones.
-mod spare {
-    use super::{Cell, Open};
-
-    /// Kept by a thread.
-    const MOST: usize = 32;
-
-    thread_local! {
-        static SPARE: Cell<Vec<Box<Open>>> = const { Cell::new(Vec::new()) };
-    }
-
-    #[inline(always)]
-    pub(super) fn take() -> Box<Open> {
-        let taken = SPARE.try_with(|cell| {
-            let mut spare = cell.take();
-            let open = spare.pop();
-            cell.set(spare);
-            open
-        });
-        match taken {
-            Ok(Some(open)) => open,
-            _ => new(),
-        }
-    }
-
-    #[cold]
-    fn new() -> Box<Open> {
-        Box::new(Open::new())
-    }
-
-    #[inline(always)]
-    pub(super) fn give_back(mut open: Box<Open>) {
-        open.items.clear();
-        // Dropped where the thread ends, or has enough.
-        let _ = SPARE.try_with(|cell| {
-            let mut spare = cell.take();
-            if spare.len() < MOST {
-                spare.push(open);
-            }
-            cell.set(spare);
-        });
     }
 }

@@ -3,11 +3,15 @@
 use std::sync::{Arc, LazyLock};
 
 use super::context::{Carried, Parent, SpanContext, flag};
-use super::span::{Beginning, Limits, Span, SpanKind};
-use super::{current, ids, sample};
+use super::sample::{Asked, Sampling};
+use super::span::{Beginning, Span, SpanKind};
+use super::{current, ids};
 use crate::clock::Clock;
+use crate::ring::draft::Limits;
 use crate::ring::names;
-use crate::sync::{AtomicU64, Ordering};
+
+/// In place of ticks: read the clock.
+const NOW: u64 = 0;
 
 /// What the tracers of an engine share.
 pub(crate) struct Core {
@@ -17,8 +21,7 @@ pub(crate) struct Core {
     pub(crate) propagates: bool,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
-    /// What the random part of a new trace's id must reach.
-    pub(crate) threshold: AtomicU64,
+    pub(crate) sampling: Sampling,
     /// Frames are written at the start, too.
     pub(crate) open_spans: bool,
 }
@@ -29,7 +32,7 @@ static DISABLED: LazyLock<Arc<Core>> = LazyLock::new(|| {
         propagates: false,
         limits: Limits { counts: [0; 3], bytes: 0 },
         clock: Clock::get(),
-        threshold: AtomicU64::new(u64::MAX),
+        sampling: Sampling::closed(),
         open_spans: false,
     })
 });
@@ -58,24 +61,32 @@ impl Tracer {
     #[inline]
     pub fn span(&self, name: &str) -> Span {
         let active = current::current();
+        if active.flags & (flag::PRESENT | flag::CARRIED) != flag::PRESENT {
+            return self.span_otherwise(name);
+        }
+        self.below(name, SpanContext { active }, None, SpanKind::Internal, NOW)
+    }
+
+    /// Where no span is current, or one whose trace carries more than ids.
+    #[inline(never)]
+    fn span_otherwise(&self, name: &str) -> Span {
+        let active = current::current();
         if active.flags == 0 {
             return self.root(name);
         }
         // Carried on by the child, where there is anything.
         let carried = current::carried(active);
-        self.below(name, SpanContext { active }, carried, SpanKind::Internal, None)
+        self.below(name, SpanContext { active }, carried, SpanKind::Internal, NOW)
     }
 
     /// Begins a span below another one, whichever is current.
     pub fn child(&self, name: &str, parent: impl Into<Parent>) -> Span {
-        let Parent { context, carried } = parent.into();
-        self.below(name, context, carried, SpanKind::Internal, None)
+        self.begin_at(name, Some(parent.into()), SpanKind::Internal, NOW)
     }
 
     /// Begins a trace.
-    #[inline]
     pub fn root(&self, name: &str) -> Span {
-        self.first(name, None, SpanKind::Internal, None)
+        self.first(name, None, SpanKind::Internal, NOW)
     }
 
     /// Begins a span at so many ticks, below `parent` where there is one, whichever is current.
@@ -87,12 +98,15 @@ impl Tracer {
         kind: SpanKind,
         ticks: u64,
     ) -> Span {
-        match parent {
-            Some(Parent { context, carried }) => {
-                self.below(name, context, carried, kind, Some(ticks))
-            }
-            None => self.first(name, None, kind, Some(ticks)),
+        let Some(Parent { mut context, carried }) = parent else {
+            return self.first(name, None, kind, ticks);
+        };
+        if context.is_remote() && self.core.engine != 0 {
+            let sampled = self.core.sampling.of_remote(self.asked(name, &context));
+            let sampled = if sampled { flag::SAMPLED } else { 0 };
+            context.active.flags = context.active.flags & !flag::SAMPLED | sampled;
         }
+        self.below(name, context, carried, kind, ticks)
     }
 
     /// Whether there is anything to do: spans to record, or contexts to pass on.
@@ -102,27 +116,27 @@ impl Tracer {
     }
 
     #[inline(always)]
-    fn first(
-        &self,
-        name: &str,
-        carried: Option<Arc<Carried>>,
-        kind: SpanKind,
-        at: Option<u64>,
-    ) -> Span {
-        if self.core.engine == 0 {
-            return Span::NONE;
-        }
-        let trace = ids::trace_id();
-        // Relaxed: a setting that publishes nothing.
-        let threshold = self.core.threshold.load(Ordering::Relaxed);
-        let sampled = sample::randomness(trace) >= threshold;
-        let sampled = if sampled { flag::SAMPLED } else { 0 };
+    fn first(&self, name: &str, carried: Option<Arc<Carried>>, kind: SpanKind, ticks: u64) -> Span {
+        let (trace, span) = ids::trace_and_span();
         let has = if carried.is_some() { flag::CARRIED } else { 0 };
-        let context = SpanContext::of(trace, ids::span_id(), flag::RANDOM | sampled | has);
-        if sampled == 0 {
-            return Span::unsampled(context, carried);
+        let mut context = SpanContext::of(trace, span, flag::RANDOM | has);
+        let threshold = self.core.sampling.threshold();
+        if threshold.takes(&context) || threshold.asks() && self.ask(name, &context) {
+            context.active.flags |= flag::SAMPLED;
+            return self.begin_in(name, context, [0; 8], false, carried, kind, ticks);
         }
-        self.begin(name, context, None, carried, kind, at)
+        // Ids of a trace that nobody records are for whoever it is passed on to.
+        if self.core.engine == 0 { Span::NONE } else { Span::unsampled(context, carried) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ask(&self, name: &str, context: &SpanContext) -> bool {
+        self.core.sampling.of_root(self.asked(name, context))
+    }
+
+    fn asked<'a>(&self, name: &'a str, context: &SpanContext) -> Asked<'a> {
+        Asked { name, context: *context, clock: self.core.clock }
     }
 
     #[inline(always)]
@@ -132,43 +146,69 @@ impl Tracer {
         parent: SpanContext,
         carried: Option<Arc<Carried>>,
         kind: SpanKind,
-        at: Option<u64>,
+        ticks: u64,
     ) -> Span {
         if self.core.engine == 0 {
             // There is no such span for anybody to be below.
             return Span::unsampled(parent, carried);
         }
         if !parent.is_present() {
-            return self.first(name, carried, kind, at);
+            return self.first(name, carried, kind, ticks);
         }
         let context = parent.child();
         if !parent.is_sampled() {
             return Span::unsampled(context, carried);
         }
-        self.begin(name, context, Some(parent), carried, kind, at)
+        self.begin_in(name, context, parent.span_bytes(), parent.is_remote(), carried, kind, ticks)
     }
 
     #[inline(always)]
-    fn begin(
+    #[allow(clippy::too_many_arguments)]
+    fn begin_in(
         &self,
         name: &str,
         context: SpanContext,
-        parent: Option<SpanContext>,
+        parent: [u8; 8],
+        remote: bool,
         carried: Option<Arc<Carried>>,
         kind: SpanKind,
-        at: Option<u64>,
+        ticks: u64,
+    ) -> Span {
+        let (trace, span) = (context.trace_bytes(), context.span_bytes());
+        let flags = [context.active.flags, if remote { flag::REMOTE } else { 0 }, kind as u8, 0];
+        let (span, parent) = (u64::from_ne_bytes(span), u64::from_ne_bytes(parent));
+        let trace = u128::from_ne_bytes(trace);
+        self.begin(name, trace, span, parent, u32::from_ne_bytes(flags), carried, ticks)
+    }
+
+    /// Out of line: what is not sampled has none of it. Ids and flags go in registers: what is written
+    /// by words and read as a whole right after waits until it has reached the cache.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)]
+    fn begin(
+        &self,
+        name: &str,
+        trace: u128,
+        span: u64,
+        parent: u64,
+        flags: u32,
+        carried: Option<Arc<Carried>>,
+        ticks: u64,
     ) -> Span {
         let core = &*self.core;
+        let ticks = if ticks == NOW { core.clock.ticks() } else { ticks };
+        let [flags, remote, kind, _] = flags.to_ne_bytes();
+        let context = SpanContext::of(trace.to_ne_bytes(), span.to_ne_bytes(), flags);
         let beginning = Beginning {
             engine: core.engine,
             scope: self.scope,
             limits: core.limits,
             clock: core.clock,
-            ticks: at.unwrap_or_else(|| core.clock.ticks()),
+            ticks,
             name,
             kind,
-            parent: parent.map_or([0; 8], |parent| parent.span_bytes()),
-            remote: parent.is_some_and(|parent| parent.is_remote()),
+            parent: parent.to_ne_bytes(),
+            remote,
             told: core.open_spans,
         };
         Span::begin(context, carried, beginning)

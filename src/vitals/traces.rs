@@ -16,11 +16,12 @@ use crate::flusher::spans::control::Control;
 use crate::flusher::spans::{Kept, Spans, Told};
 use crate::logs::{LogConfig, Redactor};
 use crate::shard::space::Space;
-use crate::sync::{AtomicU64, Ordering, lock};
+use crate::sync::lock;
 use crate::traces::config::{Origin, To, Wanted};
 use crate::traces::export::SpanExporter;
 use crate::traces::resource::Resource;
-use crate::traces::{Core, SpanBatch, SpanRecord, Tail, TraceConfig, TraceId, Tracer};
+use crate::traces::sample::Sampling;
+use crate::traces::{Core, Sampler, SpanBatch, SpanRecord, Tail, TraceConfig, TraceId, Tracer};
 use shown::Shown;
 
 /// What an engine has where it traces.
@@ -50,7 +51,7 @@ impl Traces {
             propagates: true,
             limits: config.limits,
             clock: Clock::get(),
-            threshold: AtomicU64::new(config.sampler.threshold()),
+            sampling: Sampling::new(&config.sampler),
             open_spans: config.open_spans,
         });
         let kept = Arc::<Kept>::default();
@@ -97,7 +98,7 @@ impl Traces {
 
     /// Begins no trace any more.
     pub(crate) fn close(&self) {
-        self.core.threshold.store(u64::MAX, Ordering::Relaxed);
+        self.core.sampling.close();
     }
 }
 
@@ -111,6 +112,22 @@ impl Vitals {
         match self.traced() {
             Some(traces) => Tracer::new(traces.core.clone(), name),
             None => Tracer::disabled(),
+        }
+    }
+
+    /// Another sampler, for the traces that begin from now on; those that have begun go on as they were
+    /// decided. Any thread, any time; without effect where nothing is traced.
+    ///
+    /// ```
+    /// use mcp_vitals::traces::{Sampler, TraceConfig};
+    /// # use mcp_vitals::Vitals;
+    /// let vitals = Vitals::builder().traces(TraceConfig::to_memory()).build()?;
+    /// vitals.set_sampler(Sampler::PerSecond(10));
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    pub fn set_sampler(&self, sampler: Sampler) {
+        if let Some(traces) = self.traced() {
+            traces.core.sampling.set(&sampler);
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Reason, trim};
 /// List members there may be.
 const MOST_MEMBERS: usize = 32;
 /// Bytes that are passed on: as many as the recommendation wants at least, and as a span keeps.
-pub(crate) const MOST_BYTES: usize = crate::traces::span::MOST_TRACESTATE;
+pub(crate) const MOST_BYTES: usize = crate::ring::draft::MOST_TRACESTATE;
 /// Members longer than this go first where it is too long.
 const LONG_MEMBER: usize = 128;
 /// Bytes of a key, and of a value.
