@@ -127,6 +127,8 @@ pub use encode::format::Format;
 pub use error::Error;
 #[cfg(not(vitals_loom))]
 pub use logs::{Level, Logger};
+#[cfg(all(not(vitals_loom), feature = "rmcp-client"))]
+pub use mcp::TracedClient;
 #[cfg(not(vitals_loom))]
 pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
 #[cfg(all(not(vitals_loom), feature = "rmcp"))]
