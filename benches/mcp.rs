@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use mcp_vitals::traces::{Sampler, TraceConfig};
 use mcp_vitals::{InstrumentExt, Outcome, Vitals};
 use rmcp::model::*;
 use rmcp::service::{Peer, RequestContext, RoleServer};
@@ -46,6 +47,15 @@ fn ready<F: Future>(future: F) -> F::Output {
     }
 }
 
+/// Ways to trace. What is recorded goes nowhere, but for the flusher's own work.
+fn ways() -> [(&'static str, TraceConfig); 3] {
+    [
+        ("traced", TraceConfig::to_memory()),
+        ("its own not sampled", TraceConfig::to_memory().sampler(Sampler::Never)),
+        ("passed on", TraceConfig::propagation_only()),
+    ]
+}
+
 fn core(c: &mut Criterion) {
     let mut group = c.benchmark_group("core");
     let vitals = Vitals::builder().build().expect("the default settings are right");
@@ -75,6 +85,18 @@ fn core(c: &mut Criterion) {
             request.known_by(&denied).start().finish(Outcome::JsonRpc(-32602))
         });
     });
+    let headers = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01")];
+    for (what, config) in ways() {
+        let vitals = Vitals::builder().traces(config).build().expect("the settings are right");
+        vitals.mcp().learn_tools([name]);
+        group.bench_function(format!("known tool, {what}"), |b| {
+            b.iter(|| {
+                let parent = vitals.extract(black_box(&headers));
+                let request = vitals.request("tools/call").tool(black_box(name)).parent(parent);
+                request.start().finish(Outcome::Ok)
+            });
+        });
+    }
     let off = Vitals::disabled();
     group.bench_function("disabled", |b| {
         b.iter(|| off.request("tools/call").tool(black_box(name)).start().finish(Outcome::Ok));
@@ -112,6 +134,18 @@ fn wrapper(c: &mut Criterion) {
             BatchSize::SmallInput,
         );
     });
+    for (what, config) in ways() {
+        let vitals = Vitals::builder().traces(config).build().expect("the settings are right");
+        vitals.mcp().learn_tools(["tool"]);
+        group.bench_function(format!("instrumented, {what}"), |b| {
+            let server = Bare.instrumented(&vitals);
+            b.iter_batched(
+                make,
+                |(request, context)| ready(server.call_tool(request, context)),
+                BatchSize::SmallInput,
+            );
+        });
+    }
     group.bench_function("instrumented, panics answered", |b| {
         let server = Bare.instrumented(&vitals).answer_panics(true);
         b.iter_batched(

@@ -34,7 +34,7 @@
 //!
 //! # Features
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
-//! as a service to mount. `rmcp`: the wrappers. `macros`: the derive of [`Labels`]. `log`: records of
+//! as a service to mount. `rmcp`: the wrappers; `rmcp-client`: a client's requests traced. `macros`: the derive of [`Labels`]. `log`: records of
 //! the `log` crate as lines. `tracing`: events of `tracing` as lines, with the fields of their spans.
 //! `signals`: engines shut down by SIGTERM and SIGINT, where asked. `gzip`, `zstd`: rolled log files
 //! compressed. `patterns`: `Redaction::pattern` of the [`logs`]. `rayon`: threads for large scrapes.
@@ -127,6 +127,8 @@ pub use encode::format::Format;
 pub use error::Error;
 #[cfg(not(vitals_loom))]
 pub use logs::{Level, Logger};
+#[cfg(all(not(vitals_loom), feature = "rmcp-client"))]
+pub use mcp::TracedClient;
 #[cfg(not(vitals_loom))]
 pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
 #[cfg(all(not(vitals_loom), feature = "rmcp"))]
@@ -174,3 +176,8 @@ struct LabelsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/LOGS.md")]
 struct LogsPage;
+
+/// The page on contexts that go from process to process.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/PROPAGATION.md")]
+struct PropagationPage;

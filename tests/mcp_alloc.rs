@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use mcp_vitals::logs::{LogConfig, LogFilter};
+use mcp_vitals::traces::TraceConfig;
 use mcp_vitals::{InstrumentExt, Level, Outcome, Vitals};
 use rmcp::model::*;
 use rmcp::service::{Peer, RequestContext, RoleServer};
@@ -161,6 +162,53 @@ fn a_request_that_is_logged_in_the_threads_context_allocates_nothing() {
     let round = || {
         vitals.request("tools/call").tool("tool").start().finish(Outcome::Ok);
         vitals.request("resources/read").start().finish(Outcome::JsonRpc(-32603));
+    };
+    assert_eq!((0..1_000).map(|_| allocations(round)).min(), Some(0));
+}
+
+fn tracing(config: TraceConfig) -> Vitals {
+    let vitals = Vitals::builder().traces(config).build().unwrap();
+    vitals.mcp().learn_tools(["tool"]);
+    vitals
+}
+
+#[tokio::test]
+async fn a_traced_request_allocates_nothing_and_one_with_a_tracestate_what_it_carries() {
+    let peer = peer().await;
+    let bare = fewest(&Bare, "tool", &peer);
+    for config in [TraceConfig::to_memory(), TraceConfig::propagation_only()] {
+        let vitals = tracing(config);
+        assert_eq!(fewest(&Bare.instrumented(&vitals), "tool", &peer), bare);
+    }
+    let vitals = tracing(TraceConfig::to_memory());
+    let server = Bare.instrumented(&vitals);
+    let with = |key: &str, value: &str| {
+        let calls = (0..200).map(|_| {
+            let mut context = RequestContext::new(RequestId::Number(1), peer.clone());
+            let parent = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01";
+            context.meta.set_traceparent(parent);
+            context.meta.0.0.insert(key.into(), value.into());
+            let request = CallToolRequestParams::new("tool");
+            allocations(|| drop(ready(server.call_tool(request, context))))
+        });
+        calls.min().unwrap()
+    };
+    assert_eq!(with("other", "1"), bare);
+    // The text as it grows and as it stays, and what spans share of it.
+    let carried = with("tracestate", "a=1,b=2") - bare;
+    assert!((1..=4).contains(&carried), "{carried}");
+}
+
+#[test]
+fn a_traced_request_of_another_edge_allocates_nothing() {
+    let vitals = tracing(TraceConfig::to_memory());
+    let headers = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01")];
+    let round = || {
+        let parent = vitals.extract(&headers);
+        let request = vitals.request("tools/call").tool("tool").parent(parent).start();
+        drop(request.enter());
+        request.finish(Outcome::Ok);
+        vitals.request("prompts/get").prompt("p").start().finish(Outcome::JsonRpc(-32603));
     };
     assert_eq!((0..1_000).map(|_| allocations(round)).min(), Some(0));
 }

@@ -71,6 +71,8 @@ Examples:
   mcp-vitals demo --log-file demo.log --log-level info,swarm=debug
       Each request as a line of JSON, with what the tools have to say. While it runs:
       curl -d debug http://127.0.0.1:8080/log-level
+  mcp-vitals demo --trace-file traces.jsonl --duration 10s
+      And then, why requests were slow:  mcp-vitals analyze traces.jsonl
   mcp-vitals demo --duration 20s --tally sent.json --linger 10m
       A load whose counts are final, held for a Prometheus to scrape.";
 
@@ -87,6 +89,9 @@ fn demo() -> clap::Command {
         .next_help_heading("Logs")
         .args(log_args())
         .group(ArgGroup::new("logs").args(["log-file", "log-level"]).multiple(true))
+        .next_help_heading("Traces")
+        .args(trace_args())
+        .group(ArgGroup::new("traces").args(["trace-file", "otlp"]).multiple(true))
         .next_help_heading("Results")
         .args(result_args())
 }
@@ -279,6 +284,20 @@ fn log_args() -> [Arg; 4] {
     ]
 }
 
+fn trace_args() -> [Arg; 3] {
+    [
+        value("trace-file", "PATH", value_parser!(PathBuf)).help(
+            "Write a span for each request, and for what it waited\n\
+             for, to a file that is rolled; see `mcp-vitals analyze`",
+        ),
+        value("otlp", "URL", ValueParser::new(url))
+            .help("Send them by OTLP, to http://localhost:4318 say"),
+        value("sample", "R", ValueParser::new(share))
+            .help("The share of traces that is recorded [default: 1]")
+            .requires("traces"),
+    ]
+}
+
 fn result_args() -> [Arg; 2] {
     let path = value_parser!(PathBuf);
     [
@@ -316,6 +335,9 @@ fn options(matches: &ArgMatches) -> Options {
         log_format: matches.get_one("log-format").copied(),
         log_level: matches.get_one("log-level").cloned(),
         durable: path("durable"),
+        trace_file: path("trace-file"),
+        otlp: matches.get_one("otlp").cloned(),
+        sample: matches.get_one("sample").copied(),
         tally: path("tally"),
         linger: span("linger").unwrap_or_default(),
     }
@@ -328,6 +350,21 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     }
     let found = text.to_socket_addrs().ok().and_then(|mut found| found.next());
     found.ok_or_else(|| "not a port or HOST:PORT, such as 8080 or 127.0.0.1:8080".to_owned())
+}
+
+/// As far as a look at it goes.
+fn url(text: &str) -> Result<String, String> {
+    match text.strip_prefix("http://") {
+        Some(host) if !host.is_empty() => Ok(text.to_owned()),
+        _ => Err("not a URL such as http://localhost:4318".to_owned()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("not a number from 0 to 1".to_owned()),
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -396,6 +433,15 @@ mod tests {
     }
 
     #[test]
+    fn traces_have_a_place_and_a_share() {
+        let both = ["--trace-file", "x", "--otlp", "http://localhost:4318", "--sample", "0.25"];
+        let options = demo_options(&both).unwrap();
+        assert_eq!((options.trace_file, options.sample), (Some("x".into()), Some(0.25)));
+        assert_eq!(options.otlp.as_deref(), Some("http://localhost:4318"));
+        assert!(demo_options(&[]).unwrap().trace_file.is_none());
+    }
+
+    #[test]
     fn durations_have_units() {
         for (text, milliseconds) in
             [("500ms", 500), ("20s", 20_000), ("20", 20_000), ("1.5m", 90_000), ("1h", 3_600_000)]
@@ -433,6 +479,9 @@ mod tests {
             &["--metrics", "nowhere"],
             &["--log-format", "json"],
             &["--log-file", "x", "--log-format", "xml"],
+            &["--sample", "0.5"],
+            &["--trace-file", "x", "--sample", "2"],
+            &["--otlp", "localhost:4318"],
             &["--log-level", "loud"],
         ] {
             assert!(demo_options(args).is_err(), "{args:?}");

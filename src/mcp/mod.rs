@@ -5,6 +5,8 @@
 
 #[cfg(feature = "rmcp")]
 mod caller;
+#[cfg(feature = "rmcp-client")]
+mod client;
 mod edge;
 mod handle;
 mod known;
@@ -23,6 +25,8 @@ mod spans;
 #[cfg(feature = "rmcp")]
 mod watch;
 
+#[cfg(feature = "rmcp-client")]
+pub use client::TracedClient;
 pub use handle::{CatalogOptions, Mcp, UserId};
 pub use record::{Agent, QueuedTask, RunningTask};
 pub use request::{InFlight, Request};

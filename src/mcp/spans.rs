@@ -15,7 +15,8 @@ pub(super) const TRACER: &str = "mcp";
 /// Bytes that are kept of what a client chose: names, ids.
 pub(super) const MOST_TEXT: usize = 256;
 /// Of a resource's URI.
-const MOST_URI: usize = 1024;
+#[cfg(feature = "rmcp")]
+pub(super) const MOST_URI: usize = 1024;
 
 /// What a request is about, beside its method.
 #[derive(Clone, Copy, Debug)]

@@ -6,12 +6,13 @@ use std::marker::PhantomData;
 
 /// What a context is read from, by [`Parent::extract`](super::Parent::extract).
 ///
-/// Implemented for `HashMap<String, String>`, for slices of pairs, for `http::HeaderMap` and
-/// `serde_json::Map` where a feature brings them (`rmcp`, `tower`), and for closures by [`from_fn`].
+/// Implemented for `HashMap<String, String>`, for slices of pairs, for `http::HeaderMap` (features
+/// `rmcp` and `tower`), for `serde_json::Map` and the SDK's `_meta` (feature `rmcp`), and for closures
+/// by [`from_fn`].
 pub trait Carrier {
     /// Calls `each` with every value of `name` in order. `name` is in lower case; where names are
     /// those of HTTP, the case of the carrier's own does not matter.
-    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8]));
+    fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8]));
 }
 
 /// What a context is written to: the same, and closures `|name, value|`.
@@ -21,7 +22,7 @@ pub trait CarrierMut {
 }
 
 impl<S: BuildHasher> Carrier for HashMap<String, String, S> {
-    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+    fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         if let Some(value) = self.get(name) {
             return each(value.as_bytes());
         }
@@ -38,21 +39,21 @@ impl<S: BuildHasher> CarrierMut for HashMap<String, String, S> {
 }
 
 impl<K: AsRef<str>, V: AsRef<[u8]>> Carrier for [(K, V)] {
-    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+    fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         let same = |pair: &&(K, V)| pair.0.as_ref().eq_ignore_ascii_case(name);
         self.iter().filter(same).for_each(|(_, value)| each(value.as_ref()));
     }
 }
 
 impl<K: AsRef<str>, V: AsRef<[u8]>, const N: usize> Carrier for [(K, V); N] {
-    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.as_slice().values(name, each);
+    fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.as_slice().each_value(name, each);
     }
 }
 
 impl<K: AsRef<str>, V: AsRef<[u8]>> Carrier for Vec<(K, V)> {
-    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.as_slice().values(name, each);
+    fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.as_slice().each_value(name, each);
     }
 }
 
@@ -81,7 +82,7 @@ pub struct FromFn<F, V> {
 }
 
 impl<F: Fn(&str) -> Option<V>, V: AsRef<[u8]>> Carrier for FromFn<F, V> {
-    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+    fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         if let Some(value) = (self.value)(name) {
             each(value.as_ref());
         }
@@ -101,7 +102,7 @@ mod headers {
     use super::{Carrier, CarrierMut};
 
     impl Carrier for HeaderMap {
-        fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
             self.get_all(name).iter().for_each(|value| each(value.as_bytes()));
         }
     }
@@ -117,13 +118,39 @@ mod headers {
 
 #[cfg(feature = "rmcp")]
 mod json {
-    use rmcp::model::JsonObject;
+    use rmcp::model::{JsonObject, MetaObject, RequestMetaObject};
 
     use super::{Carrier, CarrierMut};
 
+    /// MCP's `_meta`.
+    impl Carrier for MetaObject {
+        fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+            self.0.each_value(name, each);
+        }
+    }
+
+    impl CarrierMut for MetaObject {
+        fn set(&mut self, name: &'static str, value: &str) {
+            self.0.set(name, value);
+        }
+    }
+
+    /// That of a request.
+    impl Carrier for RequestMetaObject {
+        fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+            self.0.0.each_value(name, each);
+        }
+    }
+
+    impl CarrierMut for RequestMetaObject {
+        fn set(&mut self, name: &'static str, value: &str) {
+            self.0.0.set(name, value);
+        }
+    }
+
     /// A value that is no text is one that makes no sense.
     impl Carrier for JsonObject {
-        fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        fn each_value(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
             if let Some(value) = self.get(name) {
                 each(value.as_str().unwrap_or("?").as_bytes());
             }

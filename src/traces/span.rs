@@ -293,7 +293,7 @@ impl Span {
     }
 
     /// Nobody waited for its end.
-    pub(super) fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         if let Some(open) = &mut self.open {
             let panicking = std::thread::panicking();
             open.fail(if panicking { "panic" } else { "dropped" });

@@ -82,6 +82,10 @@ start_http
 timeout 300 "$python" "$here/client.py" http "$mcp" "$metrics"
 stop
 
+for transport in stdio http; do
+  timeout 300 "$python" "$here/traces.py" "$transport" "$examples/traced_server"
+done
+
 # The inspector starts a server for each call: one call, one textfile.
 mkdir "$scratch/stdio"
 (

@@ -18,7 +18,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mcp_vitals::logs::{LogConfig, LogFilter, LogFormat};
+use mcp_vitals::logs::{LogConfig, LogFile, LogFilter, LogFormat};
+use mcp_vitals::traces::{Otlp, Sampler, TraceConfig};
 use mcp_vitals::{OnPortTaken, Vitals};
 
 use self::http::Http;
@@ -56,6 +57,9 @@ pub(super) struct Options {
     pub(super) durable: Option<PathBuf>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) log_level: Option<LogFilter>,
+    pub(super) trace_file: Option<PathBuf>,
+    pub(super) otlp: Option<String>,
+    pub(super) sample: Option<f64>,
     pub(super) tally: Option<PathBuf>,
     pub(super) linger: Duration,
 }
@@ -95,6 +99,9 @@ fn start_vitals(options: &Options) -> Result<Vitals, String> {
     if let Some(logs) = logs(options) {
         builder = builder.logs(logs).log_level_endpoint(true);
     }
+    if let Some(traces) = traces(options) {
+        builder = builder.traces(traces);
+    }
     builder = match options.metrics {
         Some(addr) => builder.listen(addr),
         None if options.stdio && options.textfile.is_some() => builder,
@@ -126,6 +133,25 @@ fn logs(options: &Options) -> Option<LogConfig> {
     Some(logs.level(options.log_level.clone().unwrap_or_default()))
 }
 
+/// Where spans go: nowhere unless they are asked for.
+fn traces(options: &Options) -> Option<TraceConfig> {
+    let Options { trace_file, otlp, sample, .. } = options;
+    if trace_file.is_none() && otlp.is_none() {
+        return None;
+    }
+    let mut traces = TraceConfig::to_memory();
+    if let Some(share) = *sample {
+        traces = traces.sampler(Sampler::Ratio(share));
+    }
+    if let Some(path) = trace_file {
+        traces = traces.file(LogFile::new(path));
+    }
+    if let Some(url) = otlp {
+        traces = traces.otlp(Otlp::http(url));
+    }
+    Some(traces)
+}
+
 /// Says where everything is, in lines that scripts read.
 fn introduce(options: &Options, vitals: &Vitals, mcp: &str, terminal: &Terminal) {
     terminal.say(format_args!("mcp: {BOLD}{mcp}{PLAIN}"));
@@ -140,6 +166,12 @@ fn introduce(options: &Options, vitals: &Vitals, mcp: &str, terminal: &Terminal)
     }
     if let Some(path) = &options.log_file {
         terminal.say(format_args!("log: {BOLD}{}{PLAIN}", path.display()));
+    }
+    if let Some(path) = &options.trace_file {
+        terminal.say(format_args!("traces: {BOLD}{}{PLAIN}", path.display()));
+    }
+    if let Some(url) = &options.otlp {
+        terminal.say(format_args!("traces: {BOLD}{url}{PLAIN}"));
     }
     if let Some(addr) = vitals.metrics_addr().filter(|_| logs(options).is_some()) {
         note(terminal, &format!("more or less of it: curl -d debug http://{addr}/log-level"));

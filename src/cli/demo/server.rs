@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use mcp_vitals::traces::{InSpan, SpanKind, SpanStatus};
 use mcp_vitals::{Status, Vitals, debug, error};
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
@@ -121,7 +122,7 @@ impl Demo {
 
     #[tool(description = "Starts a swarm of agents")]
     async fn swarm_init(&self, Parameters(request): Parameters<SwarmInit>) -> String {
-        self.swarm.work(1, 12).await;
+        self.swarm.work("place_agents", 1, 12).await;
         format!("a {} is ready for agents", request.topology.as_str())
     }
 
@@ -130,7 +131,7 @@ impl Demo {
         &self,
         Parameters(request): Parameters<AgentSpawn>,
     ) -> Result<CallToolResult, ErrorData> {
-        self.swarm.work(4, 60).await;
+        self.swarm.work("start_process", 4, 60).await;
         Ok(match self.swarm.spawn(request.kind.as_str()) {
             Ok(number) => CallToolResult::structured(json!({ "agent": number })),
             Err(why) => CallToolResult::error(vec![ContentBlock::text(why)]),
@@ -139,7 +140,7 @@ impl Demo {
 
     #[tool(description = "Ends an agent")]
     async fn agent_finish(&self, Parameters(request): Parameters<AgentFinish>) -> String {
-        self.swarm.work(1, 8).await;
+        self.swarm.work("stop_process", 1, 8).await;
         self.swarm.finish(request.agent)
     }
 
@@ -185,17 +186,25 @@ impl Demo {
             std::panic::panic_any(Bug);
         }
         let started = Instant::now();
-        match request.model {
-            Model::Small => self.swarm.work(15, 250).await,
-            Model::Large => self.swarm.work(60, 900).await,
-            Model::Retired => self.swarm.work(1, 3).await,
-        }
         let model = request.model.as_str();
+        let tracer = &self.swarm.tracer;
+        let mut span = tracer.span("inference");
+        span.set_kind(SpanKind::Client);
+        span.set_attribute("gen_ai.request.model", model);
+        span.set_attribute("gen_ai.usage.input_tokens", words);
+        let generate = tracer.child("generate", span.as_parent());
+        match request.model {
+            Model::Small => self.swarm.pause(15, 250).in_span(generate).await,
+            Model::Large => self.swarm.pause(60, 900).in_span(generate).await,
+            Model::Retired => self.swarm.pause(1, 3).in_span(generate).await,
+        }
         if matches!(request.model, Model::Retired) || self.swarm.happens(0.5) {
             error!(self.swarm.logger, "the model does not answer", model);
+            span.set_status(SpanStatus::Error, "the model does not answer");
             return Err(ErrorData::internal_error("the model does not answer", None));
         }
         let written = self.swarm.number(8..400);
+        span.set_attribute("gen_ai.usage.output_tokens", written);
         let took = started.elapsed();
         self.swarm.vitals.mcp().inference(model, "predict", took, words, written);
         let logger = &self.swarm.logger;
@@ -208,7 +217,7 @@ impl Demo {
         &self,
         Parameters(request): Parameters<AuthLogin>,
     ) -> Result<String, String> {
-        self.swarm.work(8, 40).await;
+        self.swarm.work("find_user", 8, 40).await;
         let right = request.secret == "swordfish";
         self.swarm.login(request.user, request.method.as_str(), right)
     }
@@ -231,13 +240,20 @@ impl Demo {
             }
         };
         let worker = self.swarm.start(kind, request.priority.as_str(), queued).await?;
+        let mut span = self.swarm.tracer.span("run_task");
+        span.set_attribute("task_type", kind);
+        span.set_attribute("priority", request.priority.as_str());
+        let read = self.swarm.tracer.child("read_notes", span.as_parent());
+        self.swarm.pause(1, 10).in_span(read).await;
+        let work = self.swarm.tracer.child(kind, span.as_parent());
         match request.task_type {
-            TaskType::Research => self.swarm.work(30_000, 40_000).await,
-            TaskType::Test => self.swarm.work(40, 700).await,
-            TaskType::Review | TaskType::Search => self.swarm.work(20, 300).await,
+            TaskType::Research => self.swarm.pause(30_000, 40_000).in_span(work).await,
+            TaskType::Test => self.swarm.pause(40, 700).in_span(work).await,
+            TaskType::Review | TaskType::Search => self.swarm.pause(20, 300).in_span(work).await,
         }
         if self.swarm.happens(3.0) {
             worker.finish(Status::Error);
+            span.set_status(SpanStatus::Error, "it failed");
             return Err(format!("the {kind} failed"));
         }
         worker.finish(Status::Success);

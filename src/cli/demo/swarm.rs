@@ -2,13 +2,15 @@
 //! since a client of the user's own may ask for anything.
 //!
 //! All metrics below come from the helpers of `vitals.mcp()`, and the lines of the log from those of
-//! `Logger`, called where the thing happens. What a client stores or searches for is in no line.
+//! `Logger`, called where the thing happens; spans say what a request waited for. What a client stores
+//! or searches for is in none of them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use mcp_vitals::{Agent, Logger, RunningTask, Status, Vitals, debug, warn};
+use mcp_vitals::traces::{InSpan, SpanStatus};
+use mcp_vitals::{Agent, Logger, RunningTask, Status, Tracer, Vitals, debug, warn};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Agents that may be alive at a time.
@@ -31,6 +33,7 @@ const MOST_USERS: usize = 64;
 pub(super) struct Swarm {
     pub(super) vitals: Vitals,
     pub(super) logger: Logger,
+    pub(super) tracer: Tracer,
     chance: Mutex<fastrand::Rng>,
     agents: Mutex<Agents>,
     workers: Semaphore,
@@ -68,6 +71,7 @@ impl Swarm {
         Swarm {
             vitals: vitals.clone(),
             logger: vitals.logger("swarm"),
+            tracer: vitals.tracer("swarm"),
             chance: Mutex::new(fastrand::Rng::with_seed(seed)),
             agents: Mutex::default(),
             workers: Semaphore::new(WORKERS),
@@ -86,8 +90,13 @@ impl Swarm {
         lock(&self.chance).u64(range)
     }
 
-    /// Takes a while: mostly near the shorter time, now and then far from it.
-    pub(super) async fn work(&self, shortest: u64, longest: u64) {
+    /// Does `what`, which takes a while: see [`pause`](Self::pause).
+    pub(super) async fn work(&self, what: &str, shortest: u64, longest: u64) {
+        self.pause(shortest, longest).in_span(self.tracer.span(what)).await;
+    }
+
+    /// Takes a while, in milliseconds: mostly near the shorter time, now and then far from it.
+    pub(super) async fn pause(&self, shortest: u64, longest: u64) {
         let luck = lock(&self.chance).f64();
         let milliseconds = shortest as f64 + (longest - shortest) as f64 * luck.powi(3);
         tokio::time::sleep(Duration::from_secs_f64(milliseconds / 1000.0)).await;
@@ -144,7 +153,8 @@ impl Swarm {
         };
         let task = self.vitals.mcp().task_queued(priority);
         queued.await;
-        let place = self.workers.acquire().await.map_err(|_| "the swarm is closed")?;
+        let waiting = self.workers.acquire().in_span(self.tracer.span("wait_for_worker"));
+        let place = waiting.await.map_err(|_| "the swarm is closed")?;
         let task = task.start(task_type);
         let mut agents = lock(&self.agents);
         let idle = agents.alive.iter_mut().find(|(_, member)| !member.busy);
@@ -182,8 +192,13 @@ impl Swarm {
     }
 
     pub(super) fn retrieve(&self, key: &str) -> Result<String, String> {
+        let mut span = self.tracer.span("look_up");
         let store = lock(&self.store);
+        span.set_attribute("entries", store.len());
         let found = store.iter().find(|(stored, _)| stored == key);
+        if found.is_none() {
+            span.add_event("miss");
+        }
         self.counted("retrieve", found.map(|(_, value)| value.clone()).ok_or_else(|| missing(key)))
     }
 
@@ -195,9 +210,13 @@ impl Swarm {
     }
 
     pub(super) fn search(&self, text: &str) -> String {
+        let mut span = self.tracer.span("scan");
         let store = lock(&self.store);
         let hits = store.iter().filter(|(key, value)| key.contains(text) || value.contains(text));
-        let said = format!("{} of {} entries", hits.count(), store.len());
+        let hits = hits.count();
+        span.set_attribute("entries", store.len());
+        span.set_attribute("hits", hits);
+        let said = format!("{hits} of {} entries", store.len());
         self.vitals.mcp().memory_operation("search", Status::Success);
         said
     }
@@ -210,6 +229,8 @@ impl Swarm {
 
     /// One attempt to log in. A wrong secret is an answer; too many of them are a refusal.
     pub(super) fn login(&self, user: String, method: &str, right: bool) -> Result<String, String> {
+        let mut span = self.tracer.span("check_secret");
+        span.set_attribute("method", method);
         let now = Instant::now();
         let mut failures = lock(&self.failures);
         for (_, times) in failures.iter_mut() {
@@ -219,11 +240,13 @@ impl Swarm {
         let known = failures.iter().position(|(failed, _)| *failed == user);
         if known.is_some_and(|at| failures[at].1.len() >= MOST_FAILURES) {
             self.vitals.mcp().rate_limited(&user);
+            span.set_status(SpanStatus::Error, "rate_limit");
             warn!(self.logger, "log-in refused", user, method, reason = "rate_limit");
             return Err("too many attempts; try again later".to_owned());
         }
         self.vitals.mcp().auth_attempt(method, right);
         self.logger.log_auth_event(&user, method, right);
+        span.set_attribute("right", right);
         if right {
             return Ok("welcome".to_owned());
         }

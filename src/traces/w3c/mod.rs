@@ -82,11 +82,11 @@ pub(crate) fn extract<C: Carrier + ?Sized>(
     let mut carried = Carried::default();
     if context.is_some() {
         let mut list = tracestate::Reader::default();
-        carrier.values(Header::Tracestate.name(), &mut |value| list.read(value));
+        carrier.each_value(Header::Tracestate.name(), &mut |value| list.read(value));
         carried.tracestate = list.finish(&mut |reason| told((Header::Tracestate, reason)));
     }
     let mut list = baggage::Reader::default();
-    carrier.values(Header::Baggage.name(), &mut |value| list.read(value));
+    carrier.each_value(Header::Baggage.name(), &mut |value| list.read(value));
     carried.baggage = list.finish(&mut |reason| told((Header::Baggage, reason)));
 
     if carried == Carried::default() {
@@ -100,7 +100,7 @@ pub(crate) fn extract<C: Carrier + ?Sized>(
 
 fn context<C: Carrier + ?Sized>(carrier: &C, told: &mut dyn FnMut(Fault)) -> Option<SpanContext> {
     let mut read = None;
-    carrier.values(Header::Traceparent.name(), &mut |value| {
+    carrier.each_value(Header::Traceparent.name(), &mut |value| {
         read = Some(match read {
             None => traceparent::parse(value),
             // Which of the two it is nobody can know.
