@@ -34,8 +34,9 @@
 //!
 //! # Features
 //! None by default. `http`: `/metrics` and `/healthz` on a thread of their own. `tower`: `/metrics`
-//! as a service to mount. `rmcp`: the wrappers; `rmcp-client`: a client's requests traced. `macros`: the derive of [`Labels`]. `log`: records of
-//! the `log` crate as lines. `tracing`: events of `tracing` as lines, with the fields of their spans.
+//! as a service to mount. `rmcp`: the wrappers; `rmcp-client`: a client's requests traced. `macros`:
+//! the derive of [`Labels`] and the attributes. `log`: records of the `log` crate as lines.
+//! `tracing`: events of `tracing` as lines, its spans as the engine's.
 //! `signals`: engines shut down by SIGTERM and SIGINT, where asked. `gzip`, `zstd`: rolled log files
 //! compressed. `patterns`: `Redaction::pattern` of the [`logs`]. `rayon`: threads for large scrapes.
 //! `cli`: the `mcp-vitals` command with its demo.
@@ -112,7 +113,7 @@ mod vitals;
 #[cfg(all(not(vitals_loom), feature = "log"))]
 pub use bridge::LogBridge;
 #[cfg(all(not(vitals_loom), feature = "tracing"))]
-pub use bridge::{TracingBridge, TracingFilter, TracingLayer};
+pub use bridge::{TracingBridge, TracingFilter, TracingLayer, TracingOptions};
 #[cfg(not(vitals_loom))]
 pub use builder::VitalsBuilder;
 #[cfg(not(vitals_loom))]

@@ -7,6 +7,12 @@ mod sites;
 #[cfg(feature = "log")]
 mod log;
 #[cfg(feature = "tracing")]
+mod options;
+#[cfg(feature = "tracing")]
+mod ours;
+#[cfg(feature = "tracing")]
+mod records;
+#[cfg(feature = "tracing")]
 mod spans;
 #[cfg(feature = "tracing")]
 mod tracing;
@@ -15,6 +21,8 @@ mod words;
 
 #[cfg(feature = "log")]
 pub use self::log::LogBridge;
+#[cfg(feature = "tracing")]
+pub use self::options::TracingOptions;
 #[cfg(feature = "tracing")]
 pub use self::tracing::{TracingBridge, TracingFilter, TracingLayer};
 

@@ -1,19 +1,21 @@
-//! Events of `tracing` as lines, with the fields of their spans.
+//! The layer for `tracing`: its events as lines with the fields of their spans, its spans as ours.
 
 use std::fmt;
 use std::sync::Arc;
 
 use tracing_core::callsite::rebuild_interest_cache;
 use tracing_core::dispatcher::with_default;
-use tracing_core::field::Visit;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::subscriber::Interest;
-use tracing_core::{Dispatch, Event, Field, LevelFilter, Metadata, Subscriber};
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{Context, Filter};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
+use super::options::TracingOptions;
+use super::ours::{self, Spans};
+use super::records;
 use super::sites::{self, Sites};
 use super::spans::{Fields, Node};
 use super::words::{NO_FIELD, Put, Words};
@@ -21,21 +23,28 @@ use crate::Vitals;
 use crate::logs::Level;
 use crate::logs::Line;
 use crate::logs::inlet::{self, Inlet, Message, Origin, Source, UNKNOWN};
-use crate::logs::private::{Rendered, debug, display};
+use crate::traces::{EnteredSpan, Parent};
 
-/// Events of `tracing` as lines of an engine, those that its filter takes; from
+/// Events of `tracing` as lines of an engine, and spans of `tracing` as its spans; from
 /// [`Vitals::tracing_layer`]. Its filter is its own: other layers see what they saw.
 pub type TracingLayer<S> = Filtered<TracingBridge, TracingFilter, S>;
 
-/// Events of `tracing` as lines, without a filter; part of a [`TracingLayer`].
+/// What a layer does with what its filter takes; part of a [`TracingLayer`].
 pub struct TracingBridge {
-    inlet: Option<Inlet>,
+    takes: Takes,
 }
 
-/// The engine's [`LogFilter`](crate::logs::LogFilter) as one of `tracing`; part of a
-/// [`TracingLayer`].
+/// The engine's [`LogFilter`](crate::logs::LogFilter), and that of its spans, as one of `tracing`;
+/// part of a [`TracingLayer`].
 pub struct TracingFilter {
-    inlet: Option<Inlet>,
+    takes: Takes,
+}
+
+/// The two halves of a layer, of which each takes what it wants.
+#[derive(Clone)]
+pub(super) struct Takes {
+    pub(super) lines: Option<Inlet>,
+    pub(super) spans: Option<Arc<Spans>>,
 }
 
 impl fmt::Debug for TracingBridge {
@@ -51,7 +60,7 @@ impl fmt::Debug for TracingFilter {
 }
 
 impl Vitals {
-    /// A layer for the host's `tracing` subscriber.
+    /// A layer for the host's `tracing` subscriber, with the [`TracingOptions`] as they are.
     ///
     /// Events become lines: their target is the logger, their fields are the line's. Fields of the
     /// spans around it go with each line, the outermost first, also those recorded late, and `span`
@@ -65,8 +74,19 @@ impl Vitals {
     /// 4 KiB of those of 32 spans; what is cut is counted in
     /// `mcp_vitals_log_span_fields_cut_total`.
     ///
+    /// Where the engine traces, spans of `tracing` at `info` and above become its spans, with the
+    /// target as their scope and the fields as attributes. They begin where they are created and end
+    /// where they are closed. Their parent is the one that they name, or else the thread's current
+    /// span, which may be a [`Span`](crate::Span) of the engine's own; while one is entered it is the
+    /// thread's current span in turn, whatever the order in which guards are dropped. Lines carry the
+    /// ids of the innermost. `follows_from` is a link. An event at `error` is also an event of its
+    /// span, and sets its status. Fields that `tracing-opentelemetry` has a meaning for (`otel.name`,
+    /// `otel.kind`, `otel.status_code`, …) have it here. A span asks the heap for one box; in a trace that
+    /// is not sampled it has ids alone, and its values are not asked for.
+    ///
     /// The layer does not keep the engine alive. Where the builder was given no
-    /// [`logs`](crate::VitalsBuilder::logs) it takes nothing.
+    /// [`logs`](crate::VitalsBuilder::logs) it writes no lines, without
+    /// [`traces`](crate::VitalsBuilder::traces) it makes no spans.
     ///
     /// ```
     /// use mcp_vitals::{Vitals, logs::LogConfig};
@@ -86,12 +106,48 @@ impl Vitals {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let inlet = self.inlet();
-        TracingBridge { inlet: inlet.clone() }.with_filter(TracingFilter { inlet })
+        self.tracing_layer_with(TracingOptions::new())
+    }
+
+    /// [`tracing_layer`](Self::tracing_layer) with other options: lines alone, spans alone, other
+    /// spans, more of what they say.
+    ///
+    /// Of several engines' layers in one subscriber each writes its lines, and the first that takes a
+    /// span has it.
+    ///
+    /// ```
+    /// use mcp_vitals::logs::LogFilter;
+    /// use mcp_vitals::traces::TraceConfig;
+    /// use mcp_vitals::{Level, TracingOptions, Vitals};
+    /// use tracing_subscriber::layer::SubscriberExt;
+    ///
+    /// let vitals = Vitals::builder().traces(TraceConfig::to_memory()).build()?;
+    /// let options = TracingOptions::new().spans(LogFilter::level(Level::Debug));
+    /// let subscriber = tracing_subscriber::registry().with(vitals.tracing_layer_with(options));
+    /// tracing::subscriber::with_default(subscriber, || {
+    ///     let _request = tracing::info_span!("request", otel.kind = "server").entered();
+    ///     tracing::debug_span!("query", rows = 3).in_scope(|| ());
+    /// });
+    /// vitals.with_captured_spans(|spans| {
+    ///     let (query, request) = (&spans[0], &spans[1]);
+    ///     assert_eq!(query.name.to_str(), "query");
+    ///     assert_eq!(query.parent_span_id, request.span_id());
+    /// });
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    pub fn tracing_layer_with<S>(&self, options: TracingOptions) -> TracingLayer<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let lines = self.inlet().filter(|_| options.lines);
+        let spans = self.weak_tracer().filter(|_| options.spans.most() > 0);
+        let spans = spans.map(|tracer| Arc::new(Spans::new(tracer, &options)));
+        let takes = Takes { lines, spans };
+        TracingBridge { takes: takes.clone() }.with_filter(TracingFilter { takes })
     }
 }
 
-fn level(level: &tracing_core::Level) -> Level {
+pub(super) fn level(level: &tracing_core::Level) -> Level {
     match *level {
         tracing_core::Level::ERROR => Level::Error,
         tracing_core::Level::WARN => Level::Warn,
@@ -101,9 +157,39 @@ fn level(level: &tracing_core::Level) -> Level {
     }
 }
 
+impl Takes {
+    /// Whether lines want it: an event, or a span for its fields.
+    #[inline]
+    fn line(&self, metadata: &Metadata<'_>) -> bool {
+        let module = metadata.module_path().unwrap_or_default();
+        self.line_of(level(metadata.level()), module, metadata.target())
+    }
+
+    /// The same of an event that says itself where it is from.
+    #[inline]
+    pub(super) fn line_of(&self, level: Level, module: &str, target: &str) -> bool {
+        let most = |inlet: &Inlet| inlet.most_verbose(module, target);
+        level as u8 <= self.lines.as_ref().map_or(0, most)
+    }
+
+    /// What makes a span of it, or an event of one.
+    #[inline]
+    fn span(&self, metadata: &Metadata<'_>) -> Option<&Spans> {
+        self.spans.as_deref().filter(|spans| spans.takes(metadata))
+    }
+
+    /// Where its line goes. What a filter let through was wanted by one of the two.
+    #[inline]
+    fn inlet(&self, metadata: &Metadata<'_>, span: Option<&Spans>) -> Option<&Inlet> {
+        self.lines.as_ref().filter(|_| span.is_none() || self.line(metadata))
+    }
+}
+
 impl TracingFilter {
     fn most(&self) -> LevelFilter {
-        match self.inlet.as_ref().and_then(|inlet| Level::of(inlet.most())) {
+        let lines = self.takes.lines.as_ref().map_or(0, Inlet::most);
+        let spans = self.takes.spans.as_ref().map_or(0, |spans| spans.most());
+        match Level::of(lines.max(spans)) {
             None => LevelFilter::OFF,
             Some(Level::Error) => LevelFilter::ERROR,
             Some(Level::Warn) => LevelFilter::WARN,
@@ -114,9 +200,7 @@ impl TracingFilter {
     }
 
     fn takes(&self, metadata: &Metadata<'_>) -> bool {
-        let module = metadata.module_path().unwrap_or_default();
-        let most = |inlet: &Inlet| inlet.most_verbose(module, metadata.target());
-        level(metadata.level()) as u8 <= self.inlet.as_ref().map_or(0, most)
+        self.takes.line(metadata) || self.takes.span(metadata).is_some()
     }
 }
 
@@ -181,9 +265,7 @@ fn source<'a>(metadata: &'a Metadata<'_>) -> Source<'a> {
 #[inline]
 fn site(metadata: &'static Metadata<'static>) -> Option<&'static Site> {
     static SITES: Sites<Site, 8_192> = Sites::new();
-    let at = std::ptr::from_ref(metadata).addr() as u64;
-    // The upper half of a product with 2^64 / φ depends on all bits of the address.
-    let hash = at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let hash = sites::hash(std::ptr::from_ref(metadata).addr());
     SITES.get(hash, |site| std::ptr::eq(site.metadata, metadata), || Site::new(metadata))
 }
 
@@ -194,7 +276,7 @@ where
     /// Call sites are asked for again when the filter has changed. From within the subscriber: where
     /// there is only one, `tracing` asks the calling thread's, and a thread without any takes nothing.
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
-        let Some(inlet) = &self.inlet else { return };
+        let Some(inlet) = &self.takes.lines else { return };
         let subscriber = subscriber.downgrade();
         inlet.on_change(Arc::new(move |_| match subscriber.upgrade() {
             Some(subscriber) => {
@@ -213,13 +295,23 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(inlet) = &self.inlet else { return };
+        let metadata = attributes.metadata();
+        let spans = self.takes.span(metadata);
+        let inlet = self.takes.inlet(metadata, spans);
         let mut fields = Fields::default();
-        attributes.record(&mut fields);
-        fields.count(&inlet.beside);
+        if let Some(inlet) = inlet {
+            attributes.record(&mut fields);
+            fields.count(&inlet.beside);
+        }
         let Some(span) = context.span(id) else { return };
+        if let Some(spans) = spans {
+            spans.begin(attributes, &span);
+        }
+        if inlet.is_none() {
+            return;
+        }
         let parent = span.parent().and_then(|parent| node(&parent));
-        let node = Node::new(parent, attributes.metadata().name(), fields);
+        let node = Node::new(parent, metadata.name(), fields);
         let mut extensions = span.extensions_mut();
         // Another engine's layer may have been here: it says the same.
         if extensions.get_mut::<Arc<Node>>().is_none() {
@@ -228,40 +320,90 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let Some(inlet) = &self.inlet else { return };
+        let Some(span) = context.span(id) else { return };
+        if let Some(spans) = &self.takes.spans {
+            spans.record(values, &span);
+        }
+        let (Some(inlet), Some(_)) = (&self.takes.lines, node(&span)) else { return };
         let mut fields = Fields::default();
         values.record(&mut fields);
-        let node = context.span(id).and_then(|span| node(&span));
-        if let Some(node) = node {
+        if let Some(node) = node(&span) {
             node.record(&fields, &inlet.beside);
         }
     }
 
+    fn on_follows_from(&self, id: &Id, follows: &Id, context: Context<'_, S>) {
+        let Some(spans) = &self.takes.spans else { return };
+        if let (Some(span), Some(cause)) = (context.span(id), context.span(follows)) {
+            spans.link(&span, &cause);
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        let Some(spans) = &self.takes.spans else { return };
+        if let Some(span) = context.span(id) {
+            spans.enter(&span);
+        }
+    }
+
+    fn on_exit(&self, id: &Id, _: Context<'_, S>) {
+        if let Some(spans) = &self.takes.spans {
+            spans.leave(id.into_u64());
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(spans) = &self.takes.spans else { return };
+        if let Some(span) = context.span(&id) {
+            spans.end(&span);
+        }
+    }
+
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let Some(inlet) = &self.inlet else { return };
         let metadata = event.metadata();
         let site = site(metadata);
         if site.is_some_and(|site| site.is_log) {
-            return log_event(inlet, event, span_of(event, &context).as_deref());
+            return records::take(&self.takes, event, &context);
         }
+        let spans = self.takes.span(metadata);
         let message_at = site.map_or_else(|| message_at(metadata), |site| site.message_at);
-        let mut words = Words::new(message_at);
+        let mut words = Words::new(message_at, spans.is_some());
         event.record(&mut words);
-        let message = words.message.as_ref().map_or(Message::None, Message::Rendered);
         // After the words: their code may record something in a span.
-        let span = span_of(event, &context);
-        let span = span.as_deref();
+        let span = context.event_span(event);
+        if let (Some(spans), Some(span)) = (spans, &span) {
+            spans.add_event(event, &words, span);
+        }
+        let Some(inlet) = self.takes.inlet(metadata, spans) else { return };
+        let message = words.message.as_ref().map_or(Message::None, Message::Rendered);
+        let node = span.as_ref().and_then(node);
+        let node = node.as_deref();
         let more = |out: &mut Vec<u8>| {
-            if let Some(node) = span {
+            if let Some(node) = node {
                 node.append(out, &inlet.beside);
             }
         };
         let known = site.and_then(|site| site.origin);
         let origin = known.unwrap_or_else(sites::unknown);
-        let more = span.is_some().then_some(&more as _);
+        let more = node.is_some().then_some(&more as _);
         let fields = Of { event, words: &words, known: known.is_some() };
+        let _current = elsewhere(event, span.as_ref());
         inlet.write(level(metadata.level()), origin, more, message, &fields);
     }
+}
+
+/// The span of an event that says itself which: its line has that one's ids.
+pub(super) fn elsewhere<'a, S: LookupSpan<'a>>(
+    event: &Event<'_>,
+    span: Option<&SpanRef<'a, S>>,
+) -> Option<EnteredSpan<'static>> {
+    if event.is_contextual() {
+        return None;
+    }
+    if event.is_root() {
+        return Some(Parent::NOBODY.enter());
+    }
+    Some(ours::parent_of(span?)?.enter())
 }
 
 /// The fields of an event.
@@ -285,100 +427,6 @@ impl inlet::Fields for Of<'_> {
     }
 }
 
-/// No fields, but where the line comes from.
-struct Unknown<'a>(Option<&'a Source<'a>>);
-
-impl inlet::Fields for Unknown<'_> {
-    fn room(&self) -> usize {
-        UNKNOWN
-    }
-
-    fn put<const C: bool>(&self, line: &mut Line<'_, '_, C>) {
-        if let Some(source) = self.0 {
-            super::put_source(source, line);
-        }
-    }
-}
-
-fn node<'a, S: LookupSpan<'a>>(
-    span: &tracing_subscriber::registry::SpanRef<'a, S>,
-) -> Option<Arc<Node>> {
+pub(super) fn node<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>) -> Option<Arc<Node>> {
     span.extensions().get::<Arc<Node>>().cloned()
-}
-
-fn span_of<S>(event: &Event<'_>, context: &Context<'_, S>) -> Option<Arc<Node>>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    context.event_span(event).and_then(|span| node(&span))
-}
-
-/// What `tracing-log` says of a record.
-#[derive(Default)]
-struct LogEvent {
-    message: Option<Rendered>,
-    target: Option<Rendered>,
-    module: Option<Rendered>,
-    file: Option<Rendered>,
-    line: u32,
-}
-
-impl Visit for LogEvent {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let place = match field.name() {
-            "message" => &mut self.message,
-            "log.target" => &mut self.target,
-            "log.module_path" => &mut self.module,
-            "log.file" => &mut self.file,
-            _ => return,
-        };
-        *place = Some(display(&value));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        if field.name() == "log.line" {
-            self.line = value.try_into().unwrap_or(0);
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            self.message = Some(debug(&value));
-        }
-    }
-}
-
-/// A record of the `log` crate as the line that it would have been by itself.
-#[cold]
-fn log_event(inlet: &Inlet, event: &Event<'_>, span: Option<&Node>) {
-    let mut said = LogEvent::default();
-    event.record(&mut said);
-    with(&said.target, &mut |target| {
-        with(&said.module, &mut |module| {
-            with(&said.file, &mut |file| {
-                let source = Source { target, module, file, line: said.line };
-                let known = sites::by_text(&source);
-                let message = said.message.as_ref().map_or(Message::None, Message::Rendered);
-                let more = |out: &mut Vec<u8>| {
-                    if let Some(node) = span {
-                        node.append(out, &inlet.beside);
-                    }
-                };
-                let level = level(event.metadata().level());
-                let more = span.is_some().then_some(&more as _);
-                let origin = known.unwrap_or_else(sites::unknown);
-                let unknown = if known.is_none() { Some(&source) } else { None };
-                inlet.write(level, origin, more, message, &Unknown(unknown));
-            });
-        });
-    });
-}
-
-fn with(text: &Option<Rendered>, read: &mut dyn FnMut(&str)) {
-    match text {
-        None => read(""),
-        Some(text) => {
-            text.with(&mut |text, _| read(std::str::from_utf8(text).unwrap_or_default()));
-        }
-    }
 }

@@ -28,6 +28,9 @@ enum Said {
 /// The values of an event that a host's code puts into words, in their order.
 pub(super) struct Words {
     pub(super) message: Option<Rendered>,
+    /// What went wrong, where somebody wants to know.
+    pub(super) error: Option<Rendered>,
+    wants_error: bool,
     message_at: usize,
     /// Bytes of all its fields at most, with their names.
     pub(super) room: usize,
@@ -37,8 +40,14 @@ pub(super) struct Words {
 
 impl Words {
     /// For an event whose field `message_at` is its message.
-    pub(super) fn new(message_at: usize) -> Words {
-        Words { message: None, message_at, room: 0, said: None }
+    pub(super) fn new(message_at: usize, wants_error: bool) -> Words {
+        Words { message: None, error: None, wants_error, message_at, room: 0, said: None }
+    }
+
+    /// Whether `field` says what went wrong, and nobody has yet: an error, or what has that name.
+    #[inline]
+    fn is_wanted(&self, field: &Field) -> bool {
+        self.wants_error && self.error.is_none() && field.name() == "error"
     }
 
     #[inline]
@@ -92,6 +101,9 @@ impl Visit for Words {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
+        if self.is_wanted(field) {
+            self.error = Some(display(&value));
+        }
         self.plain(field, value);
     }
 
@@ -103,6 +115,9 @@ impl Visit for Words {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        if self.wants_error && self.error.is_none() {
+            self.error = Some(display(&value));
+        }
         match field.index() == self.message_at {
             true => self.message = Some(display(&value)),
             false => self.say(field, Said::Error(exception(value))),
@@ -110,6 +125,9 @@ impl Visit for Words {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if self.is_wanted(field) {
+            self.error = Some(debug(&value));
+        }
         let words = debug(&value);
         match field.index() == self.message_at {
             true => self.message = Some(words),
@@ -118,9 +136,27 @@ impl Visit for Words {
     }
 }
 
-/// Puts the fields of an event into its line.
-pub(super) struct Put<'p, 'a, 'b, const C: bool> {
-    line: &'p mut Line<'a, 'b, C>,
+/// What the fields of an event are put into.
+pub(super) trait Take {
+    /// The name is needed where it is given.
+    fn take(&mut self, name: Option<&str>, value: &(impl Loggable + ?Sized));
+
+    /// An error, which may have a name of its own there.
+    fn take_error(&mut self, name: Option<&str>, value: &Exception) {
+        self.take(name, value);
+    }
+}
+
+impl<const C: bool> Take for &mut Line<'_, '_, C> {
+    #[inline]
+    fn take(&mut self, name: Option<&str>, value: &(impl Loggable + ?Sized)) {
+        value.put(name, self);
+    }
+}
+
+/// Puts the fields of an event into its line, or into the event of a span.
+pub(super) struct Put<'p, T> {
+    into: T,
     words: &'p Words,
     next_words: usize,
     /// The next field that stands where the call site says, so that it needs no name; [`NO_FIELD`]
@@ -129,26 +165,41 @@ pub(super) struct Put<'p, 'a, 'b, const C: bool> {
     left: usize,
 }
 
-impl<'p, 'a, 'b, const C: bool> Put<'p, 'a, 'b, C> {
-    pub(super) fn new(line: &'p mut Line<'a, 'b, C>, words: &'p Words, by_site: bool) -> Self {
+impl<'p, 'l, 'a, 'b, const C: bool> Put<'p, &'l mut Line<'a, 'b, C>> {
+    pub(super) fn new(line: &'l mut Line<'a, 'b, C>, words: &'p Words, by_site: bool) -> Self {
         let next = if by_site { 0 } else { NO_FIELD };
-        Put { line, words, next_words: 0, next, left: MOST_FIELDS }
+        Put { into: line, words, next_words: 0, next, left: MOST_FIELDS }
+    }
+}
+
+impl<'p, T: Take> Put<'p, T> {
+    /// Each says its name.
+    pub(super) fn into_event(into: T, words: &'p Words) -> Self {
+        Put { into, words, next_words: 0, next: NO_FIELD, left: MOST_FIELDS }
     }
 
     #[inline]
     fn put(&mut self, field: &Field, value: &(impl Loggable + ?Sized)) {
+        if let Some(name) = self.next_name(field) {
+            self.into.take(name, value);
+        }
+    }
+
+    /// The name of the next field, where it needs one; nothing where it is left out.
+    #[inline]
+    fn next_name(&mut self, field: &Field) -> Option<Option<&'static str>> {
         let (index, message) = (field.index(), self.words.message_at);
         if index == message || self.left == 0 {
-            return;
+            return None;
         }
         self.left -= 1;
         let at = index - usize::from(index > message);
         if at == self.next {
             self.next += 1;
-            return value.put(None, self.line);
+            return Some(None);
         }
         // One before it was left out: from here on each says its name.
-        value.put(Some(name(field)), self.line);
+        Some(Some(name(field)))
     }
 
     fn put_words(&mut self, field: &Field) {
@@ -160,7 +211,11 @@ impl<'p, 'a, 'b, const C: bool> Put<'p, 'a, 'b, C> {
         self.next_words += 1;
         match said {
             Some(Said::Words(words)) => self.put(field, words),
-            Some(Said::Error(error)) => self.put(field, error),
+            Some(Said::Error(error)) => {
+                if let Some(name) = self.next_name(field) {
+                    self.into.take_error(name, error);
+                }
+            }
             None => {}
         }
     }
@@ -172,7 +227,7 @@ pub(super) fn name(field: &Field) -> &'static str {
     name.strip_prefix("r#").unwrap_or(name)
 }
 
-impl<const C: bool> Visit for Put<'_, '_, '_, C> {
+impl<T: Take> Visit for Put<'_, T> {
     #[inline]
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field, &value);

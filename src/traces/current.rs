@@ -46,13 +46,13 @@ pub(super) fn swap(active: Active, carried: Option<Arc<Carried>>) -> Before {
 
 /// What was current before.
 pub(super) struct Before {
-    active: Active,
+    pub(super) active: Active,
     carried: Option<Arc<Carried>>,
 }
 
 impl Before {
     #[inline(always)]
-    fn restore(&mut self) {
+    pub(super) fn restore(&mut self) {
         swap(self.active, self.carried.take());
     }
 }

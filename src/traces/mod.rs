@@ -4,6 +4,8 @@ mod carrier;
 pub(crate) mod config;
 pub(crate) mod context;
 mod current;
+#[cfg_attr(not(feature = "tracing"), allow(dead_code))]
+pub(crate) mod entered;
 mod env;
 pub(crate) mod export;
 pub(crate) mod ids;

@@ -165,6 +165,18 @@ impl Vitals {
         self.traced().is_none_or(|traces| traces.control.keep(id))
     }
 
+    /// What makes the engine's tracers, for whoever must not keep the engine alive; nothing where
+    /// nothing is recorded.
+    #[cfg_attr(not(feature = "tracing"), allow(dead_code))]
+    pub(crate) fn weak_tracer(&self) -> Option<impl Fn(&str) -> Tracer + Send + Sync + use<>> {
+        let core = self.traced()?.core.clone();
+        // Where contexts are passed on and nothing is recorded, another makes the spans.
+        if core.engine == 0 {
+            return None;
+        }
+        Some(move |name: &str| Tracer::new(core.clone(), name))
+    }
+
     pub(super) fn traced(&self) -> Option<&Traces> {
         self.logs()?.traces()
     }
