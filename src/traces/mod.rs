@@ -19,3 +19,12 @@ pub use sample::Sampler;
 pub use span::{Of, Span, SpanKind, SpanStatus};
 pub(crate) use tracer::Core;
 pub use tracer::Tracer;
+
+/// What was decided of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // nobody drops any yet
+pub(crate) enum Verdict {
+    Kept,
+    Dropped,
+    Undecided,
+}
