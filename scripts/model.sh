@@ -87,6 +87,21 @@ weaken() {
 }
 
 room=shard
+weaken exemplar.rs exemplar::a_candidate_is_read_whole \
+    'turn.store(before.wrapping_add(1), Ordering::Relaxed);' '/* taken away */'
+weaken exemplar.rs exemplar::a_candidate_is_read_whole \
+    'fence(Ordering::Release);' '/* taken away */'
+weaken exemplar.rs exemplar::a_candidate_is_read_whole \
+    'turn.store(before.wrapping_add(2), Ordering::Release)' \
+    'turn.store(before.wrapping_add(2), Ordering::Relaxed)'
+weaken exemplar.rs exemplar::a_candidate_is_read_whole \
+    'turn.load(Ordering::Acquire)' 'turn.load(Ordering::Relaxed)'
+weaken exemplar.rs exemplar::a_candidate_is_read_whole \
+    'fence(Ordering::Acquire);' '/* taken away */'
+weaken exemplar.rs exemplar::a_candidate_is_read_whole \
+    'turn.load(Ordering::Relaxed) == before' 'true'
+weaken exemplar.rs exemplar::a_candidate_is_read_whole \
+    ' || before % 2 == 1' ''
 weaken cells.rs a_chunk_is_seen_whole \
     'Box::into_raw(chunk), Ordering::Release' 'Box::into_raw(chunk), Ordering::Relaxed'
 weaken cells.rs a_chunk_is_seen_whole \

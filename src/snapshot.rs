@@ -155,6 +155,19 @@ pub(crate) struct HistogramReading<'a> {
     pub(crate) decimals: u8,
     /// log2 of the cells an octave.
     pub(crate) bits: u32,
+    /// In the order of the buckets, one of each at most; none where nobody wants them.
+    pub(crate) exemplars: &'a [Exemplar],
+}
+
+/// An observation and the span that it was made in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exemplar {
+    pub(crate) bucket: usize,
+    pub(crate) trace: [u8; 16],
+    pub(crate) span: [u8; 8],
+    /// In the integer unit.
+    pub(crate) units: u64,
+    pub(crate) unix_millis: u64,
 }
 
 /// All metrics at one moment, as plain data: for a host's own tests and reports.

@@ -9,6 +9,7 @@ mod held;
 mod logs;
 mod panics;
 mod propagation;
+mod scrape;
 #[cfg(all(feature = "signals", unix))]
 mod signals;
 mod told;
@@ -17,6 +18,7 @@ mod traces;
 pub use collectors::Collector;
 #[cfg(feature = "rmcp")]
 pub(crate) use propagation::Propagation;
+use scrape::{Kept, Reader};
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -28,12 +30,9 @@ use std::time::{Duration, Instant};
 use crate::Error;
 use crate::builder::VitalsBuilder;
 use crate::cardinality::{self, Cardinality};
-use crate::clock::Clock;
 use crate::collect::{Scrape, TARGET_INFO};
 use crate::collectors::{Collectors, Round, show};
 use crate::encode::format::Format;
-use crate::encode::pages::Pages;
-use crate::encode::text::{Sink, Slices, Text};
 use crate::export::Source;
 use crate::logs::LogConfig;
 use crate::mcp::{CatalogOptions, Mcp};
@@ -112,14 +111,6 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// What one scrape leaves to the next.
-#[derive(Default)]
-struct Kept {
-    scrape: Scrape,
-    text: Pages,
-    between: Vec<u8>,
-}
-
 impl Vitals {
     /// Settings for a new engine.
     pub fn builder() -> VitalsBuilder {
@@ -139,6 +130,8 @@ impl Vitals {
     pub(crate) fn start(builder: VitalsBuilder) -> Result<Vitals, Error> {
         let space = Arc::new(Space::new(builder.memory_limit));
         let table = Table::new(space, &builder.const_labels);
+        let wants_exemplars = builder.exemplars.unwrap_or(builder.traces.is_some());
+        let table = if wants_exemplars { table.with_exemplars() } else { table };
         let limits = Limits {
             series: builder.series(),
             label_values: builder.label_values(),
@@ -405,7 +398,7 @@ impl Vitals {
     /// What the ways out read from: this engine, for as long as it is there.
     pub(crate) fn source(&self, way: &str) -> Result<Arc<dyn Source>, Error> {
         let core = self.core.as_ref().map_or_else(Weak::new, Arc::downgrade);
-        Ok(Arc::new(Reader { core, events: Counted::register(self, way)? }))
+        Ok(Arc::new(Reader::new(core, Counted::register(self, way)?)))
     }
 
     /// All metrics in the Prometheus text format 0.0.4.
@@ -440,43 +433,6 @@ impl Vitals {
     /// `memory_limit`. What lies outside it is named in `docs/ARCHITECTURE.md`. 0 when disabled.
     pub fn memory_ceiling(&self) -> u64 {
         self.core.as_ref().map_or(0, |core| core.table.space().limit())
-    }
-}
-
-/// See [`Vitals::source`].
-struct Reader {
-    core: Weak<Core>,
-    events: Counted,
-}
-
-impl Source for Reader {
-    fn scrape_into(&self, format: Format, out: &mut Vec<u8>) -> bool {
-        let Some(core) = self.core.upgrade() else { return false };
-        core.scrape_into(format, out, Duration::MAX);
-        true
-    }
-
-    #[cfg(feature = "http")]
-    fn alive(&self) -> bool {
-        self.core.strong_count() > 0
-    }
-
-    #[cfg(feature = "http")]
-    fn log_filter(&self) -> Option<String> {
-        Some(self.core.upgrade()?.logs.get()?.filter().to_string())
-    }
-
-    #[cfg(feature = "http")]
-    fn set_log_filter(&self, text: &str) -> Result<(), String> {
-        let filter = text.parse::<crate::logs::LogFilter>().map_err(|error| error.to_string())?;
-        if let Some(logs) = self.core.upgrade().as_ref().and_then(|core| core.logs.get()) {
-            logs.set_filter(filter);
-        }
-        Ok(())
-    }
-
-    fn count(&self, event: crate::export::Event) {
-        self.events.count(event);
     }
 }
 
@@ -534,43 +490,6 @@ impl Core {
             let left = deadline.saturating_sub(started.elapsed()).max(deadline / 4);
             logs.stop(Instant::now() + left);
         }
-    }
-
-    /// Appends all metrics; waits for collectors up to `most`, or the engine's deadline if that is
-    /// less.
-    fn scrape_into(&self, format: Format, out: &mut Vec<u8>, most: Duration) {
-        // Before the turn: what they run may scrape this engine, or remove a collector.
-        let collected = self.collectors.collect(most);
-        let mut turn = self.table.turn();
-        let Kept { scrape, text, .. } = &mut *lock(&self.kept);
-        self.scrape(format, &mut turn, scrape, text, collected.as_deref(), out);
-    }
-
-    fn scrape_with(&self, to: impl FnMut(&[u8])) {
-        let collected = self.collectors.collect(Duration::MAX);
-        let mut turn = self.table.turn();
-        let Kept { scrape, text, between } = &mut *lock(&self.kept);
-        let mut slices = Slices::new(between, to);
-        self.scrape(Format::Text, &mut turn, scrape, text, collected.as_deref(), &mut slices);
-        slices.flush();
-    }
-
-    fn scrape(
-        &self,
-        format: Format,
-        turn: &mut Turn<'_>,
-        scrape: &mut Scrape,
-        text: &mut Pages,
-        collected: Option<&Round>,
-        out: &mut impl Sink,
-    ) {
-        // In our turn: waiting for another scrape is not what a scrape costs.
-        let started = Clock::get().start();
-        let charge = |bytes| self.table.space().charge(bytes);
-        let mut text = Text::new(format, out, text, &charge, &self.pool);
-        self.walk(turn, scrape, collected, &mut text);
-        text.finish();
-        self.own.scrape_duration.record_nanos(started.elapsed_nanos());
     }
 
     fn walk<V: Visit>(

@@ -56,7 +56,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // What exists. It counts its losses in counters, and spells a boundary when a family is born.
     ("registry", &["shard", "sync", "clock", "error", "metrics", "encode"]),
     // Record. `get` reads like a scrape does.
-    ("metrics", &["registry", "shard", "sync", "clock", "collect", "error"]),
+    // An observation within a span is a candidate for an exemplar.
+    ("metrics", &["registry", "ring", "shard", "sync", "clock", "collect", "error"]),
     // Read.
     ("collect", &["registry", "shard", "sync", "snapshot"]),
     ("snapshot", &["registry"]),

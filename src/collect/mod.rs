@@ -1,8 +1,10 @@
 //! Reading what was recorded, off the hot path.
 
+mod candidates;
 mod column;
 mod scrape;
 
+pub(crate) use candidates::Largest;
 pub(crate) use scrape::{Scrape, TARGET_INFO};
 
 use crate::shard::all_cells;

@@ -1,5 +1,6 @@
 //! One walk over all families: merges each series' cells and hands it to a visitor.
 
+use super::candidates::Candidates;
 use super::column::Column;
 use crate::registry::places::PAGE;
 use crate::registry::table::Families;
@@ -26,6 +27,8 @@ pub(crate) struct Scrape {
     shards: Vec<&'static Directory>,
     parts: Vec<Part>,
     buckets: Vec<u64>,
+    /// For the next walk.
+    pub(crate) candidates: Candidates,
 }
 
 /// A sheet, and what it is read by.
@@ -119,6 +122,7 @@ impl Scrape {
                     sum,
                     decimals: cells.kind.decimals,
                     bits: family.spec.bits,
+                    exemplars: self.candidates.of(cells),
                 };
                 visit.histogram(head, index, line(&head, index), &reading);
             }

@@ -1,7 +1,10 @@
 //! A histogram's lines.
 
 use super::{digits, number};
-use crate::snapshot::{BoundText, HistogramReading};
+use crate::snapshot::{BoundText, Exemplar, HistogramReading};
+
+/// Bytes of the longest exemplar: its label set, two numbers, and what stands between.
+const EXEMPLAR: usize = r##" # {trace_id="",span_id=""}  "##.len() + 48 + 2 * number::LONGEST;
 
 /// Room to write the lines of one histogram in, which never shrinks: nothing is cleared, and nothing
 /// looked at twice, before it is written over.
@@ -15,22 +18,22 @@ impl Lines {
     /// begins with, up to its `le`; past it only the numbers are new.
     pub(super) fn render(&mut self, begin: &str, reading: &HistogramReading<'_>) -> &[u8] {
         let longest = begin.len() + "_count".len() + BoundText::ROOM + number::LONGEST + "\n".len();
-        let needed = (reading.buckets.len() + 2) * longest;
+        let needed = (reading.buckets.len() + 2) * longest + reading.exemplars.len() * EXEMPLAR;
         if self.room.len() < needed {
             self.room.resize(needed, 0);
         }
         let mut out = Cursor { room: &mut self.room, at: 0 };
         let mut number = Integer::default();
         number.set(0);
-        for (bound, alone) in reading.bounds_text.iter().zip(reading.buckets) {
-            out.push(begin.as_bytes());
-            let (bound, len) = bound.get();
-            out.push_part(bound, len);
-            // Of most buckets the lines say what the one before said.
-            if *alone > 0 {
-                number.set(number.value + alone);
-            }
-            out.push_part(&number.text, number.len);
+        if reading.exemplars.is_empty() {
+            out.push_buckets(begin, reading, &mut number, |_, _| ());
+        } else {
+            let mut exemplars = reading.exemplars.iter().peekable();
+            out.push_buckets(begin, reading, &mut number, |out, bucket| {
+                if let Some(exemplar) = exemplars.next_if(|exemplar| exemplar.bucket == bucket) {
+                    out.push_exemplar(exemplar, reading.decimals);
+                }
+            });
         }
         // After `name_bucket{`, with a comma after each.
         let labels = &begin[reading.name.len() + "_bucket{".len()..];
@@ -74,6 +77,51 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
+    /// The lines of the buckets; `more` may put something behind each.
+    #[inline(always)]
+    fn push_buckets(
+        &mut self,
+        begin: &str,
+        reading: &HistogramReading<'_>,
+        number: &mut Integer,
+        mut more: impl FnMut(&mut Self, usize),
+    ) {
+        let buckets = reading.bounds_text.iter().zip(reading.buckets);
+        for (bucket, (bound, alone)) in buckets.enumerate() {
+            self.push(begin.as_bytes());
+            let (bound, len) = bound.get();
+            self.push_part(bound, len);
+            // Of most buckets the lines say what the one before said.
+            if *alone > 0 {
+                number.set(number.value + alone);
+            }
+            self.push_part(&number.text, number.len);
+            more(self, bucket);
+        }
+    }
+
+    /// Puts an exemplar at the end of the line that was just written.
+    fn push_exemplar(&mut self, exemplar: &Exemplar, decimals: u8) {
+        // In the newline's place.
+        self.at -= 1;
+        self.push(b" # {trace_id=\"");
+        self.push_hex(&exemplar.trace);
+        self.push(b"\",span_id=\"");
+        self.push_hex(&exemplar.span);
+        self.push(b"\"} ");
+        self.at += number::write_scaled(&mut self.room[self.at..], exemplar.units, decimals);
+        self.push(b" ");
+        self.at += number::write_scaled(&mut self.room[self.at..], exemplar.unix_millis, 3);
+        self.push(b"\n");
+    }
+
+    fn push_hex(&mut self, bytes: &[u8]) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for byte in bytes {
+            self.push(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+    }
+
     #[inline]
     fn push(&mut self, text: &[u8]) {
         self.room[self.at..self.at + text.len()].copy_from_slice(text);
@@ -114,6 +162,8 @@ mod tests {
             sum: u64,
             decimals in prop::sample::select(vec![0u8, 9]),
             short in any::<bool>(),
+            with in prop::collection::vec(any::<Option<(u128, u64, u64, u32)>>(), 30),
+            exposed in any::<bool>(),
         ) {
             let buckets: Vec<u64> = buckets.into_iter().map(|(bits, shift)| bits >> shift).collect();
             let name = if short { "t" } else { "mcp_request_duration_seconds" };
@@ -122,19 +172,34 @@ mod tests {
             let bounds_text: Vec<String> = bounds.iter().copied().map(text).collect();
             let bounds_text: Vec<&str> =
                 bounds_text.iter().map(String::as_str).chain(["+Inf"]).collect();
+            let scaled = |units, decimals| {
+                let mut room = [0; number::LONGEST];
+                let len = number::write_scaled(&mut room, units, decimals);
+                String::from_utf8(room[..len].to_vec()).unwrap()
+            };
             let mut expected = String::new();
+            let mut exemplars = Vec::new();
             let mut count = 0;
-            for (bound, alone) in bounds_text.iter().zip(&buckets) {
+            for (bucket, (bound, alone)) in bounds_text.iter().zip(&buckets).enumerate() {
                 count += alone;
-                expected += &format!("{name}_bucket{{{labels}le=\"{bound}\"}} {count}\n");
+                expected += &format!("{name}_bucket{{{labels}le=\"{bound}\"}} {count}");
+                if let Some((trace, span, units, secs)) = with[bucket].filter(|_| exposed) {
+                    let unix_millis = u64::from(secs) * 1000 + 250;
+                    let (trace_text, span_text) = (format!("{trace:032x}"), format!("{span:016x}"));
+                    expected += &format!(
+                        " # {{trace_id=\"{trace_text}\",span_id=\"{span_text}\"}} {} {secs}.25",
+                        scaled(units, decimals),
+                    );
+                    let (trace, span) = (trace.to_be_bytes(), span.to_be_bytes());
+                    exemplars.push(Exemplar { bucket, trace, span, units, unix_millis });
+                }
+                expected.push('\n');
             }
             let braced = match labels.strip_suffix(',') {
                 Some(labels) => format!("{{{labels}}}"),
                 None => String::new(),
             };
-            let mut room = vec![0; number::LONGEST];
-            let len = number::write_scaled(&mut room, sum, decimals);
-            let sum_text = std::str::from_utf8(&room[..len]).unwrap();
+            let sum_text = scaled(sum, decimals);
             expected += &format!("{name}_sum{braced} {sum_text}\n{name}_count{braced} {count}\n");
             let reading = HistogramReading {
                 name,
@@ -143,6 +208,7 @@ mod tests {
                 sum,
                 decimals,
                 bits: 6,
+                exemplars: &exemplars,
             };
             let mut lines = Lines::default();
             let begin = format!("{name}_bucket{{{labels}");

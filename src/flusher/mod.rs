@@ -64,7 +64,11 @@ struct Shared {
     asked: Mutex<Asked>,
     answered: Condvar,
     counts: Counts,
+    beside: Mutex<Option<Chore>>,
 }
+
+/// What the flusher does each second for others.
+type Chore = Box<dyn FnMut() + Send>;
 
 #[derive(Default)]
 struct Asked {
@@ -129,6 +133,7 @@ impl Flusher {
             asked: Mutex::default(),
             answered: Condvar::new(),
             counts: Counts::default(),
+            beside: Mutex::default(),
         });
         let mut drain =
             Drain::only(rings).ok_or(Error::Spawn(std::io::ErrorKind::AlreadyExists.into()))?;
@@ -152,6 +157,11 @@ impl Flusher {
 
     pub(crate) fn counts(&self) -> &Counts {
         &self.shared.counts
+    }
+
+    /// Has the flusher do this each second, too. It takes little time, and keeps no engine alive.
+    pub(crate) fn also(&self, chore: impl FnMut() + Send + 'static) {
+        *lock(&self.shared.beside) = Some(Box::new(chore));
     }
 
     /// Lines that threads of this engine's own wanted to log, by level.
@@ -402,6 +412,9 @@ impl Worker {
         counts.repeated.store(repeated, Ordering::Relaxed);
         if let Some(spans) = &mut self.spans {
             spans.tell();
+        }
+        if let Some(chore) = &mut *lock(&self.shared.beside) {
+            chore();
         }
     }
 }

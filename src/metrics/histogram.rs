@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::timer::Timer;
 use crate::clock::Clock;
 use crate::registry::{FamilyCore, Handle, HistogramCells};
+use crate::ring::context;
 use crate::shard;
 use crate::shard::cells::{Slot, Writer, add_owned};
 use crate::shard::hdr::{
@@ -89,7 +90,11 @@ impl Histogram {
         add_owned(header.cell(cells.header.offset(SUM)), units);
         add_owned(header.cell(cells.header.offset(FIRST_BUCKET + place.bucket)), 1);
         if add_owned(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1) == 0 {
-            mark_own(cells, units);
+            return mark_own(cells, units);
+        }
+        // The last of all, here and there, so that nothing is kept over a call.
+        if context::is_sampled() {
+            offer(cells, place.bucket, units);
         }
     }
 
@@ -185,6 +190,19 @@ fn record_anywhere(cells: &HistogramCells, units: u64, weight: u64) {
     if writer.add(buckets.cell(run.offset(FIRST_CELL + place.cell)), weight) == 0 {
         mark(writer, cells, run, place);
     }
+    if context::is_sampled() {
+        offer(cells, place.bucket, units);
+    }
+}
+
+/// Offers what was just recorded as an exemplar. Apart, so that who is in no span saves no registers.
+#[cold]
+#[inline(never)]
+fn offer(cells: &HistogramCells, bucket: usize, units: u64) {
+    if let Some(exemplars) = &cells.kind.exemplars {
+        let ids = context::active().ids;
+        exemplars.offer(cells.header, bucket, cells.life(), units, &ids);
+    }
 }
 
 /// Marks what the calling thread has just touched in its own shard. Finds the place again, so that
@@ -193,6 +211,9 @@ fn record_anywhere(cells: &HistogramCells, units: u64, weight: u64) {
 fn mark_own(cells: &HistogramCells, units: u64) {
     let place = cells.layout().place(units);
     mark(Writer::Own(shard::own()), cells, cells.octave(place.octave), place);
+    if context::is_sampled() {
+        offer(cells, place.bucket, units);
+    }
 }
 
 /// Marks the octave and the cell as touched in this writer's shard, so that scrapes read them.

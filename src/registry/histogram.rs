@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::exemplars::Exemplars;
 use super::family::Losses;
 use crate::clock::Clock;
 use crate::metrics::sample::Sampler;
 use crate::shard::cells::{Slot, SlotOnce};
 use crate::shard::hdr::{Layout, MOST_OCTAVES};
 use crate::shard::space::Space;
+use crate::sync::{AtomicU32, Ordering};
 
 /// What a family's histograms share.
 pub(crate) struct HistogramKind {
@@ -21,6 +23,8 @@ pub(crate) struct HistogramKind {
     pub(crate) losses: Arc<Losses>,
     pub(crate) clock: Clock,
     pub(crate) sampler: Sampler,
+    /// Where the engine has them.
+    pub(crate) exemplars: Option<Arc<Exemplars>>,
 }
 
 /// `le="0.005"} `, with room behind it: to be copied whole, without a look at its length.
@@ -56,12 +60,15 @@ pub(crate) struct HistogramCells {
     pub(crate) header: Slot,
     /// First slot of each octave's run; none where no thread has recorded.
     octaves: [SlotOnce; MOST_OCTAVES],
+    /// How many series there were here before this one.
+    life: AtomicU32,
 }
 
 impl HistogramCells {
     pub(crate) fn new(kind: &Arc<HistogramKind>, space: &Arc<Space>, header: Slot) -> Self {
         let octaves = std::array::from_fn(|_| SlotOnce::new());
-        HistogramCells { kind: kind.clone(), space: space.clone(), header, octaves }
+        let life = AtomicU32::new(0);
+        HistogramCells { kind: kind.clone(), space: space.clone(), header, octaves, life }
     }
 
     /// The first slot of an octave's run, or `Slot::NONE`.
@@ -85,6 +92,18 @@ impl HistogramCells {
                 Some(other)
             }
         }
+    }
+
+    /// Unlike that of the series that was here before.
+    #[inline]
+    pub(crate) fn life(&self) -> u32 {
+        // Relaxed: as the cells, it was written before anybody could find this series.
+        self.life.load(Ordering::Relaxed)
+    }
+
+    /// Ends the series: what was kept of it elsewhere is nobody's. Nobody can record into it.
+    pub(crate) fn end(&self) {
+        self.life.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes every octave's run out, with its length. For a series that nobody can record into.

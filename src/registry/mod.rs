@@ -2,6 +2,7 @@
 
 mod cache;
 mod entries;
+mod exemplars;
 mod exposed;
 pub(crate) mod family;
 mod form;
@@ -19,6 +20,7 @@ pub(crate) mod table;
 #[allow(unsafe_code)]
 mod values;
 
+pub(crate) use exemplars::Exemplars;
 pub(crate) use exposed::Clash;
 pub(crate) use family::{FamilyCore, Limits, Losses, MetricKind, Spec, head};
 pub(crate) use handle::{FamilyRef, Handle};

@@ -229,7 +229,9 @@ impl FamilyCore {
             }
         };
         zero(self.places.slot(place), self.cells());
-        for (run, len) in self.places.histogram(place).into_iter().flat_map(|h| h.take_octaves()) {
+        let histogram = self.places.histogram(place);
+        histogram.inspect(|histogram| histogram.end());
+        for (run, len) in histogram.into_iter().flat_map(|h| h.take_octaves()) {
             zero(run, len);
             self.shared.space.give_back(run, len);
         }

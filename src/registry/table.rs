@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use super::exemplars::Exemplars;
 use super::exposed::{Clash, Exposed};
 use super::family::{FamilyCore, Limits, Losses, MetricKind, Spec};
 use super::histogram::{BoundText, HistogramKind};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) constants_text: String,
     pub(crate) offenders: Offenders,
     pub(crate) began: Instant,
+    pub(crate) exemplars: Option<Arc<Exemplars>>,
     /// See [`Turn`].
     turn: Mutex<()>,
 }
@@ -84,9 +86,22 @@ impl Table {
                 constants_text: text,
                 offenders: Offenders::default(),
                 began: Instant::now(),
+                exemplars: None,
                 turn: Mutex::new(()),
             }),
         }
+    }
+
+    /// With exemplars, where the budget has room for them. Before any family is registered.
+    pub(crate) fn with_exemplars(mut self) -> Table {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.exemplars = Exemplars::new(&shared.space).map(Arc::new);
+        }
+        self
+    }
+
+    pub(crate) fn exemplars(&self) -> Option<&Arc<Exemplars>> {
+        self.shared.exemplars.as_ref()
     }
 
     /// The families as they are now; cheap, and no lock.
@@ -135,8 +150,9 @@ impl Table {
         // Only now: what is refused leaves no series about its losses behind, but for a family that
         // takes the very last of the memory and has none for its first series.
         let losses = losses();
+        let exemplars = self.shared.exemplars.clone();
         let histogram =
-            layout.map(|layout| Arc::new(histogram_kind(&spec, layout, losses.clone())));
+            layout.map(|layout| Arc::new(histogram_kind(&spec, layout, losses.clone(), exemplars)));
         let now = self.families.load();
         // Relaxed: only hands out numbers.
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
@@ -253,7 +269,12 @@ fn layout(spec: &Spec) -> Result<Layout, Error> {
         .ok_or_else(|| refuse("at most 64 boundaries between a value and its double"))
 }
 
-fn histogram_kind(spec: &Spec, layout: Layout, losses: Arc<Losses>) -> HistogramKind {
+fn histogram_kind(
+    spec: &Spec,
+    layout: Layout,
+    losses: Arc<Losses>,
+    exemplars: Option<Arc<Exemplars>>,
+) -> HistogramKind {
     let bounds = spec.buckets.iter().map(|&bound| BoundText::new(&number::boundary(bound)));
     HistogramKind {
         sampler: Sampler::new(layout.warm()),
@@ -263,6 +284,7 @@ fn histogram_kind(spec: &Spec, layout: Layout, losses: Arc<Losses>) -> Histogram
         bounds_text: bounds.chain([BoundText::new("+Inf")]).collect(),
         losses,
         clock: Clock::get(),
+        exemplars,
     }
 }
 

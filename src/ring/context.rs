@@ -24,6 +24,8 @@ impl Active {
     pub(crate) fn is_present(&self) -> bool {
         self.flags & Active::PRESENT != 0
     }
+    /// The flag that says that the trace is sampled: W3C's.
+    pub(crate) const SAMPLED: u8 = 1;
 }
 
 thread_local! {
@@ -77,6 +79,12 @@ pub(crate) fn current() -> Option<Encoded> {
 #[inline(always)]
 pub(crate) fn active() -> Active {
     ACTIVE.get()
+}
+
+/// Whether there is one, and its trace is sampled: one load.
+#[inline(always)]
+pub(crate) fn is_sampled() -> bool {
+    ACTIVE.get().flags & Active::SAMPLED != 0
 }
 
 /// Makes `span` current; gives the one before.

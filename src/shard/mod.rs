@@ -11,6 +11,7 @@ pub(crate) mod ahead;
 pub(crate) mod cells;
 pub(crate) mod count;
 pub(crate) mod epoch;
+pub(crate) mod exemplar;
 pub(crate) mod hdr;
 #[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]

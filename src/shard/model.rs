@@ -18,6 +18,7 @@ use crate::sync::{AtomicU64, Ordering};
 
 mod count;
 mod epoch;
+mod exemplar;
 mod index;
 
 const SLOT: Slot = Slot::NONE.offset(1);

@@ -9,7 +9,7 @@ use crate::ring::frame::IDS;
 
 /// Flags of an [`Active`]. The first two are W3C's.
 pub(crate) mod flag {
-    pub(crate) const SAMPLED: u8 = 1;
+    pub(crate) const SAMPLED: u8 = crate::ring::context::Active::SAMPLED;
     /// The trace id's last seven bytes are random.
     pub(crate) const RANDOM: u8 = 2;
     /// The ids came from another process.

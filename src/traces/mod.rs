@@ -46,3 +46,12 @@ pub use tail::Tail;
 pub(crate) use tracer::Core;
 pub use tracer::Tracer;
 pub use w3c::baggage::{Baggage, BaggageEntry};
+
+/// What was decided of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)] // nobody drops any yet
+pub(crate) enum Verdict {
+    Kept,
+    Dropped,
+    Undecided,
+}

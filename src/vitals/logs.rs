@@ -7,6 +7,7 @@ use super::Vitals;
 use super::held::{Held, Notes};
 use super::told::{Told, told};
 use super::traces::Traces;
+use crate::collect::Largest;
 use crate::error::Error;
 use crate::export::sink::memory::Memory;
 use crate::export::sink::stderr::{self, StderrSink};
@@ -87,6 +88,13 @@ impl Logs {
         let (traces, spans) = traces.unzip();
         let durable = held.flusher(journal);
         let flusher = Flusher::start(rings.clone(), outlets, spans, durable, manner)?;
+        if let (Some(exemplars), Some(traces)) = (vitals.exemplars(), &traces) {
+            let (mut largest, keep) = (Largest::default(), traces.keeper());
+            flusher.also(move || {
+                exemplars.turn();
+                largest.tell(&exemplars, &keep);
+            });
+        }
         if config.flush_on_panic {
             super::panics::watch(flusher.nudge());
         }

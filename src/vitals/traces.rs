@@ -21,7 +21,7 @@ use crate::traces::config::{Origin, To, Wanted};
 use crate::traces::export::SpanExporter;
 use crate::traces::resource::Resource;
 use crate::traces::sample::Sampling;
-use crate::traces::{Core, Sampler, SpanBatch, SpanRecord, Tail, TraceConfig, TraceId, Tracer};
+use crate::traces::{Core, Sampler, SpanBatch, SpanRecord, Tail, TraceConfig, TraceId, Tracer, Verdict};
 use shown::Shown;
 
 /// What an engine has where it traces.
@@ -94,6 +94,19 @@ impl Traces {
     /// Brings the metrics up to date.
     pub(super) fn refresh(&self, flusher: &Flusher) {
         lock(&self.shown).refresh(flusher, &self.told.read(), self.control.refused());
+    }
+
+    /// What was decided of a trace: that it is kept, as long as nobody decides otherwise.
+    pub(crate) fn verdict(&self, _trace: &[u8; 16]) -> Verdict {
+        Verdict::Kept
+    }
+
+    /// Keeps a trace, as far as that can still be decided.
+    pub(crate) fn keeper(&self) -> impl Fn(&[u8; 16]) + Send + 'static {
+        let control = self.control.clone();
+        move |trace| {
+            control.keep(u128::from_be_bytes(*trace));
+        }
     }
 
     /// Begins no trace any more.

@@ -1,0 +1,126 @@
+//! One scrape of an engine: by hand, or for a way out.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::{Core, Vitals};
+use crate::clock::Clock;
+use crate::collect::Scrape;
+use crate::collectors::Round;
+use crate::encode::format::Format;
+use crate::encode::pages::Pages;
+use crate::encode::text::{Sink, Slices, Text};
+use crate::export::Source;
+use crate::outlets::Counted;
+use crate::registry::{Exemplars, Turn};
+use crate::sync::lock;
+use crate::traces::Verdict;
+
+/// What one scrape leaves to the next.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) scrape: Scrape,
+    text: Pages,
+    between: Vec<u8>,
+}
+
+/// See [`Vitals::source`].
+pub(super) struct Reader {
+    core: Weak<Core>,
+    events: Counted,
+}
+
+impl Reader {
+    pub(super) fn new(core: Weak<Core>, events: Counted) -> Reader {
+        Reader { core, events }
+    }
+}
+
+impl Source for Reader {
+    fn scrape_into(&self, format: Format, out: &mut Vec<u8>) -> bool {
+        let Some(core) = self.core.upgrade() else { return false };
+        core.scrape_into(format, out, Duration::MAX);
+        true
+    }
+
+    #[cfg(feature = "http")]
+    fn alive(&self) -> bool {
+        self.core.strong_count() > 0
+    }
+
+    #[cfg(feature = "http")]
+    fn log_filter(&self) -> Option<String> {
+        Some(self.core.upgrade()?.logs.get()?.filter().to_string())
+    }
+
+    #[cfg(feature = "http")]
+    fn set_log_filter(&self, text: &str) -> Result<(), String> {
+        let filter = text.parse::<crate::logs::LogFilter>().map_err(|error| error.to_string())?;
+        if let Some(logs) = self.core.upgrade().as_ref().and_then(|core| core.logs.get()) {
+            logs.set_filter(filter);
+        }
+        Ok(())
+    }
+
+    fn count(&self, event: crate::export::Event) {
+        self.events.count(event);
+    }
+}
+
+impl Core {
+    /// Appends all metrics; waits for collectors up to `most`, or the engine's deadline if that is
+    /// less.
+    pub(super) fn scrape_into(&self, format: Format, out: &mut Vec<u8>, most: Duration) {
+        // Before the turn: what they run may scrape this engine, or remove a collector.
+        let collected = self.collectors.collect(most);
+        let mut turn = self.table.turn();
+        let Kept { scrape, text, .. } = &mut *lock(&self.kept);
+        self.scrape(format, &mut turn, scrape, text, collected.as_deref(), out);
+    }
+
+    pub(super) fn scrape_with(&self, to: impl FnMut(&[u8])) {
+        let collected = self.collectors.collect(Duration::MAX);
+        let mut turn = self.table.turn();
+        let Kept { scrape, text, between } = &mut *lock(&self.kept);
+        let mut slices = Slices::new(between, to);
+        self.scrape(Format::Text, &mut turn, scrape, text, collected.as_deref(), &mut slices);
+        slices.flush();
+    }
+
+    fn scrape(
+        &self,
+        format: Format,
+        turn: &mut Turn<'_>,
+        scrape: &mut Scrape,
+        text: &mut Pages,
+        collected: Option<&Round>,
+        out: &mut impl Sink,
+    ) {
+        // In our turn: waiting for another scrape is not what a scrape costs.
+        let started = Clock::get().start();
+        let charge = |bytes| self.table.space().charge(bytes);
+        // Only for who asked for them: of text the scrape has none.
+        if let (Some(exemplars), Format::OpenMetrics) = (self.table.exemplars(), format) {
+            exemplars.turn();
+            scrape.candidates.gather(exemplars, |trace| self.is_kept(trace));
+        }
+        let mut text = Text::new(format, out, text, &charge, &self.pool);
+        self.walk(turn, scrape, collected, &mut text);
+        text.finish();
+        scrape.candidates.clear();
+        self.own.scrape_duration.record_nanos(started.elapsed_nanos());
+    }
+
+    /// Whether whoever follows an exemplar finds its trace.
+    fn is_kept(&self, trace: &[u8; 16]) -> bool {
+        let traces = self.logs.get().and_then(|logs| logs.traces());
+        traces.is_none_or(|traces| traces.verdict(trace) == Verdict::Kept)
+    }
+}
+
+impl Vitals {
+    /// Where the engine has exemplars.
+    pub(super) fn exemplars(&self) -> Option<Arc<Exemplars>> {
+        self.core.as_ref()?.table.exemplars().cloned()
+    }
+}
