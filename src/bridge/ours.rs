@@ -166,7 +166,10 @@ impl Spans {
     /// Says that `at` was caused by `cause`, too.
     pub(super) fn link<'a, S: LookupSpan<'a>>(&self, at: &SpanRef<'a, S>, cause: &SpanRef<'a, S>) {
         let Some(cause) = parent_of(cause) else { return };
-        (Within { at, owner: self.owner() }).with(|span| drop(span.add_link(cause.context())));
+        let link = |span: &mut Span| {
+            span.add_link(cause.context());
+        };
+        (Within { at, owner: self.owner() }).with(link);
     }
 
     /// It is the thread's current span.
