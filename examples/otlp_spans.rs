@@ -72,6 +72,7 @@ fn full(tracer: &Tracer) {
     span.set_attribute("most", i64::MAX);
     span.set_attribute("beyond", u64::MAX);
     span.set_attribute("half", 0.5);
+    span.set_attribute("endless", f64::INFINITY);
     span.set_attribute("nothing", None::<i64>);
     span.set_attribute("key", Secret::new("hidden"));
     span.set_attribute("raw", &[0_u8, 255, 7][..]);

@@ -154,7 +154,7 @@ fn any(value: Value<'_>, out: &mut Vec<u8>) {
         Value::F64(number) => fixed64(4, number.to_bits(), out),
         Value::Bytes(value) => bytes(long(7), value.as_bytes(), out),
         Value::Redacted => bytes(long(1), REDACTED, out),
-        // The one is no value, and the other several.
+        // The one is not sent, and the other is several.
         Value::Null | Value::Error { .. } => {}
     }
 }
