@@ -1,9 +1,8 @@
 """OTLP against what others wrote: gRPC's own server in Python with OpenTelemetry's messages, and rotel.
 
-    python tests/real/traces.py [--static] PROGRAM
+    python tests/real/traces.py [PROGRAM]
 
-PROGRAM is the built example otlp_spans: cargo build --example otlp_spans --features otlp,otlp-grpc.
-It sends the same spans by HTTP in protobuf and JSON, by gRPC and into a file; every field of them is
+PROGRAM is the built example otlp_spans; cargo builds it otherwise. It sends the same spans by HTTP in protobuf and JSON, by gRPC and into a file; every field of them is
 checked, as it arrives here and as rotel, a collector, passes it on. Checks are reported and parts that
 are missing treated as in run.py.
 """
@@ -363,20 +362,24 @@ def through_rotel(program, way, folder):
     return problems(receiver.requests, way) + exported(counted, "otlp", MANY + 2)
 
 
+def build():
+    said = subprocess.run(
+        ["cargo", "build", "--quiet", "--example", "otlp_spans", "--features", "otlp,otlp-grpc",
+         "--message-format=json"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
+    built = [json.loads(line) for line in said.splitlines()]
+    return next(message["executable"] for message in built if message.get("executable"))
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--static", action="store_true")
     parser.add_argument("program", nargs="?")
     arguments = parser.parse_args()
     report = Report()
-    if arguments.static:
-        return 0
-    if not arguments.program:
-        parser.error("the built example is missing")
-    program = Path(arguments.program).resolve()
     if grpc is None:
         report.missing("OTLP", ["the Python packages grpcio and opentelemetry-proto"])
         return report.close()
+    program = Path(arguments.program or build()).resolve()
     with tempfile.TemporaryDirectory(prefix="mcp-vitals-traces-") as folder:
         folder = Path(folder)
         for way in ("http", "json", "grpc"):
