@@ -185,9 +185,9 @@ pub(super) fn span(span: &SpanRecord<'_>, out: &mut Vec<u8>) {
         span.links().for_each(|link| self::link(&link, out));
         count(14, span.dropped_links, out);
         status(span, out);
-        // The one key that has two bytes.
+        // The one key that has two bytes: of a fixed 32-bit integer, field 16.
         let flags = flags(span.context.active.flags & flag::SENT, span.has_remote_parent);
-        out.extend_from_slice(&[16 << 3 & 0x7f | 0x80 | wire::FIXED32, 1]);
+        out.extend_from_slice(&[0x80 | wire::FIXED32, 1]);
         out.extend_from_slice(&flags.to_le_bytes());
     });
 }
