@@ -146,12 +146,7 @@ fn sampler(variables: &Variables<'_>) -> Result<Sampler, Error> {
             return Err(refused(SAMPLER, why));
         }
     };
-    Ok(if is_parent_based { sampler } else { regardless(sampler) })
-}
-
-/// The same whatever another process has decided.
-fn regardless(sampler: Sampler) -> Sampler {
-    sampler
+    Ok(if is_parent_based { sampler } else { sampler.regardless() })
 }
 
 /// `key=value,…`, percent-encoded, as W3C's baggage has it without its properties.

@@ -41,7 +41,7 @@ fn samplers_have_the_names_that_opentelemetry_gave_them() {
         ("traceidratio", Sampler::Ratio(0.25)),
     ] {
         assert_eq!(sampler(&format!("parentbased_{name}"), "0.25"), root);
-        assert_eq!(sampler(name, "0.25"), regardless(root));
+        assert_eq!(sampler(name, "0.25"), root.regardless());
     }
     assert_eq!(sampler("parentbased_traceidratio", ""), Sampler::Ratio(1.0));
     assert!(why("OTEL_TRACES_SAMPLER", "jaeger_remote").contains("may be"));
