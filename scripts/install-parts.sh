@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real servers and clients that the tests run against: Prometheus, its
-# node exporter, vmagent, VictoriaMetrics, rsyslog, lnav and valgrind by apt, the Python parser and the
-# Python MCP client into a venv of their own, the MCP inspector into a node folder of its own, and
+# node exporter, vmagent, VictoriaMetrics, rsyslog, lnav and valgrind by apt, the Python parser, the
+# Python MCP client, gRPC with OpenTelemetry's messages and the collector rotel into a venv of their own, the MCP inspector into a node folder of its own, and
 # syslog-ng unpacked into a folder of its own, since Debian has it only instead of rsyslog.
 #
 #   scripts/install-parts.sh            install what is missing; quick when nothing is
@@ -40,7 +40,7 @@ curl              curl
 node              nodejs
 npm               npm
 "
-python_parts="prometheus-client==0.26.0 mcp==2.3.0"
+python_parts="prometheus-client==0.26.0 mcp==2.3.0 rotel==0.0.1a15 grpcio==1.85.1 opentelemetry-proto==1.45.2"
 node_part=@modelcontextprotocol/inspector
 node_version=0.15.0
 # What syslog-ng links to, beside the C library.

@@ -173,6 +173,11 @@ struct Readme;
 #[doc = include_str!("../docs/LABELS.md")]
 struct LabelsPage;
 
+/// The page on where spans go.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/TRACES-export.md")]
+struct TracesExportPage;
+
 /// The page on logs.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/LOGS.md")]

@@ -69,9 +69,7 @@ fn attribute(key: Key<'_>, value: Value<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(ryu::Buffer::new().format_finite(number).as_bytes());
         }
         Value::F64(number) => {
-            out.extend_from_slice(b"\"doubleValue\":\"");
-            out.extend_from_slice(value::not_finite(number));
-            out.push(b'"');
+            text(b"\"stringValue\":\"", Text::new(value::not_finite(number)), out);
         }
         Value::Bytes(bytes) => {
             out.extend_from_slice(b"\"bytesValue\":\"");

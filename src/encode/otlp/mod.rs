@@ -6,7 +6,9 @@
 //! nothing is kept or built.
 //!
 //! How values are written, in both forms: an integer beyond the range of OTLP's, which are signed, as
-//! its digits in a text; what was nothing as an empty value; what was kept out as `[redacted]`; a text
+//! its digits in a text; what was nothing not at all, as if it had not been set; in JSON a number that is
+//! not finite as a text (both by what receivers do: one refuses a whole request over an empty value, or
+//! over `"NaN"` where a number should be); what was kept out as `[redacted]`; a text
 //! that was cut with how much was, as log lines say it; what is no UTF-8 as U+FFFD; an error as
 //! `exception.type`, `exception.message` and `exception.stacktrace` (its causes), or with its own key
 //! where it is not the attribute of an event `exception`. Of two attributes of a name the last is there.
@@ -137,6 +139,9 @@ fn attributes<'a>(
     while let Some(Field { key, value }) = fields.next() {
         // The frames of a process have few attributes each, and a span 128 at most.
         if fields.clone().any(|later| later.key.as_bytes() == key.as_bytes()) {
+            continue;
+        }
+        if value == Value::Null {
             continue;
         }
         let Value::Error { type_name, message, traceback } = value else {

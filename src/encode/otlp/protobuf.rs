@@ -154,7 +154,7 @@ fn any(value: Value<'_>, out: &mut Vec<u8>) {
         Value::F64(number) => fixed64(4, number.to_bits(), out),
         Value::Bytes(value) => bytes(long(7), value.as_bytes(), out),
         Value::Redacted => bytes(long(1), REDACTED, out),
-        // The one is no value, and the other several.
+        // The one is not sent, and the other is several.
         Value::Null | Value::Error { .. } => {}
     }
 }
@@ -185,9 +185,9 @@ pub(super) fn span(span: &SpanRecord<'_>, out: &mut Vec<u8>) {
         span.links().for_each(|link| self::link(&link, out));
         count(14, span.dropped_links, out);
         status(span, out);
-        // The one key that has two bytes.
+        // The one key that has two bytes: of a fixed 32-bit integer, field 16.
         let flags = flags(span.context.active.flags & flag::SENT, span.has_remote_parent);
-        out.extend_from_slice(&[16 << 3 & 0x7f | 0x80 | wire::FIXED32, 1]);
+        out.extend_from_slice(&[0x80 | wire::FIXED32, 1]);
         out.extend_from_slice(&flags.to_le_bytes());
     });
 }

@@ -59,11 +59,12 @@ fn span(make: impl FnOnce(&Vitals, &Tracer)) -> Span {
 }
 
 fn text(key: &str, value: &str) -> KeyValue {
-    pair(key, Some(any_value::Value::StringValue(value.into())))
+    pair(key, any_value::Value::StringValue(value.into()))
 }
 
-fn pair(key: &str, value: Option<any_value::Value>) -> KeyValue {
-    KeyValue { key: key.into(), value: Some(AnyValue { value }), ..Default::default() }
+fn pair(key: &str, value: any_value::Value) -> KeyValue {
+    let value = Some(AnyValue { value: Some(value) });
+    KeyValue { key: key.into(), value, ..Default::default() }
 }
 
 fn remote() -> SpanContext {
@@ -80,7 +81,7 @@ fn a_process_says_who_it_is_once() {
         text("service.version", "1.4.0"),
         text("telemetry.sdk.name", "mcp-vitals"),
         text("deploy", "eu \"1\"\n"),
-        pair("process.pid", Some(any_value::Value::IntValue(std::process::id().into()))),
+        pair("process.pid", any_value::Value::IntValue(std::process::id().into())),
     ] {
         assert!(attributes.contains(&expected), "{expected:?} in {attributes:?}");
     }
@@ -113,23 +114,19 @@ fn every_field_of_a_span_arrives() {
     assert_eq!(read.flags & 0x3ff, 0x301, "sampled, and a parent that is known to be remote");
     let expected = [
         text("text", "with \"quotes\" and\ttabs, æ€😀"),
-        pair("yes", Some(BoolValue(true))),
-        pair("minus", Some(IntValue(-3))),
-        pair("least", Some(IntValue(i64::MIN))),
+        pair("yes", BoolValue(true)),
+        pair("minus", IntValue(-3)),
+        pair("least", IntValue(i64::MIN)),
         text("most", "18446744073709551615"),
-        pair("half", Some(DoubleValue(0.5))),
-        pair("nothing", None),
+        pair("half", DoubleValue(0.5)),
         text("key", "[redacted]"),
-        pair("raw", Some(BytesValue(vec![0, 255, 7]))),
+        pair("raw", BytesValue(vec![0, 255, 7])),
     ];
     assert_eq!(read.attributes, expected);
     assert_eq!(read.events.len(), 2);
     let event = &read.events[0];
     assert_eq!(event.name, "cache miss");
-    assert_eq!(
-        event.attributes,
-        [pair("rows", Some(IntValue(3))), pair("hot", Some(BoolValue(false)))]
-    );
+    assert_eq!(event.attributes, [pair("rows", IntValue(3)), pair("hot", BoolValue(false))]);
     assert!((read.start_time_unix_nano..=read.end_time_unix_nano).contains(&event.time_unix_nano));
     assert!(read.events[1].attributes.is_empty());
     let link = &read.links[0];
@@ -193,8 +190,25 @@ fn of_a_name_the_last_attribute_is_sent_and_what_was_left_out_is_counted() {
         }
     });
     assert_eq!(read.attributes.len(), 64);
-    assert_eq!(read.attributes[1], pair("key1", Some(any_value::Value::IntValue(3))));
+    assert_eq!(read.attributes[1], pair("key1", any_value::Value::IntValue(3)));
     assert_eq!(read.dropped_attributes_count, 2);
+}
+
+/// JSON has no numbers that are not finite, and not every reader of OTLP knows the names that protobuf
+/// gives them there.
+#[test]
+fn a_number_that_is_not_finite_is_a_text_in_json() {
+    let [protobuf, json] = encoded(|_, tracer| {
+        let mut span = tracer.span("x");
+        span.set_attribute("endless", f64::NEG_INFINITY);
+        span.set_attribute("none", f64::NAN);
+    });
+    let read = ExportTraceServiceRequest::decode(&protobuf[..]).unwrap();
+    let attributes = &read.resource_spans[0].scope_spans[0].spans[0].attributes;
+    assert_eq!(attributes[0], pair("endless", any_value::Value::DoubleValue(f64::NEG_INFINITY)));
+    let read: TracesData = serde_json::from_slice(&json).unwrap();
+    let attributes = &read.resource_spans[0].scope_spans[0].spans[0].attributes;
+    assert_eq!(attributes[..], [text("endless", "-Infinity"), text("none", "NaN")]);
 }
 
 #[test]

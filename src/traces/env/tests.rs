@@ -32,7 +32,7 @@ fn an_empty_variable_is_none() {
 
 #[test]
 fn samplers_have_the_names_that_opentelemetry_gave_them() {
-    let sampler = |name, share| {
+    let sampler = |name: &str, share: &str| {
         none(&[("OTEL_TRACES_SAMPLER", name), ("OTEL_TRACES_SAMPLER_ARG", share)]).sampler
     };
     for (name, root) in [
