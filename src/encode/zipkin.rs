@@ -28,7 +28,13 @@ pub(crate) fn write<'a>(
     out.push(b']');
 }
 
-fn span(service: &Service<'_>, span: &SpanRecord<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+/// Appends one span.
+pub(crate) fn span(
+    service: &Service<'_>,
+    span: &SpanRecord<'_>,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(b"{\"traceId\":");
     id(&span.context.trace_bytes(), out);
     if let Some(parent) = span.parent_span_id {
