@@ -68,7 +68,6 @@ struct Place {
     /// Whether it lies within its parent there.
     within: bool,
     start: u64,
-    end: u64,
 }
 
 struct Lane {
@@ -128,7 +127,7 @@ impl<'a> Lanes<'a> {
         let (lane, within) = found?;
         let ids = span.context.active.ids;
         self.lanes[lane].open.push((end, ids));
-        let place = Place { lane, within, start, end };
+        let place = Place { lane, within, start };
         self.of_span.insert(ids, place);
         Some(place)
     }
@@ -247,14 +246,13 @@ impl Events<'_> {
         id(&span.context.span_bytes(), self.out);
     }
 
-    /// From a moment at which `from` was open, which is what an arrow is tied to. None leads back in
-    /// time: Perfetto takes such a one for two that are broken.
+    /// An arrow's end is tied to what is open on its lane then, the innermost: at a span's start that
+    /// is the span. None leads back in time: Perfetto takes such a one for two that are broken.
     fn arrow(&mut self, name: &[u8], from: Place, to: Place) {
         if from.start > to.start {
             return;
         }
-        let last = from.end.saturating_sub(1).max(from.start);
-        let steps = [(b's', from.lane, to.start.min(last)), (b'f', to.lane, to.start)];
+        let steps = [(b's', from.lane, from.start), (b'f', to.lane, to.start)];
         for (phase, lane, at) in steps {
             self.begin(phase, lane + 1, at);
             self.out.extend_from_slice(b",\"bp\":\"e\",\"id\":");
