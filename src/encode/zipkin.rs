@@ -101,10 +101,10 @@ impl<'a> Remote<'a> {
         let mut remote = Remote::default();
         for field in span.attributes() {
             let (key, value) = (field.key.as_bytes(), field.value);
-            if let Some(rank) = NAMES.iter().position(|name| *name == key) {
-                if remote.name.is_none_or(|(best, _)| rank <= best) {
-                    remote.name = Some((rank, value));
-                }
+            if let Some(rank) = NAMES.iter().position(|name| *name == key)
+                && remote.name.is_none_or(|(best, _)| rank <= best)
+            {
+                remote.name = Some((rank, value));
             }
             match (key, value) {
                 (b"network.peer.address", Value::Str(text)) => {
