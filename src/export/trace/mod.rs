@@ -12,7 +12,11 @@ mod otlp;
 pub(crate) mod parcel;
 #[cfg(feature = "_post")]
 pub(crate) mod post;
+#[cfg(feature = "zipkin")]
+mod zipkin;
 
 pub(crate) use file::TraceFile;
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 pub use otlp::Otlp;
+#[cfg(feature = "zipkin")]
+pub use zipkin::Zipkin;
