@@ -27,6 +27,7 @@ pub use crate::batch::{SpanEvent, SpanLink, SpanRecord};
 pub use crate::encode::form::{Service, SpanForm};
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 pub use crate::export::trace::Otlp;
+pub use crate::store::{RecentTraces, StoredTrace, TraceQuery};
 pub use carrier::{Carrier, CarrierMut, FromFn, from_fn};
 pub use config::TraceConfig;
 pub use context::{Parent, SpanContext};
