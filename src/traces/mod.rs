@@ -32,6 +32,7 @@ pub use crate::encode::form::{Service, SpanForm};
 pub use crate::export::trace::Otlp;
 #[cfg(feature = "zipkin")]
 pub use crate::export::trace::Zipkin;
+pub use crate::store::{RecentTraces, StoredTrace, TraceQuery};
 pub use carrier::{Carrier, CarrierMut, FromFn, from_fn};
 pub use config::TraceConfig;
 pub use context::{Parent, SpanContext};
@@ -48,12 +49,3 @@ pub use tail::Tail;
 pub(crate) use tracer::Core;
 pub use tracer::Tracer;
 pub use w3c::baggage::{Baggage, BaggageEntry};
-
-/// What was decided of a trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)] // nobody drops any yet
-pub(crate) enum Verdict {
-    Kept,
-    Dropped,
-    Undecided,
-}

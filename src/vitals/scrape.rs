@@ -14,7 +14,6 @@ use crate::export::Source;
 use crate::outlets::Counted;
 use crate::registry::{Exemplars, Turn};
 use crate::sync::lock;
-use crate::traces::Verdict;
 
 /// What one scrape leaves to the next.
 #[derive(Default)]
@@ -114,7 +113,7 @@ impl Core {
     /// Whether whoever follows an exemplar finds its trace.
     fn is_kept(&self, trace: &[u8; 16]) -> bool {
         let traces = self.logs.get().and_then(|logs| logs.traces());
-        traces.is_none_or(|traces| traces.verdict(trace) == Verdict::Kept)
+        traces.is_none_or(|traces| traces.is_kept(trace))
     }
 }
 

@@ -47,6 +47,10 @@ impl Control {
         Some(now.clone())
     }
 
+    pub(crate) fn has_rules(&self) -> bool {
+        self.ruled.load(Ordering::Relaxed)
+    }
+
     /// Keeps a trace; false where too many wait already. Locks briefly where there are rules.
     pub(crate) fn keep(&self, id: Id) -> bool {
         if !self.ruled.load(Ordering::Relaxed) {
