@@ -21,7 +21,9 @@ use crate::traces::config::{Origin, To, Wanted};
 use crate::traces::export::SpanExporter;
 use crate::traces::resource::Resource;
 use crate::traces::sample::Sampling;
-use crate::traces::{Core, Sampler, SpanBatch, SpanRecord, Tail, TraceConfig, TraceId, Tracer, Verdict};
+use crate::traces::{
+    Core, Sampler, SpanBatch, SpanRecord, Tail, TraceConfig, TraceId, Tracer, Verdict,
+};
 use shown::Shown;
 
 /// What an engine has where it traces.
