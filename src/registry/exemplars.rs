@@ -208,7 +208,7 @@ mod tests {
         exemplars.turn_at_once();
         assert_eq!(times(), before);
         (0..WINDOWS).for_each(|_| exemplars.turn_at_once());
-        assert_eq!(times(), [], "of a window that is forgotten");
+        assert_eq!(times(), [0_u64; 0], "of a window that is forgotten");
     }
 
     #[test]

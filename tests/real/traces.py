@@ -81,7 +81,7 @@ def answer_of(rejected):
 
 
 @contextlib.contextmanager
-def grpc_receiver(receiver):
+def grpc_receiver(receiver, port=0):
     class Service(service_grpc.TraceServiceServicer):
         def Export(self, request, context):
             key = dict(context.invocation_metadata()).get("x-key")
@@ -92,7 +92,7 @@ def grpc_receiver(receiver):
 
     server = grpc.server(futures.ThreadPoolExecutor(4))
     service_grpc.add_TraceServiceServicer_to_server(Service(), server)
-    port = server.add_insecure_port(f"{LOOPBACK}:0")
+    port = server.add_insecure_port(f"{LOOPBACK}:{port}")
     server.start()
     try:
         yield f"http://{LOOPBACK}:{port}"
@@ -320,6 +320,15 @@ def with_faults(program):
     with grpc_receiver(receiver) as url:
         counted = send(program, "grpc", url)
     found = problems(receiver.requests, "grpc") + exported(counted, "otlp", MANY + 2)
+
+    # Nobody is there at first.
+    receiver, port = Receiver(), free_port()
+    with contextlib.ExitStack() as stack:
+        begin = threading.Timer(1, lambda: stack.enter_context(grpc_receiver(receiver, port)))
+        begin.start()
+        counted = send(program, "grpc", f"http://{LOOPBACK}:{port}")
+        begin.join()
+    found += problems(receiver.requests, "grpc") + exported(counted, "otlp", MANY + 2)
 
     # The first request never comes again, and what it had is counted.
     receiver = Receiver(["INVALID_ARGUMENT"])

@@ -234,3 +234,71 @@ impl Decoder for Raw {
         Ok(Some(from.copy_to_bytes(from.remaining())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(code: Code, message: &str, details: &'static [u8]) -> Again {
+        refusal(&Status::with_details(code, message, Bytes::from_static(details))).again
+    }
+
+    /// `google.rpc.Status`, and in it `RetryInfo` with seven seconds.
+    const IN_SEVEN_SECONDS: &[u8] =
+        b"\x08\x08\x1a\x30\x0a\x28type.googleapis.com/google.rpc.RetryInfo\x12\x04\x0a\x02\x08\x07";
+
+    #[test]
+    fn what_a_status_means() {
+        let later = Again::Later(None);
+        let seven = Again::Later(Some(Duration::from_secs(7)));
+        for code in [
+            Code::Cancelled,
+            Code::DeadlineExceeded,
+            Code::Aborted,
+            Code::OutOfRange,
+            Code::Unavailable,
+            Code::DataLoss,
+        ] {
+            assert_eq!(again(code, "busy", b""), later, "{code:?}");
+            assert_eq!(again(code, "busy", IN_SEVEN_SECONDS), seven, "{code:?}");
+        }
+        for code in [
+            Code::Unknown,
+            Code::InvalidArgument,
+            Code::NotFound,
+            Code::AlreadyExists,
+            Code::PermissionDenied,
+            Code::FailedPrecondition,
+            Code::Unimplemented,
+            Code::Internal,
+            Code::Unauthenticated,
+            Code::ResourceExhausted,
+        ] {
+            assert_eq!(again(code, "no", b""), Again::Never, "{code:?}");
+        }
+        assert_eq!(again(Code::ResourceExhausted, "quota", IN_SEVEN_SECONDS), seven);
+        let large = "grpc: received message larger than max (5 vs. 4)";
+        assert_eq!(again(Code::ResourceExhausted, large, b""), Again::Smaller);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_at_the_start() {
+        let refused = |otlp: Otlp| {
+            let origin = Origin {
+                resource: &Default::default(),
+                service: "",
+                engine: 1,
+                events: Default::default(),
+            };
+            open(&otlp, origin).err().map(|error| error.to_string())
+        };
+        assert_eq!(refused(Otlp::grpc("http://localhost:4317").header("X-Key", "k")), None);
+        for url in ["", "localhost:4317", "ftp://host/", "http:///", "http://a b/"] {
+            assert!(refused(Otlp::grpc(url)).is_some(), "{url}");
+        }
+        let secret = Otlp::grpc("http://h").header("a b", "secret");
+        assert!(refused(secret).is_some_and(|why| why.contains("a b") && !why.contains("secret")));
+        let https = refused(Otlp::grpc("https://h"));
+        assert_eq!(https.is_none(), cfg!(feature = "tls"), "{https:?}");
+    }
+}
