@@ -402,6 +402,9 @@ fn help_goes_to_stdout_and_tells_every_option() {
         "--no-load",
         "--seed",
         "--log-file",
+        "--trace-file",
+        "--otlp",
+        "--sample",
         "--durable",
         "--log-format",
         "--log-level",
@@ -549,6 +552,36 @@ fn every_request_of_the_load_is_a_line_of_the_log() {
     }
     let text = std::fs::read_to_string(&log).expect("the log");
     assert!(!text.contains("swordfish"), "a secret that a client sent");
+}
+
+#[cfg(unix)]
+#[test]
+fn every_request_of_the_load_is_a_trace_and_what_it_waited_for_is_below_it() {
+    let folder = Folder::new("demo-traces");
+    let file = folder.path().join("traces.jsonl");
+    let path = file.to_str().expect("a plain path");
+    let (mut demo, tally_path) = loaded(&folder, &["--trace-file", path, "--duration", "3s"]);
+    assert_eq!(demo.stderr.after("traces: "), path);
+    demo.ended_well();
+
+    let each = |value: &Value, key: &str| value[key].as_array().expect(key).clone();
+    let spans: Vec<Value> = log_lines(&file)
+        .iter()
+        .flat_map(|line| each(line, "resourceSpans"))
+        .flat_map(|resource| each(&resource, "scopeSpans"))
+        .flat_map(|scope| each(&scope, "spans"))
+        .collect();
+    let ids: BTreeMap<&str, &Value> =
+        spans.iter().map(|span| (span["spanId"].as_str().expect("an id"), span)).collect();
+    let (roots, below): (Vec<&Value>, Vec<&Value>) =
+        spans.iter().partition(|span| span["parentSpanId"].as_str().is_none_or(str::is_empty));
+    assert_eq!(roots.len() as u64, tally(&tally_path).values().sum::<u64>());
+    assert!(roots.iter().all(|root| root["kind"] == 2), "of kind SERVER");
+    assert!(below.len() > roots.len() / 4, "{} below {}", below.len(), roots.len());
+    for span in below {
+        let parent = ids[span["parentSpanId"].as_str().expect("an id")];
+        assert_eq!(parent["traceId"], span["traceId"]);
+    }
 }
 
 #[cfg(unix)]

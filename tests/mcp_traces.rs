@@ -5,6 +5,7 @@
 mod mcp_fixture;
 mod seen;
 
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use mcp_fixture::*;
@@ -315,13 +316,13 @@ async fn over_http_the_headers_are_the_parent_and_beside_meta_a_link() {
         ("mcp.session.id", "s-1"),
         ("jsonrpc.request.id", "a"),
     ]);
-    let both = post(&[http.clone()], json!({"traceparent": of(TRACE, CALLER)})).await;
+    let both = post(from_ref(&http), json!({"traceparent": of(TRACE, CALLER)})).await;
     assert_eq!((&*both.parent, &both.links), (CALLER, &vec![OTHER.to_owned()]));
     // The same in both places is no link to itself.
-    let same = post(&[http.clone()], json!({"traceparent": of(TRACE, OTHER)})).await;
+    let same = post(from_ref(&http), json!({"traceparent": of(TRACE, OTHER)})).await;
     assert_eq!((&*same.parent, &same.links), (OTHER, &vec![]));
     // A bad one beside a good one: the good one.
-    let bad = post(&[http.clone()], json!({"traceparent": "?"})).await;
+    let bad = post(from_ref(&http), json!({"traceparent": "?"})).await;
     assert_eq!((&*bad.parent, &bad.links), (OTHER, &vec![]));
     // Two of them are none.
     let twice = post(&[http.clone(), http], json!({})).await;

@@ -68,7 +68,9 @@ fn between<'a>(source: &'a str, start: &str, end: &str) -> &'a str {
 fn forwarded(wrapper: &str) -> BTreeSet<String> {
     let body = wrapper.split_once("ServerHandler for Instrumented<H> {").expect("the impl").1;
     let mut names = functions(body);
-    for line in between(body, "requests! {", "\n    }").lines().skip(1) {
+    let lists = ["requests! {", "requests_about! {"];
+    let lists = lists.map(|list| between(body, list, "\n    }").lines().skip(1));
+    for line in lists.into_iter().flatten() {
         if let Some((_, rest)) = line.split_once(": ")
             && let Some((name, _)) = rest.split_once('(')
             && line.starts_with("        ")

@@ -86,14 +86,14 @@ fn a_span_below_what_came_says_so_and_takes_on_what_it_carries() {
         let _current = outer.enter();
         let inner = tracer.span("inner");
         assert_eq!(inner.baggage().get("user").as_deref(), Some("é 1"));
-        let headers = sent(|to| inject_current(to));
+        let headers = sent(inject_current);
         assert_eq!(headers["traceparent"], PARENT.replace("00f067aa0ba902b7", &id));
         assert_eq!(headers["tracestate"], "a=1");
         assert_eq!(headers["baggage"], "k=v;p,user=%C3%A9%201");
         assert_ne!(sent(|to| inner.inject(to))["traceparent"], headers["traceparent"]);
     }
     drop(outer);
-    assert!(sent(|to| inject_current(to)).is_empty());
+    assert!(sent(inject_current).is_empty());
     let (outer, inner) = (span(&vitals, "outer"), span(&vitals, "inner"));
     assert_eq!((&*outer.parent, outer.remote_parent), ("00f067aa0ba902b7", true));
     assert_eq!((inner.parent, inner.remote_parent), (id, false));
@@ -157,7 +157,8 @@ fn each_fault_is_counted_once_a_request() {
     let long = format!("a={}", "v".repeat(200));
     let list = ["a", "b", "c"].map(|key| long.replacen('a', key, 1)).join(",");
     let members: String = (0..33).map(|n| format!("k{n}=v,")).collect();
-    let cases: [(&[(&str, &str)], &str, &str); 8] = [
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Headers, &str, &str); 8] = [
         (&[("traceparent", "")], "traceparent", "length"),
         (&[("traceparent", &PARENT.replacen("00", "ff", 1))], "traceparent", "version"),
         (&[("traceparent", PARENT), ("traceparent", PARENT)], "traceparent", "repeated"),

@@ -117,6 +117,10 @@ impl Tracer {
 
     #[inline(always)]
     fn first(&self, name: &str, carried: Option<Arc<Carried>>, kind: SpanKind, ticks: u64) -> Span {
+        // Also where contexts are passed on, whatever the sampler.
+        if self.core.engine == 0 {
+            return Span::NONE;
+        }
         let (trace, span) = ids::trace_and_span();
         let has = if carried.is_some() { flag::CARRIED } else { 0 };
         let mut context = SpanContext::of(trace, span, flag::RANDOM | has);
@@ -126,7 +130,7 @@ impl Tracer {
             return self.begin_in(name, context, [0; 8], false, carried, kind, ticks);
         }
         // Ids of a trace that nobody records are for whoever it is passed on to.
-        if self.core.engine == 0 { Span::NONE } else { Span::unsampled(context, carried) }
+        Span::unsampled(context, carried)
     }
 
     #[cold]
