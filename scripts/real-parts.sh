@@ -63,6 +63,8 @@ if [ "$1" = --static ]; then
 else
   binary=$(realpath "$1")
   part "servers" "$python" "$root/tests/real/run.py" "$binary"
+  # Built beside it:  cargo build --release --example exemplars --features http
+  part "exemplars" "$python" "$root/tests/real/exemplars.py" "$(dirname "$binary")/examples/exemplars"
   part "log shippers" "$python" "$root/tests/real/shippers.py"
   # The MCP clients have an entry of their own.
   if [ -f "$root/tests/clients/run.sh" ]; then

@@ -170,3 +170,8 @@ struct LabelsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/LOGS.md")]
 struct LogsPage;
+
+/// The page on exemplars and OpenMetrics.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/EXEMPLARS.md")]
+struct ExemplarsPage;
