@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use mcp_vitals::{Desc, Vitals};
+use mcp_vitals::traces::{Parent, SpanId, TraceId};
+use mcp_vitals::{Desc, SpanContext, Vitals};
 
 fn engine() -> Vitals {
     Vitals::builder().system_metrics(false).build().expect("the defaults are within their ranges")
@@ -31,6 +32,19 @@ fn by_handle(c: &mut Criterion) {
     group.bench_function("histogram", |b| {
         b.iter(|| {
             // Three decades, so that no octave is always the next.
+            nanos = nanos.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            black_box(&histogram).record_nanos(200_000 << (nanos >> 60 & 7));
+        });
+    });
+    group.bench_function("histogram_in_a_span", |b| {
+        let vitals = Vitals::builder().system_metrics(false).exemplars(true).build();
+        let vitals = vitals.expect("the defaults are within their ranges");
+        let histogram = vitals.histogram("bench_seconds", "Bench.").expect("a free name");
+        let ids = (TraceId::from_bytes([7; 16]), SpanId::from_bytes([7; 8]));
+        let (Some(trace), Some(span)) = ids else { return };
+        let _current = Parent::from(SpanContext::new(trace, span, true)).enter();
+        let mut nanos = 0u64;
+        b.iter(|| {
             nanos = nanos.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             black_box(&histogram).record_nanos(200_000 << (nanos >> 60 & 7));
         });

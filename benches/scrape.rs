@@ -1,7 +1,8 @@
 //! What a warm scrape costs, by how much changed since the last one.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use mcp_vitals::{Counter, Desc, Histogram, Vitals};
+use mcp_vitals::traces::{Parent, SpanId, TraceId};
+use mcp_vitals::{Counter, Desc, Format, Histogram, SpanContext, Vitals};
 
 fn engine() -> Vitals {
     let builder = Vitals::builder().system_metrics(false);
@@ -60,6 +61,51 @@ fn histograms(c: &mut Criterion) {
     group.finish();
 }
 
+/// The same as OpenMetrics, which has other heads; and with an exemplar in each bucket that has any.
+fn openmetrics(c: &mut Criterion) {
+    let mut group = c.benchmark_group("openmetrics");
+    for (name, exemplars) in [("histograms", false), ("exemplars", true)] {
+        let builder = Vitals::builder().system_metrics(false).exemplars(exemplars);
+        let vitals = builder.build().expect("the limits are within their ranges");
+        let desc = Desc::histogram("bench_seconds", "Bench.").labels(["tool", "operation"]);
+        let family = vitals.register(desc).expect("a free name");
+        let ids = (TraceId::from_bytes([7; 16]), SpanId::from_bytes([7; 8]));
+        let (Some(trace), Some(span)) = ids else { return };
+        let _current = Parent::from(SpanContext::new(trace, span, true)).enter();
+        for tool in 0..1_000 {
+            let histogram: Histogram = family.with([&format!("tool_{tool}"), "execute"]);
+            (0..300u64).for_each(|n| histogram.record_nanos(200_000 + n * n * 2_000));
+        }
+        let mut out = Vec::new();
+        group.throughput(Throughput::Elements(1_000));
+        group.bench_function(BenchmarkId::new(name, 1_000), |b| {
+            b.iter(|| {
+                out.clear();
+                vitals.scrape_as(Format::OpenMetrics, &mut out);
+            });
+        });
+    }
+    let vitals = engine();
+    let desc = Desc::counter("bench_total", "Bench.").labels(["tool", "operation", "status"]);
+    let family = vitals.register(desc).expect("a free name");
+    let handles: Vec<Counter> = (0..10_000)
+        .map(|tool| family.with([&format!("tool_{tool}"), "execute", "success"]))
+        .collect();
+    let mut out = Vec::new();
+    group.throughput(Throughput::Elements(10_000));
+    group.bench_function(BenchmarkId::new("counters_all", 10_000), |b| {
+        b.iter_batched_ref(
+            || handles.iter().for_each(Counter::inc),
+            |()| {
+                out.clear();
+                vitals.scrape_as(Format::OpenMetrics, &mut out);
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
 /// What asking adds to a scrape: nobody, callbacks of a nanosecond each, one wide collector.
 fn asked(c: &mut Criterion) {
     let mut group = c.benchmark_group("asked");
@@ -94,5 +140,5 @@ fn asked(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, counters, histograms, asked);
+criterion_group!(benches, counters, histograms, openmetrics, asked);
 criterion_main!(benches);

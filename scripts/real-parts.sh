@@ -66,6 +66,8 @@ else
   part "servers" "$python" "$root/tests/real/run.py" "$binary"
   # Built beside it by  cargo build --release --example trace_forms
   part "forms of spans" "$python" "$root/tests/real/traces_forms.py" "$(dirname "$binary")/examples/trace_forms"
+  # Built beside it:  cargo build --release --example exemplars --features http
+  part "exemplars" "$python" "$root/tests/real/exemplars.py" "$(dirname "$binary")/examples/exemplars"
   part "log shippers" "$python" "$root/tests/real/shippers.py"
   part "collectors of spans" "$python" "$root/tests/real/traces.py"
   # The MCP clients have an entry of their own.

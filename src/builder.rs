@@ -295,8 +295,8 @@ impl VitalsBuilder {
     /// shown as exemplars by a scrape in [`OpenMetrics`](crate::Format::OpenMetrics). Default: where the
     /// engine has [`traces`](Self::traces).
     ///
-    /// An observation outside of a span costs one load and a branch for it, one within a span 3 ns, and
-    /// 20 where it is remembered. Each thread that makes one has a table of 128, 8 KiB of
+    /// An observation outside of a span costs one load and a branch for it, one within a span 10 ns, and
+    /// a clock reading more where it is remembered. Each thread that makes one has a table of 128, 8 KiB of
     /// [`memory_limit`](Self::memory_limit). `docs/EXEMPLARS.md` has what is shown, and when nothing is.
     pub fn exemplars(mut self, exemplars: bool) -> Self {
         self.exemplars = Some(exemplars);

@@ -187,3 +187,8 @@ struct LogsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/PROPAGATION.md")]
 struct PropagationPage;
+
+/// The page on exemplars and OpenMetrics.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/EXEMPLARS.md")]
+struct ExemplarsPage;

@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use mcp_vitals::logs::{Context, LogConfig, Overflow};
-use mcp_vitals::{Counter, Desc, Family, Format, Gauge, Histogram, UpDown, Vitals, debug, info};
+use mcp_vitals::traces::{Parent, SpanId, TraceId};
+use mcp_vitals::{
+    Counter, Desc, Family, Format, Gauge, Histogram, SpanContext, UpDown, Vitals, debug, info,
+};
 
 /// Counts what all threads ask of the heap while the window is open.
 struct Counting;
@@ -71,6 +74,7 @@ struct Engine {
     levels: (Family<UpDown, 1>, Vec<UpDown>),
     latencies: (Family<Histogram, 1>, Vec<Histogram>),
     sampled: Histogram,
+    span: SpanContext,
 }
 
 impl Engine {
@@ -81,6 +85,7 @@ impl Engine {
             // Reading the system's files allocates, on a thread of its own.
             .system_metrics(false)
             .series_limit(SERIES as u32)
+            .exemplars(true)
             .build()
             .unwrap();
         let values: Vec<String> = (0..SERIES).map(|n| format!("tool \"{n}\"\\")).collect();
@@ -92,7 +97,9 @@ impl Engine {
         let latencies = Desc::histogram("latency_seconds", "Latency.").buckets(&[0.001, 1.0]);
         let latencies = vitals.register(latencies.labels(["tool"])).unwrap();
         let sampled = Desc::histogram("sampled_seconds", "Latency.").sample(4);
+        let trace = TraceId::from_bytes([7; 16]).unwrap();
         Engine {
+            span: SpanContext::new(trace, SpanId::from_bytes([7; 8]).unwrap(), true),
             sampled: vitals.register(sampled).unwrap().with([]),
             counters: (counters.clone(), values.iter().map(|v| counters.with([v, "ok"])).collect()),
             gauges: (gauges.clone(), values.iter().map(|v| gauges.with([v])).collect()),
@@ -105,6 +112,8 @@ impl Engine {
 
     /// One record of each series by its handle.
     fn record(&self) {
+        // Each is a candidate for an exemplar, too.
+        let _current = Parent::from(self.span).enter();
         for (n, counter) in self.counters.1.iter().enumerate() {
             counter.inc();
             self.gauges.1[n].set(n as f64);
@@ -328,6 +337,11 @@ fn main() {
         closed.wait();
     });
     assert_eq!(found, (0, 0), "allocations and frees in {SCRAPES} scrapes and {rounds:?} rounds");
+
+    text.clear();
+    engine.vitals.scrape_as(Format::OpenMetrics, &mut text);
+    let exemplars = text.windows(17).filter(|part| part == b"# {trace_id=\"0707").count();
+    assert!(exemplars > 100, "{exemplars} exemplars");
 
     // What was recorded meanwhile is all there.
     let passes = rounds.load(Ordering::SeqCst) + THREADS as u64;

@@ -278,7 +278,7 @@ proptest! {
             let (whole, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
             prop_assert_eq!(found.value, format!("{whole}.{rest:09}").parse::<f64>().unwrap());
         }
-        // Twelve buckets in 64 sets of two: one may push another out.
+        // Twelve buckets in 32 sets of four: one may push another out.
         prop_assert!(found.len() + 2 >= offered.len(), "{} of {}", found.len(), offered.len());
     }
 }

@@ -94,7 +94,7 @@ impl Histogram {
         }
         // The last of all, here and there, so that nothing is kept over a call.
         if context::is_sampled() {
-            offer(cells, place.bucket, units);
+            offer_warm(cells, units);
         }
     }
 
@@ -195,9 +195,16 @@ fn record_anywhere(cells: &HistogramCells, units: u64, weight: u64) {
     }
 }
 
-/// Offers what was just recorded as an exemplar. Apart, so that who is in no span saves no registers.
+/// Offers what the warm path has just recorded as an exemplar. Apart, so that who is in no span saves no
+/// registers; and the bucket is found again, so that the warm path keeps nothing for it.
 #[cold]
 #[inline(never)]
+fn offer_warm(cells: &HistogramCells, units: u64) {
+    offer(cells, cells.layout().place_warm(units).bucket, units);
+}
+
+/// Offers what was just recorded, in a sampled span, as an exemplar.
+#[inline]
 fn offer(cells: &HistogramCells, bucket: usize, units: u64) {
     if let Some(exemplars) = &cells.kind.exemplars {
         let ids = context::active().ids;

@@ -208,7 +208,7 @@ mod tests {
         exemplars.turn_at_once();
         assert_eq!(times(), before);
         (0..WINDOWS).for_each(|_| exemplars.turn_at_once());
-        assert_eq!(times(), [0_u64; 0], "of a window that is forgotten");
+        assert!(times().is_empty(), "of a window that is forgotten");
     }
 
     #[test]
@@ -219,6 +219,6 @@ mod tests {
         for _ in 0..3 {
             exemplars.offer(SERIES, 0, 0, 1, &[1; 24]);
         }
-        assert_eq!(found(&exemplars), []);
+        assert!(found(&exemplars).is_empty());
     }
 }

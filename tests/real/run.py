@@ -182,6 +182,7 @@ class Live:
             if fresh:
                 check("Prometheus: requests equal the tally", lambda: self.compare(self.prometheus))
                 check("Prometheus: durations and errors equal the tally", self.compare_beside)
+                check("Prometheus: it negotiates, and has types and units", self.check_metadata)
                 check("Prometheus: the rules are evaluated", self.rules_work)
                 check("overview.json: every query has data", self.check_dashboard)
         if has_vmagent:
@@ -330,6 +331,22 @@ class Live:
             yield from different(
                 metric, expected, instant(self.prometheus, query, "tool", "operation")
             )
+
+    def check_metadata(self):
+        """What Prometheus knows of the metrics is by the format that its Accept is answered in."""
+        accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+        _, headers = fetch(self.demo.metrics, {"Accept": accept})
+        is_open = headers["Content-Type"].startswith("application/openmetrics-text")
+        requests = "mcp_requests" if is_open else "mcp_requests_total"
+        seconds = "seconds" if is_open else ""
+        for metric, kind, unit in (
+            (requests, "counter", ""),
+            ("mcp_request_duration_seconds", "histogram", seconds),
+        ):
+            answer = fetch_json(f"{self.prometheus}/api/v1/targets/metadata", metric=metric)
+            found = [(row["type"], row["unit"]) for row in answer["data"]]
+            if found != [(kind, unit)]:
+                yield f"{metric}: {found}, not {(kind, unit)}"
 
     def rules_work(self):
         """All eight loaded, evaluated without error, over metrics that are there."""
