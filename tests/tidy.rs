@@ -27,7 +27,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     // `SpanForm` is made in `encode`, and named here.
     (
         "traces",
-        &["ring", "sync", "clock", "error", "batch", "export", "logs", "encode", "analysis"],
+        &[
+            "ring", "sync", "clock", "error", "batch", "export", "logs", "encode", "analysis",
+            "store",
+        ],
     ),
     // Spans as plain data: what their times say.
     ("analysis", &["traces", "logs"]),

@@ -119,6 +119,11 @@ impl<'a> SpanRecord<'a> {
         self.context.span_id()
     }
 
+    /// When it ended, on the process's own clock.
+    pub(crate) fn end_ticks(&self) -> u64 {
+        self.end_ticks
+    }
+
     /// How long it took, in nanoseconds.
     pub fn duration_nanos(&self) -> u64 {
         self.end_unix_nanos.saturating_sub(self.start_unix_nanos)

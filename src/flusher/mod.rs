@@ -411,7 +411,7 @@ impl Worker {
         counts.limited.store(limited, Ordering::Relaxed);
         counts.repeated.store(repeated, Ordering::Relaxed);
         if let Some(spans) = &mut self.spans {
-            spans.tell();
+            spans.chores(anchor.unix_nanos);
         }
         if let Some(chore) = &mut *lock(&self.shared.beside) {
             chore();

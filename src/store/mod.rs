@@ -1,4 +1,8 @@
 //! Traces in memory: those that wait to be decided on, and those that can be looked up.
 
 pub(crate) mod account;
+mod lookup;
+pub(crate) mod recent;
 pub(crate) mod table;
+
+pub use lookup::{RecentTraces, StoredTrace, TraceQuery};

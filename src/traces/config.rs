@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::export::ExportSpans;
 use super::resource::{Resource, ResourceValue};
@@ -13,6 +14,7 @@ use crate::export::trace::TraceFile;
 use crate::logs::LogFile;
 use crate::logs::Redaction;
 use crate::ring::draft::Limits;
+use crate::store::recent::Bounds;
 
 /// Which spans are recorded, and where they go.
 #[derive(Clone, Debug)]
@@ -24,6 +26,7 @@ pub struct TraceConfig {
     pub(crate) redaction: Option<Redaction>,
     pub(crate) propagation_only: bool,
     pub(crate) keep: Option<Tail>,
+    pub(crate) store: Option<Bounds>,
     pub(crate) exporters: Vec<Wanted>,
     /// What the host says of itself beside the service's name.
     pub(crate) resource: Vec<(String, ResourceValue)>,
@@ -72,6 +75,8 @@ impl fmt::Debug for Wanted {
     }
 }
 
+const SECOND: u64 = 1_000_000_000;
+
 /// Bytes of spans that wait for an exporter.
 const QUEUE_BYTES: u32 = 4 << 20;
 
@@ -84,6 +89,12 @@ impl Default for TraceConfig {
             redaction: None,
             propagation_only: false,
             keep: None,
+            store: Some(Bounds {
+                bytes: 8 << 20,
+                traces: 2_000,
+                age: 3_600 * SECOND,
+                slow: SECOND,
+            }),
             exporters: Vec::new(),
             resource: Vec::new(),
             queue_bytes: QUEUE_BYTES,
@@ -128,6 +139,35 @@ impl TraceConfig {
     /// are. Changed while running by [`Vitals::set_tail_rules`](crate::Vitals::set_tail_rules).
     pub fn keep(mut self, rules: Tail) -> TraceConfig {
         self.keep = Some(rules);
+        self
+    }
+
+    /// How many recent traces can be [looked up](crate::Vitals::traces). Past a bound the one goes
+    /// that nothing came of for the longest: an ordinary one first, then a
+    /// [slow](Self::slow_traces) one, then one with an error; these two share half of the store.
+    ///
+    /// * `bytes`: 64 KiB to 1 GiB, charged to
+    ///   [`memory_limit`](crate::VitalsBuilder::memory_limit) as they are used; default 8 MiB. One
+    ///   trace has an eighth of it at most.
+    /// * `age`: since its last span, a second to 7 days; default 1 h.
+    /// * `traces`: 1 to 100,000; default 2,000.
+    pub fn store(mut self, bytes: u64, age: Duration, traces: u32) -> TraceConfig {
+        let slow = self.store.map_or(SECOND, |store| store.slow);
+        self.store = Some(Bounds { bytes, traces, age: nanos(age), slow });
+        self
+    }
+
+    /// From which duration on a trace is kept longer than others; default 1 s.
+    pub fn slow_traces(mut self, duration: Duration) -> TraceConfig {
+        if let Some(store) = &mut self.store {
+            store.slow = nanos(duration);
+        }
+        self
+    }
+
+    /// No trace can be looked up, and none is kept in memory.
+    pub fn without_store(mut self) -> TraceConfig {
+        self.store = None;
         self
     }
 
@@ -206,6 +246,15 @@ impl TraceConfig {
     /// Refuses what is out of its range.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.keep.as_ref().map_or(Ok(()), Tail::check)?;
+        if let Some(Bounds { bytes, traces, age, .. }) = self.store {
+            check("", "traces.store (bytes)", bytes, 64 << 10..=1 << 30)?;
+            check("", "traces.store (seconds)", age / SECOND, 1..=7 * 86_400)?;
+            check("", "traces.store (traces)", traces.into(), 1..=100_000)?;
+        }
         check("", "traces.queue_bytes", self.queue_bytes.into(), 64 << 10..=1 << 30)
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos().min(u64::MAX.into()) as u64
 }

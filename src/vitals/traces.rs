@@ -7,27 +7,31 @@ use std::time::Duration;
 
 use super::Vitals;
 use super::propagation::Propagation;
-use crate::batch::Known;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::export::sink::{Sink, SinkEvents, SinkThread};
 use crate::flusher::Flusher;
 use crate::flusher::spans::control::Control;
-use crate::flusher::spans::{Kept, Spans, Told};
+use crate::flusher::spans::{Spans, Told};
 use crate::logs::{LogConfig, Redactor};
 use crate::shard::space::Space;
+use crate::store::recent::Store;
 use crate::sync::lock;
 use crate::traces::config::{Origin, To, Wanted};
 use crate::traces::export::SpanExporter;
 use crate::traces::resource::Resource;
 use crate::traces::sample::Sampling;
-use crate::traces::{Core, Sampler, SpanBatch, SpanRecord, Tail, TraceConfig, TraceId, Tracer, Verdict};
+use crate::traces::{
+    Core, RecentTraces, Sampler, Service, SpanForm, SpanRecord, StoredTrace, Tail, TraceConfig,
+    TraceId, TraceQuery, Tracer, Verdict,
+};
 use shown::Shown;
 
 /// What an engine has where it traces.
 pub(crate) struct Traces {
     core: Arc<Core>,
-    kept: Arc<Kept>,
+    store: Option<Arc<Store>>,
+    service: (String, String),
     control: Arc<Control>,
     told: Told,
     shown: Mutex<Shown>,
@@ -54,7 +58,7 @@ impl Traces {
             sampling: Sampling::new(&config.sampler),
             open_spans: config.open_spans,
         });
-        let kept = Arc::<Kept>::default();
+        let store = config.store.map(|bounds| Arc::new(Store::new(bounds, space.clone())));
         let mut sinks = Vec::new();
         let resource = Resource::of(service, &config.resource);
         let mut shown = Shown::new(vitals)?;
@@ -80,15 +84,16 @@ impl Traces {
         let control = Control::new(config.keep.clone());
         let spans = Spans::new(
             sinks,
-            kept.clone(),
+            store.clone(),
             Redactor::new(redaction),
             control.clone(),
             space.clone(),
             told.clone(),
         );
         let propagation = Propagation::register(vitals)?;
+        let service = service.clone();
         let shown = Mutex::new(shown);
-        Ok((Traces { core, kept, control, told, shown, propagation }, spans))
+        Ok((Traces { core, store, service, control, told, shown, propagation }, spans))
     }
 
     /// Brings the metrics up to date.
@@ -144,16 +149,38 @@ impl Vitals {
         }
     }
 
-    /// Shows the spans that were kept in memory, in the order in which they ended, after a flush: for
-    /// tests.
+    /// Shows the spans of all traces that can be [looked up](Self::traces), in the order in which they
+    /// ended, after a flush: for tests.
     pub fn with_captured_spans<T>(&self, see: impl FnOnce(&[SpanRecord<'_>]) -> T) -> T {
-        let Some(traces) = self.traced() else { return see(&[]) };
         self.flush(Duration::from_secs(10));
-        let bytes = traces.kept.bytes();
-        let mut known = Known::default();
-        known.learn_all(&bytes);
-        let spans: Vec<_> = SpanBatch::new(&bytes, &known).spans().collect();
+        let traces = self.traces().find(&TraceQuery::new().limit(usize::MAX));
+        let mut spans: Vec<_> = traces.iter().flat_map(StoredTrace::spans).collect();
+        spans.sort_by_key(SpanRecord::end_ticks);
         see(&spans)
+    }
+
+    /// The recent traces, to be looked up: what [`TraceConfig::store`] keeps in memory. Spans come there
+    /// within some milliseconds of their end, or with a [`flush`](Self::flush).
+    pub fn traces(&self) -> RecentTraces {
+        RecentTraces::new(self.traced().and_then(|traces| traces.store.clone()))
+    }
+
+    /// A recent trace as the JSON that Jaeger's UI imports; nothing where it is not in memory.
+    pub fn export_jaeger(&self, trace_id: TraceId) -> Option<String> {
+        self.export(trace_id, SpanForm::Jaeger)
+    }
+
+    /// The same as Zipkin's v2 JSON.
+    pub fn export_zipkin(&self, trace_id: TraceId) -> Option<String> {
+        self.export(trace_id, SpanForm::Zipkin)
+    }
+
+    fn export(&self, trace_id: TraceId, form: SpanForm) -> Option<String> {
+        let (name, version) = &self.traced()?.service;
+        let trace = self.traces().get(trace_id)?;
+        let mut json = Vec::new();
+        form.write(&Service { name, version, ..Service::default() }, trace.spans(), &mut json);
+        String::from_utf8(json).ok()
     }
 
     /// Changes which of the recorded traces are kept, within milliseconds; `None` keeps all. Traces

@@ -4,7 +4,7 @@ pub(crate) mod assembler;
 pub(crate) mod control;
 mod tally;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::anchors::Anchors;
 use crate::clock::Clock;
@@ -13,8 +13,9 @@ use crate::logs::{RedactedSpan, Redactor};
 use crate::ring::frame::{Frame, kind};
 use crate::ring::span::SpanFrame;
 use crate::shard::space::Space;
+use crate::store::recent::Store;
 use crate::store::table::Id;
-use crate::sync::{contained, lock};
+use crate::sync::contained;
 use crate::traces::tail::Why;
 use assembler::Assembler;
 use control::Control;
@@ -22,19 +23,6 @@ pub(crate) use tally::{Tally, Told};
 
 /// Bytes of spans from which on they go to the exporters within a round.
 const CHUNK: usize = 64 << 10;
-/// Bytes of spans that are kept in memory.
-const KEPT: usize = 8 << 20;
-
-/// The spans that were kept in memory: frames, each behind the time of its end.
-#[derive(Default)]
-pub(crate) struct Kept(Mutex<Vec<u8>>);
-
-impl Kept {
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        lock(&self.0).clone()
-    }
-}
-
 /// The flusher's side of an engine's spans.
 pub(crate) struct Spans {
     redactor: Redactor,
@@ -54,7 +42,7 @@ pub(crate) struct Spans {
 /// Spans on their way out.
 struct Out {
     outlets: Vec<Arc<SinkThread>>,
-    kept: Arc<Kept>,
+    store: Option<Arc<Store>>,
     bytes: Vec<u8>,
     count: u32,
 }
@@ -62,7 +50,7 @@ struct Out {
 impl Spans {
     pub(crate) fn new(
         outlets: Vec<Arc<SinkThread>>,
-        kept: Arc<Kept>,
+        store: Option<Arc<Store>>,
         redactor: Redactor,
         control: Arc<Control>,
         space: Arc<Space>,
@@ -76,7 +64,7 @@ impl Spans {
             forced: Vec::new(),
             clock: Clock::get(),
             space,
-            out: Out { outlets, kept, bytes: Vec::new(), count: 0 },
+            out: Out { outlets, store, bytes: Vec::new(), count: 0 },
             tally: Tally::default(),
             told,
         };
@@ -174,11 +162,22 @@ impl Spans {
     }
 
     /// Brings what others see up to date.
-    pub(crate) fn tell(&mut self) {
+    fn tell(&mut self) {
         if let Some(assembler) = &self.assembler {
             self.tally.decisions = assembler.decisions();
         }
+        if let Some(store) = &self.out.store {
+            self.tally.stored = store.stored();
+        }
         self.told.tell(&self.tally);
+    }
+
+    /// What is due about once a second.
+    pub(crate) fn chores(&mut self, unix_nanos: u64) {
+        if let Some(store) = &self.out.store {
+            store.tick(unix_nanos);
+        }
+        self.tell();
     }
 }
 
@@ -196,12 +195,9 @@ impl Out {
         if self.bytes.is_empty() {
             return;
         }
-        let mut kept = lock(&self.kept.0);
-        if kept.len() + self.bytes.len() > KEPT {
-            kept.clear();
+        if let Some(store) = &self.store {
+            store.add(&self.bytes);
         }
-        kept.extend_from_slice(&self.bytes);
-        drop(kept);
         let lines = [std::mem::take(&mut self.count), 0, 0, 0, 0];
         let push = |sink: &SinkThread, bytes| {
             if let Err(chunk) = sink.push(Chunk { bytes, lines, ticket: 0 }) {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::assembler::Decisions;
+use crate::store::recent::Stored;
 use crate::sync::lock;
 
 /// Counts since the engine's start.
@@ -18,6 +19,8 @@ pub(crate) struct Tally {
     pub(crate) left_out: [u64; 3],
     /// Of the rules, where there are any.
     pub(crate) decisions: Decisions,
+    /// What can be looked up.
+    pub(crate) stored: Stored,
 }
 
 /// A [`Tally`] between the flusher, which tells it about once a second and at each flush, and others.

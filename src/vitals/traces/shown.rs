@@ -10,6 +10,7 @@ use crate::flusher::spans::Tally;
 use crate::flusher::spans::assembler::{Decisions, Dropped};
 use crate::metrics::{Counter, Desc, Family, Gauge};
 use crate::ring::frame::SPAN_LEVEL;
+use crate::store::recent::{Evicted, Stored};
 use crate::traces::tail::Why;
 use crate::vitals::Vitals;
 
@@ -22,6 +23,7 @@ pub(super) struct Shown {
     redacted: Told,
     left_out: [Told; 3],
     tail: ShownTail,
+    stored: ShownStore,
     lost: Family<Counter, 2>,
     exporters: Vec<ShownExporter>,
 }
@@ -86,6 +88,51 @@ impl ShownTail {
     }
 }
 
+/// What they say of recent traces.
+struct ShownStore {
+    evicted: [Told; 4],
+    left_out: Told,
+    traces: Gauge,
+    bytes: Gauge,
+}
+
+impl ShownStore {
+    fn new(vitals: &Vitals) -> Result<ShownStore, Error> {
+        let evicted = vitals.register_own(
+            Desc::counter(
+                "mcp_vitals_trace_store_evicted_total",
+                "Traces that can't be looked up any more, and why.",
+            )
+            .labels(["reason"]),
+        )?;
+        let left_out = vitals.register_own(Desc::counter(
+            "mcp_vitals_trace_store_left_out_total",
+            "Spans that are missing from traces in memory, which were too long.",
+        ))?;
+        let traces = vitals.register_own(Desc::gauge(
+            "mcp_vitals_trace_store_traces",
+            "Traces that can be looked up.",
+        ))?;
+        let bytes = vitals.register_own(Desc::gauge(
+            "mcp_vitals_trace_store_bytes",
+            "Bytes of spans that can be looked up.",
+        ))?;
+        Ok(ShownStore {
+            evicted: Evicted::ALL.map(|why| told(evicted.with([why.as_str()]))),
+            left_out: told(left_out.with([])),
+            traces: traces.with([]),
+            bytes: bytes.with([]),
+        })
+    }
+
+    fn refresh(&mut self, now: &Stored) {
+        self.evicted.iter_mut().zip(now.evicted).for_each(|(told, now)| told.tell(now));
+        self.left_out.tell(now.left_out);
+        self.traces.set(now.traces as f64);
+        self.bytes.set(now.bytes as f64);
+    }
+}
+
 /// What they say of one exporter.
 struct ShownExporter {
     kind: &'static str,
@@ -128,6 +175,7 @@ impl Shown {
             redacted: told(redacted.with([])),
             left_out: ["attribute", "event", "link"].map(|item| told(left_out.with([item]))),
             tail: ShownTail::new(vitals)?,
+            stored: ShownStore::new(vitals)?,
             lost,
             exporters: Vec::new(),
         })
@@ -184,6 +232,7 @@ impl Shown {
         self.redacted.tell(tally.redacted);
         self.left_out.iter_mut().zip(tally.left_out).for_each(|(told, now)| told.tell(now));
         self.tail.refresh(&tally.decisions, refused);
+        self.stored.refresh(&tally.stored);
         for ShownExporter { events, exported, lost, happened, queued, .. } in &mut self.exporters {
             exported.tell(events.written()[0]);
             for (lost, why) in lost.iter_mut().zip(Loss::ALL) {
