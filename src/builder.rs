@@ -9,7 +9,7 @@ use crate::logs::LogConfig;
 use crate::mcp::{CatalogOptions, UserId};
 use crate::metrics::sample::RATES;
 use crate::registry::check_labels;
-use crate::traces::TraceConfig;
+use crate::traces::{FlightRecorder, TraceConfig};
 use crate::vitals::{SERIES_LIMIT, Vitals, check, check_free, check_idle};
 use crate::{Error, shard};
 
@@ -53,6 +53,7 @@ pub struct VitalsBuilder {
     pub(crate) traces: Option<TraceConfig>,
     /// Nothing: as `traces`.
     pub(crate) exemplars: Option<bool>,
+    pub(crate) flight: Option<FlightRecorder>,
     #[cfg(all(feature = "signals", unix))]
     pub(crate) handle_signals: bool,
 }
@@ -86,6 +87,7 @@ impl Default for VitalsBuilder {
             logs: None,
             traces: None,
             exemplars: None,
+            flight: None,
             #[cfg(all(feature = "signals", unix))]
             handle_signals: false,
         }
@@ -303,6 +305,13 @@ impl VitalsBuilder {
         self
     }
 
+    /// Keeps the last lines and spans in memory, to be written out when something went wrong; see
+    /// [`FlightRecorder`]. Needs logs or traces.
+    pub fn flight_recorder(mut self, recorder: FlightRecorder) -> Self {
+        self.flight = Some(recorder);
+        self
+    }
+
     /// Whether SIGTERM and SIGINT shut the engine down (the logs, the textfile, all that
     /// [`Vitals::shutdown`] does) and then end the process by the same signal, so that its exit
     /// status says so; default no: the signals are the host's. Unix only.
@@ -382,6 +391,9 @@ impl VitalsBuilder {
         check("", "collect_deadline (milliseconds)", millis, 1..=60_000)?;
         if let Some(logs) = &self.logs {
             logs.check()?;
+        }
+        if let Some(flight) = &self.flight {
+            flight.check()?;
         }
         if let Some(traces) = &self.traces {
             traces.check()?;

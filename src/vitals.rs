@@ -1,6 +1,7 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
 mod collectors;
+mod flight;
 #[cfg(target_os = "linux")]
 mod held;
 #[cfg(not(target_os = "linux"))]
@@ -157,11 +158,15 @@ impl Vitals {
         });
         let vitals = Vitals { core: Some(core.clone()) };
         core.describe(&builder.service)?;
+        if builder.flight.is_some() && builder.logs.is_none() && builder.traces.is_none() {
+            return Err(Error::Logs { rule: "a flight recorder without logs and traces" });
+        }
         if builder.logs.is_some() || builder.traces.is_some() {
             let (space, service) = (core.table.space(), &builder.service);
             let config = builder.logs.clone().unwrap_or_else(LogConfig::nothing);
             let traces = builder.traces.as_ref();
-            let logs = logs::Logs::start(&vitals, &config, traces, space, service)?;
+            let flight = builder.flight.as_ref();
+            let logs = logs::Logs::start(&vitals, &config, traces, flight, space, service)?;
             let _ = core.logs.set(logs);
         }
         // Its requests are logged.

@@ -53,7 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     // Traces in memory, charged to the engine's budget.
-    ("store", &["ring", "batch", "traces", "clock", "sync", "shard"]),
+    ("store", &["ring", "batch", "traces", "clock", "sync", "shard", "error"]),
     // What processes left behind that had died.
     ("recover", &["ring", "batch", "logs", "encode", "flusher", "error"]),
     // What exists. It counts its losses in counters, and spells a boundary when a family is born.

@@ -10,6 +10,7 @@ pub(crate) mod durable;
 #[cfg(not(target_os = "linux"))]
 #[path = "durable_elsewhere.rs"]
 pub(crate) mod durable;
+pub(crate) mod flight;
 mod limit;
 mod report;
 mod route;
@@ -30,6 +31,7 @@ use crate::ring::thread::set_ours;
 use crate::sync::{AtomicU64, Ordering, contained, lock};
 use anchors::Anchors;
 use durable::Durable;
+use flight::Flight;
 pub(crate) use report::Report;
 pub(crate) use route::{Form, Manner, Outlet};
 use route::{KeptOut, Router};
@@ -140,7 +142,13 @@ impl Flusher {
         if durable.is_some() {
             drain.leave_freeing();
         }
+        let recorder = manner.recorder.clone();
+        let mut spans = spans;
+        if let Some(spans) = &mut spans {
+            spans.record_into(recorder.clone());
+        }
         let worker = Worker {
+            flight: recorder.map(Flight::new),
             drain,
             durable,
             router: Router::new(outlets, manner),
@@ -287,6 +295,7 @@ struct Worker {
     clock: Clock,
     shared: Arc<Shared>,
     report: Report,
+    flight: Option<Flight>,
 }
 
 impl Worker {
@@ -325,6 +334,9 @@ impl Worker {
                 self.send();
                 if let Some(spans) = &mut self.spans {
                     spans.finish();
+                }
+                if let Some(flight) = &mut self.flight {
+                    flight.finish(self.anchors.unix_nanos(self.clock.ticks()));
                 }
                 return;
             }
@@ -382,6 +394,9 @@ impl Worker {
         self.router.send();
         if let Some(spans) = &mut self.spans {
             spans.send();
+        }
+        if let Some(flight) = &mut self.flight {
+            flight.tick(self.anchors.unix_nanos(self.clock.ticks()));
         }
         if let Some(durable) = &mut self.durable {
             durable.send(&mut self.drain, &mut self.router);

@@ -13,6 +13,7 @@ use crate::logs::limit::Limit;
 use crate::logs::{Level, LogFormat, Redacted, Redaction, Redactor, SiteRules};
 use crate::ring::frame::{Frame, kind};
 use crate::ring::names::SiteText;
+use crate::store::flight::Recorder;
 use crate::sync::contained;
 
 /// Bytes of lines from which on they go to their sinks within a round.
@@ -81,6 +82,8 @@ pub(crate) struct Manner {
     pub(crate) limit: Limit,
     /// Whether lines say where in the source they come from.
     pub(crate) source: bool,
+    /// Keeps all that is let through, whatever sinks want of it.
+    pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 /// What was kept out.
@@ -104,6 +107,7 @@ pub(crate) struct Router {
     /// By call site.
     rules: Vec<Option<SiteRules>>,
     limits: Limits,
+    recorder: Option<Arc<Recorder>>,
     kept_out: KeptOut,
 }
 
@@ -142,6 +146,7 @@ impl Router {
             redactor: Redactor::new(manner.redaction),
             rules: Vec::new(),
             limits: Limits::new(manner.limit),
+            recorder: manner.recorder,
             kept_out: KeptOut::default(),
         }
     }
@@ -169,7 +174,12 @@ impl Router {
             return true;
         }
         self.groups.iter_mut().for_each(|group| group.mark = (group.bytes.len(), group.counts));
-        let Router { known, groups, redactor, rules, limits, kept_out, .. } = self;
+        let Router { known, groups, redactor, rules, limits, recorder, kept_out, .. } = self;
+        let keep = |unix_nanos, frame: Frame<'_>| {
+            if let Some(recorder) = &*recorder {
+                recorder.add(unix_nanos, frame, frame.level() == Level::Error as u8);
+            }
+        };
         let write = || {
             let unix_nanos = anchors.unix_nanos(frame.ticks());
             known.learn(frame);
@@ -184,9 +194,13 @@ impl Router {
             }
             let rules = rules[number].get_or_insert_with(|| redactor.site(site));
             match redactor.redact(frame, &record, site, rules) {
-                None => groups.iter_mut().for_each(|group| group.write(frame, site, &record)),
+                None => {
+                    keep(unix_nanos, frame);
+                    groups.iter_mut().for_each(|group| group.write(frame, site, &record));
+                }
                 Some(Redacted { frame, record, count }) => {
                     kept_out.redacted += u64::from(count);
+                    keep(unix_nanos, frame);
                     groups.iter_mut().for_each(|group| group.write(frame, site, &record));
                 }
             }

@@ -147,11 +147,11 @@ impl Store {
         lock(&self.0).expire(unix_nanos);
     }
 
-    /// A copy of a trace.
     pub(crate) fn has(&self, id: Id) -> bool {
         lock(&self.0).table.find(id).is_some()
     }
 
+    /// A copy of a trace.
     pub(crate) fn get(&self, id: Id) -> Option<Entry> {
         let mut inner = lock(&self.0);
         let at = inner.table.find(id)?;

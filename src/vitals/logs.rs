@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use super::Vitals;
 use super::held::{Held, Notes};
 use super::told::{Told, told};
 use super::traces::Traces;
+use super::{Vitals, flight};
 use crate::collect::Largest;
 use crate::error::Error;
 use crate::export::sink::memory::Memory;
@@ -20,6 +20,7 @@ use crate::logs::{Level, LogConfig, LogFilter, LogFormat, Logger, Loggers};
 use crate::metrics::{Counter, Desc, Gauge};
 use crate::ring::set::{Rings, Settings};
 use crate::shard::space::Space;
+use crate::store::flight::{FlightRecorder, Recorder};
 use crate::sync::lock;
 use crate::traces::TraceConfig;
 
@@ -34,6 +35,7 @@ pub(crate) struct Logs {
     held: Held,
     memory: Option<Memory>,
     traces: Option<Traces>,
+    flight: Option<Mutex<flight::Shown>>,
     shown: Mutex<Shown>,
 }
 
@@ -43,6 +45,7 @@ impl Logs {
         vitals: &Vitals,
         config: &LogConfig,
         traces: Option<&TraceConfig>,
+        flight: Option<&FlightRecorder>,
         space: &Arc<Space>,
         service: &(String, String),
     ) -> Result<Logs, Error> {
@@ -76,11 +79,16 @@ impl Logs {
             outlets.push(if noted { outlet.noted() } else { outlet });
         }
         held.adopt(service, &outlets, &config.redaction);
+        let recorder = match flight {
+            Some(flight) => Some(Recorder::new(flight.clone(), space.clone()).ok_or_else(no_room)?),
+            None => None,
+        };
         let manner = Manner {
             patience: config.patience(),
             redaction: config.redaction.clone(),
             limit: config.limit,
             source: !config.without_source,
+            recorder: recorder.clone(),
         };
         let traces = traced
             .map(|(of, service)| Traces::start(vitals, of, service, config, space, rings.id()))
@@ -99,7 +107,9 @@ impl Logs {
             super::panics::watch(flusher.nudge());
         }
         let loggers = Loggers::new(rings, config.filter.clone());
-        Ok(Logs { loggers, flusher, held, memory, traces, shown: Mutex::new(shown) })
+        let flight = recorder.map(|recorder| flight::Shown::new(vitals, recorder)).transpose()?;
+        let (shown, flight) = (Mutex::new(shown), flight.map(Mutex::new));
+        Ok(Logs { loggers, flusher, held, memory, traces, flight, shown })
     }
 
     pub(crate) fn logger(&self, name: &str) -> Logger {
@@ -117,6 +127,10 @@ impl Logs {
     /// For lines in other crates' words.
     pub(crate) fn inlet(&self) -> Inlet {
         self.loggers.inlet()
+    }
+
+    pub(super) fn recorder(&self) -> Option<Arc<Recorder>> {
+        Some(lock(self.flight.as_ref()?).recorder().clone())
     }
 
     pub(crate) fn traces(&self) -> Option<&Traces> {
@@ -153,6 +167,9 @@ impl Logs {
         drop(shown);
         if let Some(traces) = &self.traces {
             traces.refresh(&self.flusher);
+        }
+        if let Some(flight) = &self.flight {
+            lock(flight).refresh();
         }
     }
 }

@@ -113,7 +113,7 @@ fn fields<'a>(state: &mut State, record: &Record<'a>, out: &mut Vec<u8>) -> Opti
 }
 
 /// What is more than a number.
-fn value(value: Value<'_>, out: &mut Vec<u8>) {
+pub(super) fn value(value: Value<'_>, out: &mut Vec<u8>) {
     if let Value::Error { .. } = value {
         return error(value, out);
     }

@@ -8,6 +8,7 @@ mod json;
 mod key;
 mod logfmt;
 mod pretty;
+mod span;
 mod text;
 mod time;
 pub(super) mod value;

@@ -13,9 +13,11 @@ use crate::logs::{RedactedSpan, Redactor};
 use crate::ring::frame::{Frame, kind};
 use crate::ring::span::SpanFrame;
 use crate::shard::space::Space;
+use crate::store::flight::Recorder;
 use crate::store::recent::Store;
 use crate::store::table::Id;
 use crate::sync::contained;
+use crate::traces::SpanStatus;
 use crate::traces::tail::Why;
 use assembler::Assembler;
 use control::Control;
@@ -34,6 +36,7 @@ pub(crate) struct Spans {
     forced: Vec<Id>,
     clock: Clock,
     space: Arc<Space>,
+    recorder: Option<Arc<Recorder>>,
     out: Out,
     tally: Tally,
     told: Told,
@@ -64,12 +67,18 @@ impl Spans {
             forced: Vec::new(),
             clock: Clock::get(),
             space,
+            recorder: None,
             out: Out { outlets, store, bytes: Vec::new(), count: 0 },
             tally: Tally::default(),
             told,
         };
         spans.listen();
         spans
+    }
+
+    /// Also keeps all spans there, whatever becomes of them.
+    pub(super) fn record_into(&mut self, recorder: Option<Arc<Recorder>>) {
+        self.recorder = recorder;
     }
 
     /// Does what others have asked for.
@@ -119,7 +128,7 @@ impl Spans {
         if frame.kind() != kind::SPAN {
             return Some(());
         }
-        let Spans { redactor, assembler, out, tally, .. } = self;
+        let Spans { redactor, assembler, recorder, out, tally, .. } = self;
         let span = SpanFrame::read(frame)?;
         tally.spans += 1;
         for (sum, count) in tally.left_out.iter_mut().zip(span.fixed.left_out) {
@@ -133,6 +142,9 @@ impl Spans {
                 (frame, SpanFrame::read(frame)?)
             }
         };
+        if let Some(recorder) = recorder {
+            recorder.add(end, frame, span.fixed.status == SpanStatus::Error as u8);
+        }
         match assembler {
             None => out.add(end, frame),
             Some(assembler) => {

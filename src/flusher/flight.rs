@@ -1,0 +1,174 @@
+//! Writes out what the flight recorder has: on a call, or by its rule.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::background::Joined;
+use crate::batch::{Known, Record, SpanRecord, timed};
+use crate::clock::Clock;
+use crate::encode::line::Lines;
+use crate::error;
+use crate::logs::LogFormat;
+use crate::ring::frame::kind;
+use crate::store::flight::{OnError, Recorder};
+use crate::sync::{Ordering, contained};
+
+/// What dumps by the rule are called, around their time.
+const BEFORE: &str = "flight-";
+const AFTER: &str = ".jsonl";
+/// How long the end of the engine waits for a dump that is being written.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The flusher's side: its rule.
+pub(super) struct Flight {
+    recorder: Arc<Recorder>,
+    last: Option<Instant>,
+    dumping: Option<Joined>,
+}
+
+impl Flight {
+    pub(super) fn new(recorder: Arc<Recorder>) -> Flight {
+        Flight { recorder, last: None, dumping: None }
+    }
+
+    /// Begins a dump where there was an error, on a thread of its own: it may take longer than rings
+    /// can wait.
+    pub(super) fn tick(&mut self, unix_nanos: u64) {
+        if !self.recorder.has_failed() {
+            return;
+        }
+        let Some(OnError { folder, period }) = self.recorder.settings.on_error.clone() else {
+            return;
+        };
+        let is_busy = self.dumping.as_ref().is_some_and(|thread| !thread.has_ended());
+        if is_busy || self.last.is_some_and(|last| last.elapsed() < period) {
+            self.recorder.passed_over.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.last = Some(Instant::now());
+        let recorder = self.recorder.clone();
+        let run = move || by_rule(&recorder, &folder, unix_nanos);
+        match Joined::spawn("mcp-vitals-dump", run) {
+            Ok(thread) => self.dumping = Some(thread),
+            Err(why) => refused(&self.recorder, &why),
+        }
+    }
+
+    /// Waits for what is being written.
+    pub(super) fn finish(&mut self, unix_nanos: u64) {
+        self.tick(unix_nanos);
+        if let Some(mut thread) = self.dumping.take() {
+            thread.join(PATIENCE);
+        }
+    }
+}
+
+fn refused(recorder: &Recorder, why: &io::Error) {
+    recorder.refused.fetch_add(1, Ordering::Relaxed);
+    error::say(format_args!("flight recorder: {why}"));
+}
+
+fn by_rule(recorder: &Recorder, folder: &Path, unix_nanos: u64) {
+    let name = format!("{BEFORE}{unix_nanos:020}-{}{AFTER}", std::process::id());
+    let written = contained(|| {
+        dump(recorder, &folder.join(name))?;
+        prune(folder, recorder.settings.most_dumps as usize)
+    });
+    if let Err(why) = written.unwrap_or_else(|| Err(io::Error::other("it panicked"))) {
+        refused(recorder, &why);
+    }
+}
+
+/// Removes the oldest dumps in a folder.
+fn prune(folder: &Path, most: usize) -> io::Result<()> {
+    let mut dumps = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with(BEFORE) && name.ends_with(AFTER)) {
+            dumps.push(name);
+        }
+    }
+    // Their names begin with their time.
+    dumps.sort();
+    let many = dumps.len().saturating_sub(most);
+    dumps.iter().take(many).try_for_each(|name| fs::remove_file(folder.join(name)))
+}
+
+/// Writes what there is to `path`, whole or not at all; gives the number of lines.
+pub(crate) fn dump(recorder: &Recorder, path: &Path) -> io::Result<u64> {
+    let invalid = || io::Error::new(ErrorKind::InvalidInput, "no file name");
+    let name = path.file_name().ok_or_else(invalid)?.to_string_lossy();
+    let draft: PathBuf = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let written = write_new(recorder, &draft).and_then(|lines| {
+        fs::rename(&draft, path)?;
+        Ok(lines)
+    });
+    match &written {
+        Ok(_) => {
+            recorder.written.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(why) if why.kind() != ErrorKind::AlreadyExists => {
+            // A full disk gets its space back.
+            let _ = fs::remove_file(&draft);
+        }
+        Err(_) => {}
+    }
+    written
+}
+
+fn write_new(recorder: &Recorder, path: &Path) -> io::Result<u64> {
+    let mut options = File::options();
+    // Created anew, never opened: in a folder that others may write, the name could be a link.
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = BufWriter::new(options.open(path)?);
+    let lines = write(recorder, &mut file)?;
+    file.flush()?;
+    Ok(lines)
+}
+
+/// Writes what there is to `out`; gives the number of lines.
+pub(crate) fn write(recorder: &Recorder, out: &mut dyn Write) -> io::Result<u64> {
+    let blocks = recorder.blocks();
+    let clock = Clock::get();
+    let mut known = Known::default();
+    let mut lines = Lines::new(LogFormat::Json);
+    let mut newest = 0;
+    for block in &blocks {
+        known.learn_all(block);
+        let mut rest = &block[..];
+        while let Some((unix_nanos, _)) = timed(&mut rest) {
+            newest = newest.max(unix_nanos);
+        }
+    }
+    let last = recorder.settings.last.as_nanos().min(u64::MAX.into()) as u64;
+    let oldest = newest.saturating_sub(last);
+    let (mut count, mut bytes) = (0, Vec::new());
+    for block in &blocks {
+        let mut rest = &block[..];
+        while let Some((unix_nanos, frame)) = timed(&mut rest) {
+            if unix_nanos < oldest {
+                continue;
+            }
+            known.learn(frame);
+            let (site, names) = known.get(frame);
+            bytes.clear();
+            if frame.kind() == kind::LINE {
+                let Some(record) = Record::read(frame, site, names, unix_nanos) else { continue };
+                lines.write(&record, &mut bytes);
+            } else {
+                let Some(span) = SpanRecord::read(frame, names, unix_nanos, clock) else {
+                    continue;
+                };
+                lines.write_span(&span, &mut bytes);
+            }
+            out.write_all(&bytes)?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
