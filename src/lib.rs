@@ -131,7 +131,10 @@ pub use logs::{Level, Logger};
 #[cfg(all(not(vitals_loom), feature = "rmcp-client"))]
 pub use mcp::TracedClient;
 #[cfg(not(vitals_loom))]
-pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
+pub use mcp::{
+    Agent, CatalogOptions, InFlight, InRequest, Mcp, QueuedTask, Request, RequestFuture,
+    RunningTask, UserId,
+};
 #[cfg(all(not(vitals_loom), feature = "rmcp"))]
 pub use mcp::{InstrumentExt, InstrumentServiceExt, Instrumented, InstrumentedService};
 #[cfg(all(not(vitals_loom), feature = "macros"))]
@@ -153,7 +156,7 @@ pub use traces::{Span, SpanContext, Tracer};
 #[cfg(not(vitals_loom))]
 pub use typed::{LabelValue, Labels, Typed};
 #[cfg(not(vitals_loom))]
-pub use vitals::{Collector, Vitals};
+pub use vitals::{Collector, OnThread, Vitals, global};
 
 /// What the macros' code names; no part of the API.
 #[cfg(not(vitals_loom))]

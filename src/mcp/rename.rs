@@ -1,0 +1,158 @@
+//! The request that is being handled on this thread, for code within its handler that knows a better
+//! name for it: the attribute macros.
+//!
+//! While a handler is polled, its record stands in a cell of the polling thread; when the poll is
+//! over it goes back to where it came from. So the handler's code finds it without being handed
+//! anything, and nothing is allocated or shared for it.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task;
+
+use pin_project_lite::pin_project;
+
+use super::edge::Edge;
+use super::method::Method;
+use super::request::{InFlight, Open};
+use super::series::Series;
+use crate::sync::lock;
+
+thread_local! {
+    // Without a destructor, so that it costs no test of whether it is still there: what a leaked
+    // guard leaves in it is leaked, too.
+    static CURRENT: Cell<Option<ManuallyDrop<Open>>> = const { Cell::new(None) };
+}
+
+/// A request that is its thread's current one until this is dropped, from [`InFlight::enter`].
+#[must_use = "the request is current for as long as the guard lives"]
+pub struct InRequest<'a> {
+    request: &'a mut InFlight,
+    before: Option<ManuallyDrop<Open>>,
+    /// Whether there is anything to be taken back.
+    entered: bool,
+    _of_thread: PhantomData<*const ()>,
+}
+
+impl InFlight {
+    /// Makes it the calling thread's current request until the guard is dropped, so that
+    /// `#[track_request_metrics]` and `#[trace_mcp_tool]` on what is called meanwhile give this
+    /// request their names, and count nothing beside it. The `rmcp` wrappers do so by themselves.
+    ///
+    /// Not to be held over an `await`: see [`scope`](Self::scope). A guard that is leaked leaks the
+    /// request.
+    #[inline]
+    pub fn make_current(&mut self) -> InRequest<'_> {
+        let open = self.open.take();
+        let entered = open.is_some();
+        let before = if entered { CURRENT.replace(open.map(ManuallyDrop::new)) } else { None };
+        InRequest { request: self, before, entered, _of_thread: PhantomData }
+    }
+
+    /// [`make_current`](Self::make_current) for as long as `handler` is being polled, on whichever thread.
+    ///
+    /// ```
+    /// # use mcp_vitals::{Outcome, Vitals};
+    /// # async fn handle(vitals: &Vitals) {
+    /// let mut request = vitals.request("tools/call").tool("swarm_init").start();
+    /// let answer = request.scope(async { /* the tool's work */ }).await;
+    /// request.finish(Outcome::Ok);
+    /// # }
+    /// ```
+    pub fn scope<F: Future>(&mut self, handler: F) -> RequestFuture<'_, F> {
+        RequestFuture { request: self, handler }
+    }
+}
+
+impl Drop for InRequest<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.entered {
+            let open = CURRENT.replace(self.before.take());
+            self.request.open = open.map(ManuallyDrop::into_inner);
+        }
+    }
+}
+
+pin_project! {
+    /// A handler's future within its request, from [`InFlight::scope`].
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct RequestFuture<'a, F> {
+        request: &'a mut InFlight,
+        #[pin]
+        handler: F,
+    }
+}
+
+impl<F: Future> Future for RequestFuture<'_, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<F::Output> {
+        let this = self.project();
+        let _current = this.request.make_current();
+        this.handler.poll(cx)
+    }
+}
+
+/// What the handler's code has said of its request.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Said {
+    /// The first to say a name is the outermost: what it calls is a part of the same.
+    named: bool,
+}
+
+#[cfg_attr(not(feature = "macros"), allow(dead_code))]
+fn with_current<T>(see: impl FnOnce(&mut Open) -> T) -> Option<T> {
+    let mut open = CURRENT.take()?;
+    let seen = see(&mut open);
+    CURRENT.set(Some(open));
+    Some(seen)
+}
+
+/// Gives the thread's current request the names of `series`, the first time that anybody does, and
+/// says whether there is such a request of the same engine.
+#[cfg_attr(not(feature = "macros"), allow(dead_code))]
+pub(crate) fn rename(series: &Arc<Series>) -> bool {
+    let renamed = with_current(|open| {
+        if open.series.engine() != series.engine() {
+            return false;
+        }
+        if !std::mem::replace(&mut open.said.named, true) {
+            // Up before down: see `Agent::set_status`.
+            series.enter();
+            std::mem::replace(&mut open.series, series.clone()).leave_to_another();
+        }
+        true
+    });
+    renamed.unwrap_or(false)
+}
+
+/// Most pairs of names that the program itself may give to what it counts; further ones are counted
+/// as `_other`.
+pub(super) const MOST_NAMED: usize = 256;
+
+/// The series that the program itself has named, by tool and operation.
+#[derive(Default)]
+pub(super) struct Named(Mutex<HashMap<[&'static str; 2], Arc<Series>>>);
+
+impl Edge {
+    /// The series of these names, which are the program's own text and no client's. Locks: to be
+    /// looked up once and held.
+    #[cfg_attr(not(feature = "macros"), allow(dead_code))]
+    pub(crate) fn named(&self, tool: &'static str, operation: &'static str) -> Arc<Series> {
+        let mut named = lock(&self.named.0);
+        if let Some(series) = named.get(&[tool, operation]) {
+            return series.clone();
+        }
+        if named.len() >= MOST_NAMED {
+            return self.method(Method::Other).clone();
+        }
+        let series = Arc::new(self.series(tool, operation, true));
+        named.insert([tool, operation], series.clone());
+        series
+    }
+}
