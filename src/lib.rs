@@ -49,6 +49,8 @@ mod ring;
 mod shard;
 mod sync;
 
+#[cfg(all(not(vitals_loom), feature = "macros"))]
+mod attributes;
 #[cfg(not(vitals_loom))]
 mod analysis;
 #[cfg(not(vitals_loom))]
@@ -162,6 +164,12 @@ pub use vitals::{Collector, OnThread, Vitals, global};
 #[cfg(not(vitals_loom))]
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(feature = "macros")]
+    pub mod attributes {
+        pub use crate::attributes::*;
+        pub use crate::logs::private::{debug, display, function_name};
+        pub use crate::{Level, traces::SpanKind};
+    }
     pub use crate::logs::private::*;
     pub use crate::typed::{Extent, Finite, LabelValue, Labels, OTHER, Open, bounded};
 }

@@ -25,7 +25,7 @@ static ENGINES: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Edge {
     disabled: bool,
     /// No other engine of the process has it.
-    id: u64,
+    pub(super) id: u64,
     started: Stopwatch,
     families: Families,
     logger: Logger,

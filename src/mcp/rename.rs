@@ -17,6 +17,7 @@ use std::task;
 use pin_project_lite::pin_project;
 
 use super::edge::Edge;
+use super::handle::Mcp;
 use super::method::Method;
 use super::request::{InFlight, Open};
 use super::series::Series;
@@ -131,6 +132,14 @@ pub(crate) fn rename(series: &Arc<Series>) -> bool {
     renamed.unwrap_or(false)
 }
 
+/// Names the span of the thread's current request, and says whether there is such a span, of a request
+/// of this engine.
+#[cfg_attr(not(feature = "macros"), allow(dead_code))]
+pub(crate) fn name_span(engine: u64, tool: &'static str, operation: &'static str) -> bool {
+    let _ = (engine, tool, operation);
+    false
+}
+
 /// Most pairs of names that the program itself may give to what it counts; further ones are counted
 /// as `_other`.
 pub(super) const MOST_NAMED: usize = 256;
@@ -139,11 +148,24 @@ pub(super) const MOST_NAMED: usize = 256;
 #[derive(Default)]
 pub(super) struct Named(Mutex<HashMap<[&'static str; 2], Arc<Series>>>);
 
+#[cfg_attr(not(feature = "macros"), allow(dead_code))]
+impl Mcp {
+    /// Which engine this is: no other of the process has the number.
+    pub(crate) fn engine(&self) -> u64 {
+        self.edge.id
+    }
+
+    /// See [`Edge::named`].
+    pub(crate) fn named(&self, tool: &'static str, operation: &'static str) -> Arc<Series> {
+        self.edge.named(tool, operation)
+    }
+}
+
 impl Edge {
     /// The series of these names, which are the program's own text and no client's. Locks: to be
     /// looked up once and held.
     #[cfg_attr(not(feature = "macros"), allow(dead_code))]
-    pub(crate) fn named(&self, tool: &'static str, operation: &'static str) -> Arc<Series> {
+    fn named(&self, tool: &'static str, operation: &'static str) -> Arc<Series> {
         let mut named = lock(&self.named.0);
         if let Some(series) = named.get(&[tool, operation]) {
             return series.clone();
