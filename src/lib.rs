@@ -140,7 +140,7 @@ pub use mcp::{
 #[cfg(all(not(vitals_loom), feature = "rmcp"))]
 pub use mcp::{InstrumentExt, InstrumentServiceExt, Instrumented, InstrumentedService};
 #[cfg(all(not(vitals_loom), feature = "macros"))]
-pub use mcp_vitals_macros::Labels;
+pub use mcp_vitals_macros::{Labels, log_operation, trace_mcp_tool, traced, track_request_metrics};
 #[cfg(not(vitals_loom))]
 pub use metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, Timer, Unit, UpDown};
 #[cfg(all(not(vitals_loom), feature = "http"))]
