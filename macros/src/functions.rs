@@ -2,6 +2,8 @@
 
 mod item;
 mod keys;
+#[cfg(test)]
+mod tests;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -129,6 +131,7 @@ fn try_wrap(
             return errors.or(TokenStream::new());
         }
     };
+    keys.check(attribute, &function.name, &mut errors);
     keys.set_default("name", &function.name);
     let krate: Path = keys.krate.clone().unwrap_or_else(|| parse_quote!(::mcp_vitals));
     let here = parse_quote!(#krate::__private::attributes);

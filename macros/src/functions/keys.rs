@@ -14,6 +14,8 @@ pub(super) struct Keys {
     pub(super) fields: Vec<Field>,
     /// The path of `mcp_vitals`.
     pub(super) krate: Option<Path>,
+    /// Whether all could be read.
+    whole: bool,
 }
 
 /// An attribute of a span.
@@ -26,7 +28,7 @@ pub(super) struct Field {
 
 impl Keys {
     pub(super) fn parse(attribute: &Attribute, keys: TokenStream, errors: &mut Errors) -> Keys {
-        let mut found = Keys { texts: Vec::new(), fields: Vec::new(), krate: None };
+        let mut found = Keys { texts: Vec::new(), fields: Vec::new(), krate: None, whole: true };
         let read = |input: ParseStream<'_>| {
             while !input.is_empty() {
                 found.key(attribute, input, errors)?;
@@ -40,16 +42,17 @@ impl Keys {
         if let Err(error) = read {
             // What is missing may stand behind it.
             errors.push(error);
-            return found;
-        }
-        for needed in attribute.needed {
-            if found.said(needed).is_none() {
-                let name = attribute.name;
-                let message = format!("`#[{name}]` needs {needed} = \"…\"");
-                errors.push(syn::Error::new(Span::call_site(), message));
-            }
+            found.whole = false;
         }
         found
+    }
+
+    /// Says what is missing, where the function's name stands: a place that is nobody's macro.
+    pub(super) fn check(&self, attribute: &Attribute, name: &Ident, errors: &mut Errors) {
+        let missing = |needed: &&&str| self.whole && self.said(needed).is_none();
+        for needed in attribute.needed.iter().filter(missing) {
+            errors.at(name, format!("`#[{}]` needs {needed} = \"…\"", attribute.name));
+        }
     }
 
     fn key(
