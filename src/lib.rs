@@ -49,10 +49,10 @@ mod ring;
 mod shard;
 mod sync;
 
-#[cfg(all(not(vitals_loom), feature = "macros"))]
-mod attributes;
 #[cfg(not(vitals_loom))]
 mod analysis;
+#[cfg(all(not(vitals_loom), feature = "macros"))]
+mod attributes;
 #[cfg(not(vitals_loom))]
 mod background;
 #[cfg(not(vitals_loom))]

@@ -22,6 +22,7 @@ use super::method::Method;
 use super::request::{InFlight, Open};
 use super::series::Series;
 use crate::sync::lock;
+use crate::traces::EnteredSpan;
 
 thread_local! {
     // Without a destructor, so that it costs no test of whether it is still there: what a leaked
@@ -32,26 +33,39 @@ thread_local! {
 /// A request that is its thread's current one until this is dropped, from [`InFlight::enter`].
 #[must_use = "the request is current for as long as the guard lives"]
 pub struct InRequest<'a> {
+    _span: Option<EnteredSpan<'static>>,
+    _held: Held<'a>,
+}
+
+/// The record in the cell of its thread, until this is dropped.
+pub(super) struct Held<'a> {
     request: &'a mut InFlight,
     before: Option<ManuallyDrop<Open>>,
     /// Whether there is anything to be taken back.
-    entered: bool,
+    held: bool,
     _of_thread: PhantomData<*const ()>,
 }
 
 impl InFlight {
-    /// Makes it the calling thread's current request until the guard is dropped, so that
+    /// Makes it the calling thread's current request until the guard is dropped, and its span the
+    /// current one, as [`enter`](Self::enter) does, so that
     /// `#[track_request_metrics]` and `#[trace_mcp_tool]` on what is called meanwhile give this
     /// request their names, and count nothing beside it. The `rmcp` wrappers do so by themselves.
     ///
     /// Not to be held over an `await`: see [`scope`](Self::scope). A guard that is leaked leaks the
     /// request.
-    #[inline]
     pub fn make_current(&mut self) -> InRequest<'_> {
+        let span = self.span().map(|span| span.as_parent().enter());
+        InRequest { _span: span, _held: self.hold() }
+    }
+
+    /// The same without the span.
+    #[inline]
+    pub(super) fn hold(&mut self) -> Held<'_> {
         let open = self.open.take();
-        let entered = open.is_some();
-        let before = if entered { CURRENT.replace(open.map(ManuallyDrop::new)) } else { None };
-        InRequest { request: self, before, entered, _of_thread: PhantomData }
+        let held = open.is_some();
+        let before = if held { CURRENT.replace(open.map(ManuallyDrop::new)) } else { None };
+        Held { request: self, before, held, _of_thread: PhantomData }
     }
 
     /// [`make_current`](Self::make_current) for as long as `handler` is being polled, on whichever thread.
@@ -69,10 +83,10 @@ impl InFlight {
     }
 }
 
-impl Drop for InRequest<'_> {
+impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.entered {
+        if self.held {
             let open = CURRENT.replace(self.before.take());
             self.request.open = open.map(ManuallyDrop::into_inner);
         }
@@ -100,10 +114,13 @@ impl<F: Future> Future for RequestFuture<'_, F> {
 }
 
 /// What the handler's code has said of its request.
-#[derive(Clone, Copy, Default)]
+///
+/// The first to say a name is the outermost: what it calls is a part of the same.
+#[derive(Default)]
 pub(super) struct Said {
-    /// The first to say a name is the outermost: what it calls is a part of the same.
-    named: bool,
+    /// What it was counted as before.
+    pub(super) before: Option<Arc<Series>>,
+    traced: bool,
 }
 
 #[cfg_attr(not(feature = "macros"), allow(dead_code))]
@@ -122,10 +139,11 @@ pub(crate) fn rename(series: &Arc<Series>) -> bool {
         if open.series.engine() != series.engine() {
             return false;
         }
-        if !std::mem::replace(&mut open.said.named, true) {
+        if open.said.before.is_none() {
             // Up before down: see `Agent::set_status`.
             series.enter();
-            std::mem::replace(&mut open.series, series.clone()).leave_to_another();
+            open.series.leave_to_another();
+            open.said.before = Some(std::mem::replace(&mut open.series, series.clone()));
         }
         true
     });
@@ -136,8 +154,19 @@ pub(crate) fn rename(series: &Arc<Series>) -> bool {
 /// of this engine.
 #[cfg_attr(not(feature = "macros"), allow(dead_code))]
 pub(crate) fn name_span(engine: u64, tool: &'static str, operation: &'static str) -> bool {
-    let _ = (engine, tool, operation);
-    false
+    let named = with_current(|open| {
+        if open.series.engine() != engine || !open.span.is_any() {
+            return false;
+        }
+        if !std::mem::replace(&mut open.said.traced, true) && open.span.is_recording() {
+            let method = open.said.before.as_ref().unwrap_or(&open.series).method();
+            open.span.set_name_of(&[method.name(), " ", tool, ".", operation]);
+            open.span.set_attribute("gen_ai.tool.name", tool);
+            open.span.set_attribute("mcp.operation.name", operation);
+        }
+        true
+    });
+    named.unwrap_or(false)
 }
 
 /// Most pairs of names that the program itself may give to what it counts; further ones are counted
@@ -173,7 +202,7 @@ impl Edge {
         if named.len() >= MOST_NAMED {
             return self.method(Method::Other).clone();
         }
-        let series = Arc::new(self.series(tool, operation, true));
+        let series = Arc::new(self.series(Method::ToolsCall, tool, operation));
         named.insert([tool, operation], series.clone());
         series
     }
