@@ -188,6 +188,10 @@ struct LabelsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/TRACES-export.md")]
 struct TracesExportPage;
+/// The page on the attribute macros.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/MACROS.md")]
+struct MacrosPage;
 
 /// The page on logs.
 #[cfg(doctest)]

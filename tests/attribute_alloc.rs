@@ -65,8 +65,9 @@ async fn later(n: u32) -> Result<u32, std::num::ParseIntError> {
     sync(n)
 }
 
+/// What goes well, and what is dropped. (A span's event of an error may grow its buffer.)
 fn round() {
-    for n in 0..2 {
+    for n in [0, 2] {
         let _ = std::hint::black_box(sync(n));
         let mut future = pin!(later(n));
         let mut cx = Context::from_waker(Waker::noop());
@@ -101,7 +102,8 @@ fn nothing_is_allocated_without_an_engine_nor_with_a_warm_one() {
     let fewest = (0..200).map(|_| allocations(round)).min();
     assert_eq!(fewest, Some(0));
     let counted = vitals.snapshot().sum("mcp_requests_total", &[]);
-    assert_eq!(counted, 400.0 * 2.0 * 4.0 - 400.0 * 2.0);
+    // Each round is two direct calls, two futures that call it, and two that are dropped.
+    assert_eq!(counted, 400.0 * 8.0);
 
     // It ends with its handles, and the macros go on with nothing.
     drop(vitals);
