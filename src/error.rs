@@ -115,6 +115,8 @@ pub enum Error {
     StdoutGuard(io::Error),
     /// Signals cannot be handled.
     Signals(io::Error),
+    /// An engine is the process's own already.
+    Installed,
     /// Settings of the logs that go against each other.
     Logs {
         /// What is in the way.
@@ -186,6 +188,9 @@ impl fmt::Display for Error {
             Error::RingFile { path, source } => write!(f, "ring file {path:?}: {source}"),
             Error::StdoutGuard(source) => write!(f, "cannot guard stdout: {source}"),
             Error::Signals(source) => write!(f, "cannot handle signals: {source}"),
+            Error::Installed => {
+                write!(f, "an engine was installed before: a process has one of its own, once")
+            }
             Error::Logs { rule } => write!(f, "logs: {rule}"),
             Error::Exporter { name, why } => write!(f, "exporter {name:?}: {why}"),
             Error::Variable { name, why } => write!(f, "environment variable {name}: {why}"),

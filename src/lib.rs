@@ -51,6 +51,8 @@ mod sync;
 
 #[cfg(not(vitals_loom))]
 mod analysis;
+#[cfg(all(not(vitals_loom), feature = "macros"))]
+mod attributes;
 #[cfg(not(vitals_loom))]
 mod background;
 #[cfg(not(vitals_loom))]
@@ -131,11 +133,14 @@ pub use logs::{Level, Logger};
 #[cfg(all(not(vitals_loom), feature = "rmcp-client"))]
 pub use mcp::TracedClient;
 #[cfg(not(vitals_loom))]
-pub use mcp::{Agent, CatalogOptions, InFlight, Mcp, QueuedTask, Request, RunningTask, UserId};
+pub use mcp::{
+    Agent, CatalogOptions, InFlight, InRequest, Mcp, QueuedTask, Request, RequestFuture,
+    RunningTask, UserId,
+};
 #[cfg(all(not(vitals_loom), feature = "rmcp"))]
 pub use mcp::{InstrumentExt, InstrumentServiceExt, Instrumented, InstrumentedService};
 #[cfg(all(not(vitals_loom), feature = "macros"))]
-pub use mcp_vitals_macros::Labels;
+pub use mcp_vitals_macros::{Labels, log_operation, trace_mcp_tool, traced, track_request_metrics};
 #[cfg(not(vitals_loom))]
 pub use metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, Timer, Unit, UpDown};
 #[cfg(all(not(vitals_loom), feature = "http"))]
@@ -153,12 +158,18 @@ pub use traces::{Span, SpanContext, Tracer};
 #[cfg(not(vitals_loom))]
 pub use typed::{LabelValue, Labels, Typed};
 #[cfg(not(vitals_loom))]
-pub use vitals::{Collector, Vitals};
+pub use vitals::{Collector, OnThread, Vitals, global};
 
 /// What the macros' code names; no part of the API.
 #[cfg(not(vitals_loom))]
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(feature = "macros")]
+    pub mod attributes {
+        pub use crate::attributes::*;
+        pub use crate::logs::private::{debug, display, function_name};
+        pub use crate::{Level, traces::SpanKind};
+    }
     pub use crate::logs::private::*;
     pub use crate::typed::{Extent, Finite, LabelValue, Labels, OTHER, Open, bounded};
 }
@@ -177,6 +188,10 @@ struct LabelsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/TRACES-export.md")]
 struct TracesExportPage;
+/// The page on the attribute macros.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/MACROS.md")]
+struct MacrosPage;
 
 /// The page on logs.
 #[cfg(doctest)]

@@ -7,6 +7,7 @@ mod held;
 #[cfg(not(target_os = "linux"))]
 #[path = "vitals/held_elsewhere.rs"]
 mod held;
+pub(crate) mod installed;
 mod logs;
 mod panics;
 mod propagation;
@@ -17,6 +18,7 @@ mod told;
 mod traces;
 
 pub use collectors::Collector;
+pub use installed::{OnThread, global};
 #[cfg(feature = "rmcp")]
 pub(crate) use propagation::Propagation;
 use scrape::{Kept, Reader};

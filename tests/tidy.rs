@@ -86,6 +86,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Each request is logged, too, and has a span.
     ("mcp", &["api", "error", "catalog", "clock", "sync", "logs", "traces", "vitals"]),
     ("typed", &["api", "error"]),
+    // What the attribute macros' code names: each of the three signals, and the process's engine.
+    ("attributes", &["api", "error", "catalog", "clock", "logs", "mcp", "traces", "vitals"]),
     // Its lines come in by `logs::inlet`: a target and a call site of another crate are no logger
     // of ours, and the macros' rendering of values is theirs too. What `tracing` enters is current by
     // `traces::entered`: in any order, which no guard of ours allows.

@@ -206,6 +206,23 @@ pub fn exception<E: Error + ?Sized>(error: &E) -> Exception {
     }
 }
 
+/// [`exception`] of what may be no error, and says `message`.
+#[cfg_attr(not(feature = "macros"), allow(dead_code))]
+pub(crate) fn exception_of(
+    type_name: &'static str,
+    message: Rendered,
+    source: Option<&(dyn Error + 'static)>,
+) -> Exception {
+    Exception { type_name, message, traceback: render(&mut |out| causes(source, out)) }
+}
+
+impl Exception {
+    /// What it says.
+    pub(crate) fn message(&self) -> &Rendered {
+        &self.message
+    }
+}
+
 /// More causes than these go in a circle.
 const MOST_CAUSES: usize = 32;
 

@@ -7,18 +7,25 @@ use super::handle::Mcp;
 use super::known::{Known, Unknown};
 use super::lines::LOGGER;
 use super::method::{Method, OTHER};
+use super::rename::Named;
 use super::series::Series;
 use super::spans::TRACER;
 use crate::catalog::Families;
 use crate::clock::{Clock, Stopwatch};
+use crate::sync::{AtomicU64, Ordering};
 #[cfg(feature = "rmcp")]
 use crate::vitals::Propagation;
 use crate::{Counter, Level, Logger, Tracer, Vitals};
+
+/// Engines so far.
+static ENGINES: AtomicU64 = AtomicU64::new(0);
 
 /// What the request core holds for an engine. Wrappers come and go with each session or request;
 /// this stays.
 pub(crate) struct Edge {
     disabled: bool,
+    /// No other engine of the process has it.
+    pub(super) id: u64,
     started: Stopwatch,
     families: Families,
     logger: Logger,
@@ -29,6 +36,7 @@ pub(crate) struct Edge {
     propagation: Propagation,
     methods: [OnceLock<Arc<Series>>; Method::COUNT],
     known: Known,
+    pub(super) named: Named,
     /// By [`Unknown`].
     unknown: [Counter; 3],
 }
@@ -37,8 +45,11 @@ impl Edge {
     pub(crate) fn new(families: &Families, tool_limit: usize, vitals: &Vitals) -> Edge {
         let disabled = vitals.is_disabled();
         let tracer = vitals.tracer(TRACER);
+        // Relaxed: a number that is given once.
+        let id = ENGINES.fetch_add(1, Ordering::Relaxed);
         let edge = Edge {
             disabled,
+            id,
             started: Clock::get().start(),
             families: families.clone(),
             logger: vitals.logger(LOGGER),
@@ -48,6 +59,7 @@ impl Edge {
             propagation: vitals.propagation(),
             methods: std::array::from_fn(|_| OnceLock::new()),
             known: Known::new(tool_limit),
+            named: Named::default(),
             unknown: ["unknown", "unchecked", "limit"]
                 .map(|why| families.unknown_tools.with([why])),
         };
@@ -94,9 +106,13 @@ impl Edge {
     #[inline]
     pub(crate) fn method(&self, method: Method) -> &Arc<Series> {
         self.methods[method as usize].get_or_init(|| {
-            let (tool, _) = method.labels();
-            Arc::new(Series::new(&self.families, method, tool, &self.logger))
+            let (tool, operation) = method.labels();
+            Arc::new(self.series(method, tool, operation))
         })
+    }
+
+    pub(super) fn series(&self, method: Method, tool: &str, operation: &'static str) -> Series {
+        Series::new(&self.families, method, tool, operation, self.id, &self.logger)
     }
 
     /// The series of a tool, which `ask` may be asked about: `_other` unless the server knows it.
@@ -140,7 +156,8 @@ impl Edge {
         }
         // `_other` is the place of the unknown: a tool of that name shares it.
         let names = names.filter(|name| *name != OTHER);
-        let make = |name: &str| Series::new(&self.families, Method::ToolsCall, name, &self.logger);
+        let (_, execute) = Method::ToolsCall.labels();
+        let make = |name: &str| self.series(Method::ToolsCall, name, execute);
         self.known.learn(names, make);
     }
 

@@ -4,6 +4,7 @@ use std::hash::RandomState;
 use std::ops::Deref;
 
 use super::edge::Edge;
+use super::rename::MOST_NAMED;
 use crate::catalog::{Families, RULES};
 use crate::{Error, Vitals};
 
@@ -81,9 +82,9 @@ impl Mcp {
                 max: 10_000,
             });
         }
-        // Room for every known tool, the methods and `_other`, so that no known tool is ever lost
+        // Room for every known tool, the methods, the program's own names and `_other`, so that no known tool is ever lost
         // to a family's limit.
-        let rows = tools + 64;
+        let rows = tools + 64 + MOST_NAMED as u32;
         let kinds = RULES.iter().filter(|rule| rule.error_type.is_some()).count() as u32;
         let families = Families::register(vitals, |name| match name {
             "mcp_requests_total" => Some(rows * 3),

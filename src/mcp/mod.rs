@@ -13,8 +13,9 @@ mod known;
 mod lines;
 mod method;
 mod record;
+pub(crate) mod rename;
 mod request;
-mod series;
+pub(crate) mod series;
 #[cfg(feature = "rmcp")]
 mod server;
 #[cfg(feature = "rmcp")]
@@ -29,6 +30,7 @@ mod watch;
 pub use client::TracedClient;
 pub use handle::{CatalogOptions, Mcp, UserId};
 pub use record::{Agent, QueuedTask, RunningTask};
+pub use rename::{InRequest, RequestFuture};
 pub use request::{InFlight, Request};
 #[cfg(feature = "rmcp")]
 pub use server::{InstrumentExt, Instrumented};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::edge::Edge;
 use super::lines::{self, End, Noted};
 use super::method::{Method, OTHER};
+use super::rename::Said;
 use super::series::Series;
 use super::spans::{self, Origin, Target};
 use crate::catalog::Outcome;
@@ -212,16 +213,19 @@ impl<'a> Request<'a> {
 #[must_use = "dropped at once, the request counts as cancelled"]
 pub struct InFlight {
     /// None once it is recorded, and from a disabled engine.
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
 }
 
-struct Open {
-    series: Arc<Series>,
+/// The record of a request that has not ended.
+pub(super) struct Open {
+    pub(super) series: Arc<Series>,
     started: Stopwatch,
     /// For its lines in the log, where there is more to say than what is counted.
     noted: Option<Box<Noted>>,
     /// Of no trace where nothing is traced.
-    span: Span,
+    pub(super) span: Span,
+    /// By the handler's own code.
+    pub(super) said: Said,
 }
 
 impl InFlight {
@@ -242,7 +246,7 @@ impl InFlight {
         let current = current(&span);
         lines::started(series.logger(), started.ticks(), series.names(), noted.as_deref());
         drop(current);
-        InFlight { open: Some(Open { series, started, noted, span }) }
+        InFlight { open: Some(Open { series, started, noted, span, said: Said::default() }) }
     }
 
     /// Starts a request of the method that the client `named`, with a span where the edge traces.
@@ -314,7 +318,7 @@ impl InFlight {
 
     #[inline]
     fn close(&mut self, outcome: Outcome, message: &str) -> Duration {
-        let Some(Open { series, started, noted, span }) = self.open.take() else {
+        let Some(Open { series, started, noted, span, said }) = self.open.take() else {
             return Duration::ZERO;
         };
         let (ticks, nanos) = started.stop();
@@ -324,7 +328,7 @@ impl InFlight {
         lines::ended(series.logger(), ticks, series.names(), noted.as_deref(), end);
         if current.is_some() {
             drop(current);
-            spans::end(span, &series, outcome, message, ticks);
+            spans::end(span, said.before.as_ref().unwrap_or(&series), outcome, message, ticks);
         }
         Duration::from_nanos(nanos)
     }

@@ -25,14 +25,21 @@ pub(crate) struct Series {
     span_name: Box<str>,
     tool: Box<str>,
     operation: &'static str,
+    engine: u64,
     /// Here, so that a request finds it with the rest.
     logger: Logger,
 }
 
 impl Series {
     /// Makes the series, all of them at 0: a counter born at 1 is invisible to `rate`.
-    pub(crate) fn new(families: &Families, method: Method, tool: &str, logger: &Logger) -> Series {
-        let (_, operation) = method.labels();
+    pub(crate) fn new(
+        families: &Families,
+        method: Method,
+        tool: &str,
+        operation: &'static str,
+        engine: u64,
+        logger: &Logger,
+    ) -> Series {
         let timed = method.timed();
         let series = Series {
             in_flight: families.requests_in_flight.with([tool]),
@@ -50,6 +57,7 @@ impl Series {
             },
             tool: tool.into(),
             operation,
+            engine,
             logger: logger.clone(),
         };
         for (row, rule) in RULES.iter().enumerate() {
@@ -85,6 +93,12 @@ impl Series {
         Names { tool: &self.tool, operation: self.operation }
     }
 
+    /// Which engine's they are.
+    #[inline]
+    pub(super) fn engine(&self) -> u64 {
+        self.engine
+    }
+
     /// A request arrives.
     #[inline]
     pub(crate) fn enter(&self) {
@@ -111,6 +125,23 @@ impl Series {
             _ if outcome == Outcome::Panic => self.panics.inc(),
             _ => {}
         }
+    }
+
+    /// A request goes on under other names.
+    pub(super) fn leave_to_another(&self) {
+        self.in_flight.dec();
+    }
+
+    /// What is no request ended with an error of this type, out of a set of the program's own; comes
+    /// once for an [`enter`](Self::enter).
+    #[cfg_attr(not(feature = "macros"), allow(dead_code))]
+    pub(crate) fn fail(&self, error_type: &str, nanos: u64) {
+        self.in_flight.dec();
+        self.requests[Status::Error as usize].inc();
+        if let Some(histogram) = &self.duration {
+            histogram.record_nanos(nanos);
+        }
+        self.error_family.with([&*self.tool, self.operation, error_type]).inc();
     }
 
     fn error(&self, row: usize) -> Option<&Counter> {

@@ -23,7 +23,7 @@ const PANICKED: &str = "internal error: the request's handler panicked";
 /// The handler is pinned by the caller, so that it is not moved again: its future holds the whole
 /// request.
 pub(super) async fn watch<T>(
-    request: InFlight,
+    mut request: InFlight,
     answer_panics: bool,
     withdrawn: impl Fn() -> bool,
     scope: (Beside<'_>, Aside<'_>),
@@ -32,6 +32,7 @@ pub(super) async fn watch<T>(
 ) -> Result<T, ErrorData> {
     let ended = poll_fn(|context| {
         let _scope = (scope.0.enter(), scope.1.enter());
+        let _current = request.hold();
         if !answer_panics {
             return handler.as_mut().poll(context).map(Some);
         }

@@ -8,10 +8,9 @@ use super::context::{Carried, Parent, SpanContext, flag};
 use super::current::{self, EnteredSpan};
 use super::spare;
 use crate::clock::Clock;
-use crate::logs::{Line, Loggable, exception};
+use crate::logs::{Exception, Line, Loggable, exception};
 use crate::ring::draft::{Draft, EVENTS, LINKS, Limits, MOST_NAME, Texts};
 use crate::ring::frame::{SPAN_LEVEL, kind};
-use crate::ring::scratch::render;
 use crate::ring::span::{Fixed, item};
 use crate::ring::thread::write_of;
 use crate::ring::writer::{Fill, Head, Writer, cut};
@@ -270,14 +269,19 @@ impl Span {
     /// Says that it failed, and of what: the status, and an event `exception` with what `error` and
     /// its causes say, as OpenTelemetry has it.
     pub fn record_error<E: Error + ?Sized>(&mut self, error: &E) {
+        if self.open.is_some() {
+            self.record_exception(&exception(error));
+        }
+    }
+
+    /// [`record_error`](Self::record_error) of what has been put into words.
+    pub(crate) fn record_exception(&mut self, exception: &Exception) {
         let Some(open) = &mut self.open else { return };
         let ticks = open.clock.ticks();
         if open.event("exception", ticks) {
-            let error = &exception(error);
-            open.draft.attribute(item::OF_EVENT, &Attribute { key: "exception", value: error });
+            open.draft.attribute(item::OF_EVENT, &Attribute { key: "exception", value: exception });
         }
-        let message = render(&mut |out| write!(out, "{error}"));
-        message.with(&mut |text, _| open.draft.message(text));
+        exception.message().with(&mut |text, _| open.draft.message(text));
         if open.draft.status() != SpanStatus::Ok as u8 {
             open.draft.set_status(SpanStatus::Error as u8);
         }
@@ -290,6 +294,15 @@ impl Span {
     /// It ended at so many ticks.
     pub(crate) fn end_at(mut self, ticks: u64) {
         self.close(ticks);
+    }
+
+    /// It ends now, and not by the panic that is under way on the thread.
+    #[cfg_attr(not(feature = "macros"), allow(dead_code))]
+    pub(crate) fn end_here(mut self) {
+        if let Some(open) = &self.open {
+            let ticks = open.clock.ticks();
+            self.close(ticks);
+        }
     }
 
     /// Nobody waited for its end.

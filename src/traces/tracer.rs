@@ -55,6 +55,12 @@ impl Tracer {
         Tracer { core: DISABLED.clone(), scope: 0 }
     }
 
+    /// Whether its engine traces at all.
+    #[cfg_attr(not(feature = "macros"), allow(dead_code))]
+    pub(crate) fn is_tracing(&self) -> bool {
+        self.core.engine != 0
+    }
+
     /// Begins a span: below the thread's current one, or else a trace of its own.
     ///
     /// `name` is cut at 256 bytes; a low number of them is what back ends can group by.
