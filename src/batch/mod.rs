@@ -11,4 +11,5 @@ pub(crate) use known::{Known, timed};
 #[cfg(target_os = "linux")]
 pub(crate) use record::Names;
 pub use record::Record;
+pub(crate) use span::Part;
 pub use span::{SpanEvent, SpanLink, SpanRecord};

@@ -78,13 +78,20 @@ impl<'a> SpanRecord<'a> {
         end_unix_nanos: u64,
         clock: Clock,
     ) -> Option<SpanRecord<'a>> {
-        let SpanFrame { fixed, end, name, tracestate, .. } = SpanFrame::read(frame)?;
-        let items = SpanFrame::read(frame)?.items();
+        let whole = SpanFrame::read(frame)?;
+        let items = whole.items();
+        let SpanFrame { fixed, end, name, tracestate, .. } = whole;
         let (trace, span) = fixed.ids.split_first_chunk()?;
-        let message = items.clone().filter_map(|item| match item {
-            Item::Message(text) => Some(text),
-            _ => None,
-        });
+        let status = SpanStatus::of(fixed.status);
+        let message = || {
+            let messages = items.clone().filter_map(|item| match item {
+                Item::Message(text) => Some(text),
+                _ => None,
+            });
+            messages.last().unwrap_or_default()
+        };
+        // It takes a walk over all items, and what did not fail has none that counts.
+        let status_message = if status == SpanStatus::Error { message() } else { Text::default() };
         let took = clock.nanos(end.saturating_sub(fixed.start));
         let [attributes, events, links] = fixed.left_out.map(u32::from);
         Some(SpanRecord {
@@ -97,8 +104,8 @@ impl<'a> SpanRecord<'a> {
             scope: Text::new(names.logger.as_bytes()),
             thread: Text::new(names.thread.as_bytes()),
             kind: SpanKind::of(fixed.kind),
-            status: SpanStatus::of(fixed.status),
-            status_message: message.last().unwrap_or_default(),
+            status,
+            status_message,
             tracestate,
             dropped_attributes: attributes,
             dropped_events: events,
@@ -144,14 +151,43 @@ impl<'a> SpanRecord<'a> {
         std::iter::from_fn(move || {
             loop {
                 if let Item::Event { ticks, name } = items.next()? {
-                    let unix_nanos = match end_ticks.checked_sub(ticks) {
-                        Some(before) => end.saturating_sub(clock.nanos(before)),
-                        None => end,
-                    };
+                    let unix_nanos = at(ticks, end_ticks, end, clock);
                     return Some(SpanEvent { unix_nanos, name, items: items.clone() });
                 }
             }
         })
+    }
+
+    /// All of it in its order, in one walk: attributes, of which a later one of the same name counts,
+    /// events and links.
+    #[cfg_attr(not(any(feature = "otlp", feature = "otlp-grpc")), allow(dead_code))]
+    #[inline]
+    pub(crate) fn parts(&self, mut give: impl FnMut(Part<'a>)) {
+        let mut items = self.items.clone();
+        while let Some(item) = items.next() {
+            match item {
+                Item::Attribute(field) => {
+                    let is_it = |item| {
+                        matches!(item, Item::Attribute(Field { key, .. })
+                        if key.as_bytes() == field.key.as_bytes())
+                    };
+                    if !items.clone().any(is_it) {
+                        give(Part::Attribute(field));
+                    }
+                }
+                Item::Event { ticks, name } => {
+                    let unix_nanos = at(ticks, self.end_ticks, self.end_unix_nanos, self.clock);
+                    give(Part::Event(SpanEvent { unix_nanos, name, items: items.clone() }));
+                }
+                Item::Link { ids, flags } => {
+                    if let Some(context) = linked(&ids, flags) {
+                        give(Part::Link(SpanLink { context, items: items.clone() }));
+                    }
+                }
+                // Of the event or link before, or read already.
+                Item::OfEvent(_) | Item::OfLink(_) | Item::Message(_) => {}
+            }
+        }
     }
 
     /// The spans that it says it has to do with.
@@ -160,13 +196,34 @@ impl<'a> SpanRecord<'a> {
         std::iter::from_fn(move || {
             loop {
                 if let Item::Link { ids, flags } = items.next()? {
-                    let (trace, span) = ids.split_first_chunk()?;
-                    let context = SpanContext::of(*trace, *span.first_chunk()?, flags);
-                    return Some(SpanLink { context, items: items.clone() });
+                    return Some(SpanLink { context: linked(&ids, flags)?, items: items.clone() });
                 }
             }
         })
     }
+}
+
+/// What a span has beside its fixed part.
+#[cfg_attr(not(any(feature = "otlp", feature = "otlp-grpc")), allow(dead_code))]
+pub(crate) enum Part<'a> {
+    /// The last of its name.
+    Attribute(Field<'a>),
+    Event(SpanEvent<'a>),
+    Link(SpanLink<'a>),
+}
+
+/// The time of day of an event in a span that ended so.
+#[inline]
+fn at(ticks: u64, end_ticks: u64, end_unix_nanos: u64, clock: Clock) -> u64 {
+    match end_ticks.checked_sub(ticks) {
+        Some(before) => end_unix_nanos.saturating_sub(clock.nanos(before)),
+        None => end_unix_nanos,
+    }
+}
+
+fn linked(ids: &[u8], flags: u8) -> Option<SpanContext> {
+    let (trace, span) = ids.split_first_chunk()?;
+    Some(SpanContext::of(*trace, *span.first_chunk()?, flags))
 }
 
 impl<'a> SpanEvent<'a> {

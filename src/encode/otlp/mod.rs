@@ -141,19 +141,28 @@ fn attributes<'a>(
         if fields.clone().any(|later| later.key.as_bytes() == key.as_bytes()) {
             continue;
         }
-        if value == Value::Null {
-            continue;
+        expand(Field { key, value }, key_of_errors, &mut give);
+    }
+}
+
+/// Gives an attribute, and an error's as several.
+#[inline]
+fn expand<'a>(
+    Field { key, value }: Field<'a>,
+    key_of_errors: Option<&'static str>,
+    mut give: impl FnMut(Key<'a>, Value<'a>),
+) {
+    match value {
+        Value::Null => {}
+        Value::Error { type_name, message, traceback } => {
+            let key = key_of_errors.map_or(key, |key| Text::new(key.as_bytes()));
+            give(Key(key, ".type"), Value::Str(type_name));
+            give(Key(key, ".message"), Value::Str(message));
+            if !traceback.as_bytes().is_empty() {
+                give(Key(key, ".stacktrace"), Value::Str(traceback));
+            }
         }
-        let Value::Error { type_name, message, traceback } = value else {
-            give(Key(key, ""), value);
-            continue;
-        };
-        let key = key_of_errors.map_or(key, |key| Text::new(key.as_bytes()));
-        give(Key(key, ".type"), Value::Str(type_name));
-        give(Key(key, ".message"), Value::Str(message));
-        if !traceback.as_bytes().is_empty() {
-            give(Key(key, ".stacktrace"), Value::Str(traceback));
-        }
+        value => give(Key(key, ""), value),
     }
 }
 

@@ -5,8 +5,8 @@
 //! of it, is not among them. It is written when the message is there, into room that was left for it; of
 //! the few for which that was too little the bytes are moved by one.
 
-use super::{Key, attributes, flags, key_of_errors};
-use crate::batch::{SpanEvent, SpanLink, SpanRecord};
+use super::{Key, attributes, expand, flags, key_of_errors};
+use crate::batch::{Part, SpanEvent, SpanLink, SpanRecord};
 use crate::encode::line::value::{REDACTED, cut};
 use crate::logs::Value;
 use crate::ring::frame::Text;
@@ -178,11 +178,16 @@ pub(super) fn span(span: &SpanRecord<'_>, out: &mut Vec<u8>) {
         int(key(6, wire::VARINT), span.kind as u64, out);
         fixed64(7, span.start_unix_nanos, out);
         fixed64(8, span.end_unix_nanos, out);
-        attributes(span.attributes(), None, |key, value| attribute(9, key, value, out));
+        // In their order, whatever they are: a message's fields may come in any.
+        span.parts(|part| match part {
+            Part::Attribute(field) => {
+                expand(field, None, |key, value| attribute(9, key, value, out));
+            }
+            Part::Event(event) => self::event(&event, out),
+            Part::Link(link) => self::link(&link, out),
+        });
         count(10, span.dropped_attributes, out);
-        span.events().for_each(|event| self::event(&event, out));
         count(12, span.dropped_events, out);
-        span.links().for_each(|link| self::link(&link, out));
         count(14, span.dropped_links, out);
         status(span, out);
         // The one key that has two bytes: of a fixed 32-bit integer, field 16.

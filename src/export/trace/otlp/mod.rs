@@ -135,6 +135,7 @@ impl Otlp {
     }
 
     /// What is in the file of authorities.
+    #[cfg(any(feature = "otlp", feature = "tls"))]
     fn pem(&self) -> Result<Option<Vec<u8>>, Error> {
         let Some(path) = &self.authorities else { return Ok(None) };
         let why = |error| format!("certificates at {}: {error}", path.display());
