@@ -11,5 +11,6 @@ pub(crate) use known::{Known, timed};
 #[cfg(target_os = "linux")]
 pub(crate) use record::Names;
 pub use record::Record;
+#[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 pub(crate) use span::Part;
 pub use span::{SpanEvent, SpanLink, SpanRecord};

@@ -2,14 +2,20 @@
 //!
 //! A pure function of what looks a variable up, so that tests need no process.
 
-#[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
+#[cfg(any(feature = "otlp", feature = "otlp-grpc", feature = "zipkin"))]
 use std::time::Duration;
 
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 use super::Otlp;
+#[cfg(feature = "zipkin")]
+use super::Zipkin;
 use super::config::TraceConfig;
 use super::sample::Sampler;
 use crate::error::Error;
+
+/// The longest that an attempt may take.
+#[cfg(any(feature = "otlp", feature = "otlp-grpc", feature = "zipkin"))]
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Most attributes, events or links of a span that a variable can ask for.
 const MOST_ITEMS: u16 = 1_024;
@@ -20,7 +26,7 @@ impl TraceConfig {
     ///
     /// | variable | what of it counts |
     /// |---|---|
-    /// | `OTEL_TRACES_EXPORTER` | `otlp`, which is the default, `none`, or several with commas. `console` is refused: stdout is the protocol's |
+    /// | `OTEL_TRACES_EXPORTER` | `otlp`, which is the default, `zipkin`, `none`, or several with commas. `console` is refused: stdout is the protocol's |
     /// | `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf`, which is the default, `http/json`, `grpc` |
     /// | `OTEL_EXPORTER_OTLP_ENDPOINT` | default `http://localhost:4318`, of gRPC `:4317`; `/v1/traces` is added for HTTP |
     /// | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | the same, and nothing is added |
@@ -30,6 +36,7 @@ impl TraceConfig {
     /// | `OTEL_EXPORTER_OTLP_CERTIFICATE` | a file of authorities; feature `tls` |
     /// | `OTEL_EXPORTER_OTLP_INSECURE` | of gRPC, where the endpoint has no scheme |
     /// | `OTEL_EXPORTER_OTLP_TRACES_…` | each of these over the one without `TRACES_` |
+    /// | `OTEL_EXPORTER_ZIPKIN_ENDPOINT`, `…_TIMEOUT` | default `http://localhost:9411/api/v2/spans`; milliseconds |
     /// | `OTEL_TRACES_SAMPLER`, `…_ARG` | `always_on`, `always_off`, `traceidratio`, each also with `parentbased_`; default `parentbased_always_on` |
     /// | `OTEL_SERVICE_NAME` | where the builder's [`service`](crate::VitalsBuilder::service) has no name |
     /// | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded |
@@ -89,11 +96,15 @@ pub(crate) fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<TraceConfi
             "otlp" => config.otlp(otlp(&variables)?),
             #[cfg(not(any(feature = "otlp", feature = "otlp-grpc")))]
             "otlp" => return Err(refused(EXPORTER, "otlp needs the feature `otlp`")),
+            #[cfg(feature = "zipkin")]
+            "zipkin" => config.zipkin(zipkin(&variables)?),
+            #[cfg(not(feature = "zipkin"))]
+            "zipkin" => return Err(refused(EXPORTER, "zipkin needs the feature `zipkin`")),
             "console" | "logging" => {
                 let why = "there is no exporter to the console: stdout is the protocol's";
                 return Err(refused(EXPORTER, why));
             }
-            _ => return Err(refused(EXPORTER, "may be otlp or none")),
+            _ => return Err(refused(EXPORTER, "may be otlp, zipkin or none")),
         };
     }
     Ok(config)
@@ -116,6 +127,14 @@ impl Variables<'_> {
     fn number(&self, name: &'static str) -> Result<Option<u64>, Error> {
         let number = self.get(name).map(|value| value.parse());
         number.transpose().map_err(|_| refused(name, "must be a whole number"))
+    }
+
+    /// In milliseconds. 0 is no limit in OpenTelemetry, and there is no such thing here: the longest
+    /// instead.
+    #[cfg(any(feature = "otlp", feature = "otlp-grpc", feature = "zipkin"))]
+    fn timeout(&self, name: &'static str) -> Result<Option<Duration>, Error> {
+        let millis = self.number(name)?;
+        Ok(millis.map(|millis| if millis > 0 { Duration::from_millis(millis) } else { LONGEST }))
     }
 
     /// Of traces, or else of all signals; with the name of the one that it was.
@@ -216,10 +235,7 @@ fn otlp(variables: &Variables<'_>) -> Result<Otlp, Error> {
         }
     }
     if let Some((name, _)) = variables.either(TIMEOUT) {
-        // 0 is no limit in OpenTelemetry, and there is no such thing here: the longest instead.
-        const LONGEST: u64 = 300_000;
-        let millis = variables.number(name)?.filter(|&millis| millis > 0).unwrap_or(LONGEST);
-        otlp = otlp.timeout(Duration::from_millis(millis));
+        otlp = otlp.timeout(variables.timeout(name)?.unwrap_or(LONGEST));
     }
     if let Some((name, compression)) = variables.either(COMPRESSION) {
         otlp = match &*compression {
@@ -236,6 +252,17 @@ fn otlp(variables: &Variables<'_>) -> Result<Otlp, Error> {
         None => {}
     }
     Ok(otlp)
+}
+
+#[cfg(feature = "zipkin")]
+fn zipkin(variables: &Variables<'_>) -> Result<Zipkin, Error> {
+    let endpoint = variables.get("OTEL_EXPORTER_ZIPKIN_ENDPOINT");
+    let zipkin = Zipkin::to(endpoint.as_deref().unwrap_or("http://localhost:9411"));
+    let timeout = variables.timeout("OTEL_EXPORTER_ZIPKIN_TIMEOUT")?;
+    Ok(match timeout {
+        Some(timeout) => zipkin.timeout(timeout),
+        None => zipkin,
+    })
 }
 
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]

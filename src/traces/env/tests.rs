@@ -95,6 +95,18 @@ fn the_console_is_not_ours() {
     assert!(why("OTEL_TRACES_EXPORTER", "none,carbon").contains("may be"));
 }
 
+#[cfg(feature = "zipkin")]
+#[test]
+fn zipkin_is_asked_for_by_its_name() {
+    let config = with(&[
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "http://host:9411/api/v2/spans"),
+        ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "250"),
+    ]);
+    let names: Vec<_> = config.unwrap().exporters.iter().map(|wanted| wanted.name).collect();
+    assert_eq!(names, ["zipkin"]);
+}
+
 #[test]
 fn a_process_that_is_disabled_exports_nothing() {
     assert!(with(&[("OTEL_SDK_DISABLED", "true")]).unwrap().exporters.is_empty());
