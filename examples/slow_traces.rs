@@ -28,7 +28,7 @@ fn request(tracer: &Tracer, number: u64) {
     work(tracer, "parse", 30);
     let parent = Parent::current();
     std::thread::scope(|threads| {
-        // Beside the answer, which does not wait for it as long as it is quicker.
+        // Beside the look-up; the answer waits for both.
         threads.spawn(|| {
             if let Some(parent) = parent {
                 let _span = tracer.child("audit", parent);
