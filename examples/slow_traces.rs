@@ -22,7 +22,7 @@ fn request(tracer: &Tracer, number: u64) {
     span.set_kind(SpanKind::Server);
     span.set_attribute("gen_ai.tool.name", "search");
     span.set_attribute("jsonrpc.request.id", number);
-    let tenant = if number % 5 == 0 { "large" } else { "small" };
+    let tenant = if number.is_multiple_of(5) { "large" } else { "small" };
     span.set_attribute("tenant", tenant);
     let _current = span.enter();
     work(tracer, "parse", 30);
