@@ -22,13 +22,13 @@ fn request(tracer: &Tracer, number: u64) {
     span.set_kind(SpanKind::Server);
     span.set_attribute("gen_ai.tool.name", "search");
     span.set_attribute("jsonrpc.request.id", number);
-    let tenant = if number % 5 == 0 { "large" } else { "small" };
+    let tenant = if number.is_multiple_of(5) { "large" } else { "small" };
     span.set_attribute("tenant", tenant);
     let _current = span.enter();
     work(tracer, "parse", 30);
     let parent = Parent::current();
     std::thread::scope(|threads| {
-        // Beside the answer, which does not wait for it as long as it is quicker.
+        // Beside the look-up; the answer waits for both.
         threads.spawn(|| {
             if let Some(parent) = parent {
                 let _span = tracer.child("audit", parent);

@@ -207,3 +207,8 @@ struct PropagationPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/EXEMPLARS.md")]
 struct ExemplarsPage;
+
+/// The page on what the times of spans say.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/ANALYZE.md")]
+struct AnalyzePage;

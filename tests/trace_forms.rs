@@ -601,7 +601,7 @@ fn check_perfetto(spans: &[SpanRecord<'_>]) {
         ));
     }
     assert!(left.is_empty(), "fewer than the lanes' limit");
-    for (_, track) in &tracks {
+    for track in tracks.values() {
         for (at, (start, end, span)) in track.iter().enumerate() {
             for (from, to, outer) in &track[..at] {
                 let apart = start >= to;
