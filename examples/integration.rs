@@ -12,10 +12,11 @@ use mcp_vitals::{
     track_request_metrics,
 };
 
-/// Starts a swarm: counted, timed, traced and logged, whatever becomes of it.
+/// Starts a swarm: counted, timed, traced and logged, whatever becomes of it. The attribute on top is
+/// the innermost: its lines are within the span of the last.
+#[log_operation(tool = "swarm", operation = "init", logger = "swarm")]
 #[track_request_metrics(tool = "swarm.init", operation = "execute")]
 #[trace_mcp_tool(tool = "swarm", operation = "init")]
-#[log_operation(tool = "swarm", operation = "init", logger = "swarm")]
 pub async fn init(topology: &str, agents: u32) -> Result<u32, NoSwarm> {
     if topology.is_empty() {
         return Err(NoSwarm { agents });
