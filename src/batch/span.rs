@@ -78,13 +78,15 @@ impl<'a> SpanRecord<'a> {
         end_unix_nanos: u64,
         clock: Clock,
     ) -> Option<SpanRecord<'a>> {
-        let SpanFrame { fixed, end, name, tracestate, .. } = SpanFrame::read(frame)?;
-        let items = SpanFrame::read(frame)?.items();
+        let span = SpanFrame::read(frame)?;
+        let (SpanFrame { fixed, end, name, tracestate, .. }, items) = (span, span.items());
         let (trace, span) = fixed.ids.split_first_chunk()?;
-        let message = items.clone().filter_map(|item| match item {
-            Item::Message(text) => Some(text),
-            _ => None,
-        });
+        let status = SpanStatus::of(fixed.status);
+        let message = match status {
+            SpanStatus::Error => items.message(),
+            // Nearly all: no look at their items for what is not there.
+            _ => Text::default(),
+        };
         let took = clock.nanos(end.saturating_sub(fixed.start));
         let [attributes, events, links] = fixed.left_out.map(u32::from);
         Some(SpanRecord {
@@ -97,8 +99,8 @@ impl<'a> SpanRecord<'a> {
             scope: Text::new(names.logger.as_bytes()),
             thread: Text::new(names.thread.as_bytes()),
             kind: SpanKind::of(fixed.kind),
-            status: SpanStatus::of(fixed.status),
-            status_message: message.last().unwrap_or_default(),
+            status,
+            status_message: message,
             tracestate,
             dropped_attributes: attributes,
             dropped_events: events,
