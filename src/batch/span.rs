@@ -78,20 +78,15 @@ impl<'a> SpanRecord<'a> {
         end_unix_nanos: u64,
         clock: Clock,
     ) -> Option<SpanRecord<'a>> {
-        let whole = SpanFrame::read(frame)?;
-        let items = whole.items();
-        let SpanFrame { fixed, end, name, tracestate, .. } = whole;
+        let span = SpanFrame::read(frame)?;
+        let (SpanFrame { fixed, end, name, tracestate, .. }, items) = (span, span.items());
         let (trace, span) = fixed.ids.split_first_chunk()?;
         let status = SpanStatus::of(fixed.status);
-        let message = || {
-            let messages = items.clone().filter_map(|item| match item {
-                Item::Message(text) => Some(text),
-                _ => None,
-            });
-            messages.last().unwrap_or_default()
+        let message = match status {
+            SpanStatus::Error => items.message(),
+            // Nearly all: no look at their items for what is not there.
+            _ => Text::default(),
         };
-        // It takes a walk over all items, and what did not fail has none that counts.
-        let status_message = if status == SpanStatus::Error { message() } else { Text::default() };
         let took = clock.nanos(end.saturating_sub(fixed.start));
         let [attributes, events, links] = fixed.left_out.map(u32::from);
         Some(SpanRecord {
@@ -105,7 +100,7 @@ impl<'a> SpanRecord<'a> {
             thread: Text::new(names.thread.as_bytes()),
             kind: SpanKind::of(fixed.kind),
             status,
-            status_message,
+            status_message: message,
             tracestate,
             dropped_attributes: attributes,
             dropped_events: events,

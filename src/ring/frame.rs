@@ -178,21 +178,25 @@ pub struct Field<'a> {
 pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 
 impl<'a> Bytes<'a> {
+    #[inline]
     pub(super) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(n)?;
         self.0 = rest;
         Some(taken)
     }
 
+    #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
 
+    #[inline]
     fn short(&mut self) -> Option<&'a [u8]> {
         let [length] = self.array()?;
         self.take(length.into())
     }
 
+    #[inline]
     pub(super) fn long(&mut self, cut: bool) -> Option<Text<'a>> {
         let length = u16::from_le_bytes(self.array()?);
         let bytes = self.take(length.into())?;
@@ -201,6 +205,7 @@ impl<'a> Bytes<'a> {
     }
 
     /// A field that carries its key.
+    #[inline]
     pub(super) fn keyed(&mut self) -> Option<Field<'a>> {
         let [tag] = self.array()?;
         let key = if tag & tag::KEYED == 0 { return None } else { self.short()? };

@@ -136,9 +136,21 @@ pub(crate) enum Item<'a> {
 #[derive(Clone)]
 pub(crate) struct SpanItems<'a>(Bytes<'a>);
 
+impl<'a> SpanItems<'a> {
+    /// Of the status; empty where there is none.
+    pub(crate) fn message(&self) -> Text<'a> {
+        let message = self.clone().filter_map(|item| match item {
+            Item::Message(text) => Some(text),
+            _ => None,
+        });
+        message.last().unwrap_or_default()
+    }
+}
+
 impl<'a> Iterator for SpanItems<'a> {
     type Item = Item<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Item<'a>> {
         let bytes = &mut self.0;
         let item = match bytes.array()? {

@@ -30,6 +30,8 @@ pub use crate::batch::{SpanEvent, SpanLink, SpanRecord};
 pub use crate::encode::form::{Service, SpanForm};
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 pub use crate::export::trace::Otlp;
+#[cfg(feature = "otlp")]
+pub use crate::export::trace::OtlpBytes;
 #[cfg(feature = "zipkin")]
 pub use crate::export::trace::Zipkin;
 pub use crate::store::{FlightRecorder, RecentTraces, StoredTrace, TraceQuery};

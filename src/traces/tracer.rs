@@ -10,9 +10,6 @@ use crate::clock::Clock;
 use crate::ring::draft::Limits;
 use crate::ring::names;
 
-/// In place of ticks: read the clock.
-const NOW: u64 = 0;
-
 /// What the tracers of an engine share.
 pub(crate) struct Core {
     /// The rings' number; 0 where nothing is recorded.
@@ -36,6 +33,9 @@ static DISABLED: LazyLock<Arc<Core>> = LazyLock::new(|| {
         open_spans: false,
     })
 });
+
+/// Ticks that stand for a reading of the clock.
+const NOW: u64 = 0;
 
 /// Makes spans, under the name of the part of the program that they are of: OpenTelemetry's
 /// instrumentation scope. From [`Vitals::tracer`](crate::Vitals::tracer); a clone is the same.
@@ -67,27 +67,28 @@ impl Tracer {
     #[inline]
     pub fn span(&self, name: &str) -> Span {
         let active = current::current();
-        if active.flags & (flag::PRESENT | flag::CARRIED) != flag::PRESENT {
+        let looked_at = flag::PRESENT | flag::CARRIED | flag::REMOTE;
+        if active.flags & looked_at != flag::PRESENT {
             return self.span_otherwise(name);
         }
         self.below(name, SpanContext { active }, None, SpanKind::Internal, NOW)
     }
 
-    /// Where no span is current, or one whose trace carries more than ids.
+    /// Where no span is current, or one whose trace carries more than ids, or of another process.
     #[inline(never)]
     fn span_otherwise(&self, name: &str) -> Span {
         let active = current::current();
         if active.flags == 0 {
             return self.root(name);
         }
-        // Carried on by the child, where there is anything.
-        let carried = current::carried(active);
-        self.below(name, SpanContext { active }, carried, SpanKind::Internal, NOW)
+        let context = SpanContext { active };
+        self.below_any(name, context, current::carried(active), SpanKind::Internal, NOW)
     }
 
     /// Begins a span below another one, whichever is current.
     pub fn child(&self, name: &str, parent: impl Into<Parent>) -> Span {
-        self.begin_at(name, Some(parent.into()), SpanKind::Internal, NOW)
+        let Parent { context, carried } = parent.into();
+        self.below_any(name, context, carried, SpanKind::Internal, NOW)
     }
 
     /// Begins a trace.
@@ -104,15 +105,12 @@ impl Tracer {
         kind: SpanKind,
         ticks: u64,
     ) -> Span {
-        let Some(Parent { mut context, carried }) = parent else {
-            return self.first(name, None, kind, ticks);
-        };
-        if context.is_remote() && self.core.engine != 0 {
-            let sampled = self.core.sampling.of_remote(self.asked(name, &context));
-            let sampled = if sampled { flag::SAMPLED } else { 0 };
-            context.active.flags = context.active.flags & !flag::SAMPLED | sampled;
+        match parent {
+            Some(Parent { context, carried }) => {
+                self.below_any(name, context, carried, kind, ticks)
+            }
+            None => self.first(name, None, kind, ticks),
         }
-        self.below(name, context, carried, kind, ticks)
     }
 
     /// Whether there is anything to do: spans to record, or contexts to pass on.
@@ -122,8 +120,7 @@ impl Tracer {
     }
 
     #[inline(always)]
-    fn first(&self, name: &str, carried: Option<Arc<Carried>>, kind: SpanKind, ticks: u64) -> Span {
-        // Also where contexts are passed on, whatever the sampler.
+    fn first(&self, name: &str, carried: Option<Arc<Carried>>, kind: SpanKind, at: u64) -> Span {
         if self.core.engine == 0 {
             return Span::NONE;
         }
@@ -133,7 +130,7 @@ impl Tracer {
         let threshold = self.core.sampling.threshold();
         if threshold.takes(&context) || threshold.asks() && self.ask(name, &context) {
             context.active.flags |= flag::SAMPLED;
-            return self.begin_in(name, context, [0; 8], false, carried, kind, ticks);
+            return self.begin_with(name, context, None, carried, kind, at);
         }
         // Ids of a trace that nobody records are for whoever it is passed on to.
         Span::unsampled(context, carried)
@@ -149,6 +146,28 @@ impl Tracer {
         Asked { name, context: *context, clock: self.core.clock }
     }
 
+    /// Below what may be of another process, or no more than what a trace carries.
+    fn below_any(
+        &self,
+        name: &str,
+        mut parent: SpanContext,
+        carried: Option<Arc<Carried>>,
+        kind: SpanKind,
+        at: u64,
+    ) -> Span {
+        if self.core.engine != 0 {
+            if !parent.is_present() {
+                return self.first(name, carried, kind, at);
+            }
+            if parent.is_remote() {
+                let sampled = self.core.sampling.of_remote(self.asked(name, &parent));
+                parent.active.flags &= !flag::SAMPLED;
+                parent.active.flags |= if sampled { flag::SAMPLED } else { 0 };
+            }
+        }
+        self.below(name, parent, carried, kind, at)
+    }
+
     #[inline(always)]
     fn below(
         &self,
@@ -156,39 +175,35 @@ impl Tracer {
         parent: SpanContext,
         carried: Option<Arc<Carried>>,
         kind: SpanKind,
-        ticks: u64,
+        at: u64,
     ) -> Span {
         if self.core.engine == 0 {
             // There is no such span for anybody to be below.
             return Span::unsampled(parent, carried);
         }
-        if !parent.is_present() {
-            return self.first(name, carried, kind, ticks);
-        }
         let context = parent.child();
         if !parent.is_sampled() {
             return Span::unsampled(context, carried);
         }
-        self.begin_in(name, context, parent.span_bytes(), parent.is_remote(), carried, kind, ticks)
+        self.begin_with(name, context, Some(parent), carried, kind, at)
     }
 
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)]
-    fn begin_in(
+    fn begin_with(
         &self,
         name: &str,
         context: SpanContext,
-        parent: [u8; 8],
-        remote: bool,
+        parent: Option<SpanContext>,
         carried: Option<Arc<Carried>>,
         kind: SpanKind,
-        ticks: u64,
+        at: u64,
     ) -> Span {
-        let (trace, span) = (context.trace_bytes(), context.span_bytes());
-        let flags = [context.active.flags, if remote { flag::REMOTE } else { 0 }, kind as u8, 0];
-        let (span, parent) = (u64::from_ne_bytes(span), u64::from_ne_bytes(parent));
-        let trace = u128::from_ne_bytes(trace);
-        self.begin(name, trace, span, parent, u32::from_ne_bytes(flags), carried, ticks)
+        let trace = u128::from_ne_bytes(context.trace_bytes());
+        let span = u64::from_ne_bytes(context.span_bytes());
+        let below = parent.map_or(0, |parent| u64::from_ne_bytes(parent.span_bytes()));
+        let remote = parent.map_or(0, |parent| parent.active.flags & flag::REMOTE);
+        let flags = u32::from_ne_bytes([context.active.flags, remote, kind as u8, 0]);
+        self.begin(name, trace, span, below, flags, carried, at)
     }
 
     /// Out of line: what is not sampled has none of it. Ids and flags go in registers: what is written
@@ -203,10 +218,10 @@ impl Tracer {
         parent: u64,
         flags: u32,
         carried: Option<Arc<Carried>>,
-        ticks: u64,
+        at: u64,
     ) -> Span {
         let core = &*self.core;
-        let ticks = if ticks == NOW { core.clock.ticks() } else { ticks };
+        let ticks = if at == NOW { core.clock.ticks() } else { at };
         let [flags, remote, kind, _] = flags.to_ne_bytes();
         let context = SpanContext::of(trace.to_ne_bytes(), span.to_ne_bytes(), flags);
         let beginning = Beginning {

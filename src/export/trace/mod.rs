@@ -3,6 +3,8 @@
 //! Each is a sink behind a queue and a thread of its own. What goes to a server is made into requests
 //! by a [`parcel::Carrier`]; [`parcel::Parcels`] splits and counts, and the sink's thread tries again.
 
+#[cfg(feature = "otlp")]
+mod bytes;
 #[cfg(all(test, feature = "otlp"))]
 mod encoding_tests;
 mod file;
@@ -15,6 +17,8 @@ pub(crate) mod post;
 #[cfg(feature = "zipkin")]
 mod zipkin;
 
+#[cfg(feature = "otlp")]
+pub use bytes::OtlpBytes;
 pub(crate) use file::TraceFile;
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 pub use otlp::Otlp;
