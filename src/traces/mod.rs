@@ -32,7 +32,7 @@ pub use crate::encode::form::{Service, SpanForm};
 pub use crate::export::trace::Otlp;
 #[cfg(feature = "zipkin")]
 pub use crate::export::trace::Zipkin;
-pub use crate::store::{FlightRecorder, RecentTraces, StoredTrace, TraceQuery};
+pub use crate::store::{FlightRecorder, OpenSpan, RecentTraces, StoredTrace, TraceQuery};
 pub use carrier::{Carrier, CarrierMut, FromFn, from_fn};
 pub use config::TraceConfig;
 pub use context::{Parent, SpanContext};
