@@ -213,7 +213,8 @@ mod tests {
         let failure = failure.unwrap();
         let text = match failure.says {
             Says::Error(error) => {
-                let causes = std::iter::successors(Some(error), |error| error.source());
+                let first: &dyn std::error::Error = error;
+                let causes = std::iter::successors(Some(first), |error| error.source());
                 Some(causes.map(|error| format!("E {error}")).collect::<Vec<_>>().join(" < "))
             }
             Says::Display(value) => Some(format!("D {value}")),

@@ -27,9 +27,8 @@ use super::frame::{Bytes, Field, Frame, HEADER, IDS, Text};
 /// Bytes before the name.
 pub(crate) const FIXED: usize = 52;
 
-/// What an item is.
+/// What an item is; zero is their end.
 pub(crate) mod item {
-    pub(crate) const END: u8 = 0;
     pub(crate) const ATTRIBUTE: u8 = 1;
     pub(crate) const EVENT: u8 = 2;
     pub(crate) const OF_EVENT: u8 = 3;
@@ -101,11 +100,6 @@ pub(crate) struct SpanFrame<'a> {
     items: &'a [u8],
 }
 
-/// The trace that a span's frame belongs to, without a look at the rest.
-pub(crate) fn trace_of(frame: Frame<'_>) -> Option<[u8; 16]> {
-    frame.bytes().get(HEADER..)?.first_chunk().copied()
-}
-
 impl<'a> SpanFrame<'a> {
     /// What `frame`, of a span, says; nothing where it makes no sense.
     pub(crate) fn read(frame: Frame<'a>) -> Option<SpanFrame<'a>> {
@@ -173,5 +167,63 @@ impl<'a> Iterator for SpanItems<'a> {
             bytes.0 = &[];
         }
         item
+    }
+}
+
+/// Frames put together by hand, for the tests of whoever reads them.
+#[cfg(test)]
+pub(crate) mod by_hand {
+    use super::{Fixed, HEADER};
+    use crate::ring::writer::{Fill, TEXT_LIMITS, Writer};
+
+    /// Items one after the other.
+    #[derive(Default)]
+    pub(crate) struct Items(Vec<u8>);
+
+    impl Items {
+        pub(crate) fn new() -> Items {
+            Items::default()
+        }
+
+        /// Appends what `fill` writes, cut where there would be more than `most` bytes.
+        pub(crate) fn put(&mut self, what: u8, most: usize, fill: &impl Fill) -> bool {
+            let mut room = vec![0; 64 << 10];
+            TEXT_LIMITS.into_iter().any(|most_text| {
+                let mut writer = Writer::over(&mut room, most_text, &[]);
+                writer.array([what]);
+                fill.fill(&mut writer);
+                let (whole, written) = (writer.is_whole(), writer.written());
+                let fits = whole && self.0.len() + written - HEADER <= most;
+                if fits {
+                    self.0.extend_from_slice(&room[HEADER..written]);
+                }
+                fits
+            })
+        }
+    }
+
+    /// A span, as [`Fill`].
+    pub(crate) struct Whole<'a> {
+        pub(crate) fixed: &'a Fixed,
+        pub(crate) name: &'a [u8],
+        pub(crate) tracestate: &'a [u8],
+        pub(crate) items: &'a Items,
+    }
+
+    impl Fill for Whole<'_> {
+        fn room(&self) -> usize {
+            crate::ring::writer::UNKNOWN
+        }
+
+        fn fill(&self, writer: &mut Writer<'_>) {
+            writer.array(self.fixed.bytes());
+            for text in [self.name, self.tracestate] {
+                writer.array((text.len() as u16).to_le_bytes());
+                writer.raw(text);
+            }
+            writer.raw(&self.items.0);
+        }
+
+        fn fill_unchecked(&self, _: &mut Writer<'_, false>) {}
     }
 }

@@ -3,8 +3,10 @@
 pub(crate) mod account;
 pub(crate) mod flight;
 mod lookup;
+pub(crate) mod open;
 pub(crate) mod recent;
 pub(crate) mod table;
 
 pub use flight::FlightRecorder;
 pub use lookup::{RecentTraces, StoredTrace, TraceQuery};
+pub use open::OpenSpan;

@@ -34,7 +34,7 @@ pub use crate::export::trace::Otlp;
 pub use crate::export::trace::OtlpBytes;
 #[cfg(feature = "zipkin")]
 pub use crate::export::trace::Zipkin;
-pub use crate::store::{FlightRecorder, RecentTraces, StoredTrace, TraceQuery};
+pub use crate::store::{FlightRecorder, OpenSpan, RecentTraces, StoredTrace, TraceQuery};
 pub use carrier::{Carrier, CarrierMut, FromFn, from_fn};
 pub use config::TraceConfig;
 pub use context::{Parent, SpanContext};

@@ -253,15 +253,17 @@ fn is_one_in(trace: [u8; 16], n: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traces::sample::{Sampler, randomness};
+    use crate::traces::SpanContext;
+    use crate::traces::ids;
+    use crate::traces::sample::{Sampler, Sampling};
 
     #[test]
     fn one_in_n_is_a_share_also_of_what_was_sampled_by_the_id() {
-        let threshold = Sampler::Ratio(0.1).threshold();
+        let threshold = Sampling::new(&Sampler::Ratio(0.1)).threshold();
         let mut counts = [0; 2];
         for _ in 0..100_000 {
-            let trace = crate::traces::ids::trace_id();
-            let sampled = randomness(trace) >= threshold;
+            let (trace, span) = ids::trace_and_span();
+            let sampled = threshold.takes(&SpanContext::of(trace, span, 0));
             counts[usize::from(sampled)] += u32::from(is_one_in(trace, 10));
         }
         // 9,000 and 1,000; a chance of less than one in a million to be so far off.

@@ -15,6 +15,7 @@ use crate::flusher::spans::control::Control;
 use crate::flusher::spans::{Spans, Told};
 use crate::logs::{LogConfig, Redactor};
 use crate::shard::space::Space;
+use crate::store::open::Open;
 use crate::store::recent::Store;
 use crate::sync::lock;
 use crate::traces::config::{Origin, To, Wanted};
@@ -22,8 +23,8 @@ use crate::traces::export::SpanExporter;
 use crate::traces::resource::Resource;
 use crate::traces::sample::Sampling;
 use crate::traces::{
-    Core, RecentTraces, Sampler, Service, SpanForm, SpanRecord, StoredTrace, Tail, TraceConfig,
-    TraceId, TraceQuery, Tracer,
+    Core, OpenSpan, RecentTraces, Sampler, Service, SpanForm, SpanRecord, StoredTrace, Tail,
+    TraceConfig, TraceId, TraceQuery, Tracer,
 };
 use shown::Shown;
 
@@ -31,6 +32,7 @@ use shown::Shown;
 pub(crate) struct Traces {
     core: Arc<Core>,
     store: Option<Arc<Store>>,
+    open: Option<Arc<Open>>,
     service: (String, String),
     control: Arc<Control>,
     told: Told,
@@ -82,7 +84,7 @@ impl Traces {
         let redaction = config.redaction.as_ref().unwrap_or(&logs.redaction).clone();
         let told = Told::default();
         let control = Control::new(config.keep.clone());
-        let spans = Spans::new(
+        let mut spans = Spans::new(
             sinks,
             store.clone(),
             Redactor::new(redaction),
@@ -90,10 +92,15 @@ impl Traces {
             space.clone(),
             told.clone(),
         );
+        let open = config.open_spans.then(|| Arc::new(Open::new(space.clone())));
+        if let Some(open) = &open {
+            spans.list_open(open.clone());
+            shown.list_open(vitals, open.clone())?;
+        }
         let propagation = Propagation::register(vitals)?;
         let service = service.clone();
         let shown = Mutex::new(shown);
-        Ok((Traces { core, store, service, control, told, shown, propagation }, spans))
+        Ok((Traces { core, store, open, service, control, told, shown, propagation }, spans))
     }
 
     /// Brings the metrics up to date.
@@ -168,6 +175,14 @@ impl Vitals {
     /// within some milliseconds of their end, or with a [`flush`](Self::flush).
     pub fn traces(&self) -> RecentTraces {
         RecentTraces::new(self.traced().and_then(|traces| traces.store.clone()))
+    }
+
+    /// The spans that have begun and not ended, the oldest first; none without
+    /// [`TraceConfig::open_spans`]. They come here within some milliseconds. 16,384 are listed at most;
+    /// one whose end was lost because a ring was full stays.
+    pub fn open_spans(&self) -> Vec<OpenSpan> {
+        let open = self.traced().and_then(|traces| traces.open.as_ref());
+        open.map_or_else(Vec::new, |open| open.list())
     }
 
     /// A recent trace as the JSON that Jaeger's UI imports; nothing where it is not in memory.

@@ -14,6 +14,7 @@ use crate::ring::frame::{Frame, kind};
 use crate::ring::span::SpanFrame;
 use crate::shard::space::Space;
 use crate::store::flight::Recorder;
+use crate::store::open::Open;
 use crate::store::recent::Store;
 use crate::store::table::Id;
 use crate::sync::contained;
@@ -37,6 +38,7 @@ pub(crate) struct Spans {
     clock: Clock,
     space: Arc<Space>,
     recorder: Option<Arc<Recorder>>,
+    open: Option<Arc<Open>>,
     out: Out,
     tally: Tally,
     told: Told,
@@ -68,6 +70,7 @@ impl Spans {
             clock: Clock::get(),
             space,
             recorder: None,
+            open: None,
             out: Out { outlets, store, bytes: Vec::new(), count: 0 },
             tally: Tally::default(),
             told,
@@ -79,6 +82,11 @@ impl Spans {
     /// Also keeps all spans there, whatever becomes of them.
     pub(super) fn record_into(&mut self, recorder: Option<Arc<Recorder>>) {
         self.recorder = recorder;
+    }
+
+    /// Lists those that are open, too.
+    pub(crate) fn list_open(&mut self, open: Arc<Open>) {
+        self.open = Some(open);
     }
 
     /// Does what others have asked for.
@@ -126,11 +134,14 @@ impl Spans {
 
     fn look(&mut self, frame: Frame<'_>, anchors: &Anchors) -> Option<()> {
         if frame.kind() != kind::SPAN {
-            return Some(());
+            return self.begin(frame, anchors);
         }
-        let Spans { redactor, assembler, recorder, out, tally, .. } = self;
+        let Spans { redactor, assembler, recorder, open, out, tally, .. } = self;
         let span = SpanFrame::read(frame)?;
         tally.spans += 1;
+        if let Some(open) = open {
+            open.end(&span.fixed);
+        }
         for (sum, count) in tally.left_out.iter_mut().zip(span.fixed.left_out) {
             *sum += u64::from(count);
         }
@@ -150,6 +161,17 @@ impl Spans {
             Some(assembler) => {
                 assembler.take(end, frame, &span, &mut |end, frame: Frame<'_>| out.add(end, frame));
             }
+        }
+        Some(())
+    }
+
+    fn begin(&mut self, frame: Frame<'_>, anchors: &Anchors) -> Option<()> {
+        let (kind::SPAN_START, Some(open)) = (frame.kind(), &self.open) else { return Some(()) };
+        let span = SpanFrame::read(frame)?;
+        let start = anchors.unix_nanos(frame.ticks());
+        match self.redactor.span(frame, &span) {
+            None => open.begin(start, frame, &span.fixed),
+            Some(RedactedSpan { frame, .. }) => open.begin(start, frame, &span.fixed),
         }
         Some(())
     }

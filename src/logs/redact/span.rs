@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::logs::Redaction;
     use crate::ring::frame::{SPAN_LEVEL, Value, kind};
-    use crate::ring::span::Items;
+    use crate::ring::span::by_hand::{Items, Whole};
     use crate::ring::writer::Fill;
 
     /// A field with a text, or an item's text.
@@ -166,12 +166,7 @@ mod tests {
 
     fn frame(name: &str, items: &Items) -> Vec<u8> {
         let fixed = Fixed { ids: [7; 24], start: 5, left_out: [1, 2, 3], ..Fixed::default() };
-        let whole = crate::ring::span::Whole {
-            fixed: &fixed,
-            name: name.as_bytes(),
-            tracestate: b"a=b",
-            items,
-        };
+        let whole = Whole { fixed: &fixed, name: name.as_bytes(), tracestate: b"a=b", items };
         let mut room = vec![0; 4 << 20];
         let mut writer = Writer::over(&mut room, MOST_TEXT, &[]);
         whole.fill(&mut writer);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ring::frame::{SPAN_LEVEL, kind};
-use crate::ring::span::{Items, Whole};
+use crate::ring::span::by_hand::{Items, Whole};
 use crate::ring::writer::{Fill, Head, Writer};
 
 /// A span, as a test gives it: trace, start and end in nanoseconds, whether it failed.

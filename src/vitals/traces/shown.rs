@@ -1,6 +1,7 @@
 //! What the metrics say of the traces.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::told::{Told, told};
 use crate::error::Error;
@@ -10,6 +11,7 @@ use crate::flusher::spans::Tally;
 use crate::flusher::spans::assembler::{Decisions, Dropped};
 use crate::metrics::{Counter, Desc, Family, Gauge};
 use crate::ring::frame::SPAN_LEVEL;
+use crate::store::open::Open;
 use crate::store::recent::{Evicted, Stored};
 use crate::traces::tail::Why;
 use crate::vitals::Vitals;
@@ -24,6 +26,7 @@ pub(super) struct Shown {
     left_out: [Told; 3],
     tail: ShownTail,
     stored: ShownStore,
+    open: Option<ShownOpen>,
     lost: Family<Counter, 2>,
     exporters: Vec<ShownExporter>,
 }
@@ -133,6 +136,25 @@ impl ShownStore {
     }
 }
 
+/// What they say of spans that are open.
+struct ShownOpen {
+    list: Arc<Open>,
+    open: Gauge,
+    oldest: Gauge,
+    unlisted: Told,
+}
+
+impl ShownOpen {
+    fn refresh(&mut self) {
+        let begun = self.list.begun();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let age = |start| now.saturating_sub(Duration::from_nanos(start)).as_secs_f64();
+        self.open.set(begun.open as f64);
+        self.oldest.set(begun.oldest.map_or(0.0, age));
+        self.unlisted.tell(begun.unlisted);
+    }
+}
+
 /// What they say of one exporter.
 struct ShownExporter {
     kind: &'static str,
@@ -176,6 +198,7 @@ impl Shown {
             left_out: ["attribute", "event", "link"].map(|item| told(left_out.with([item]))),
             tail: ShownTail::new(vitals)?,
             stored: ShownStore::new(vitals)?,
+            open: None,
             lost,
             exporters: Vec::new(),
         })
@@ -222,6 +245,25 @@ impl Shown {
         Ok(())
     }
 
+    /// Also shows spans that are open.
+    pub(super) fn list_open(&mut self, vitals: &Vitals, list: Arc<Open>) -> Result<(), Error> {
+        let open = vitals.register_own(Desc::gauge(
+            "mcp_vitals_open_spans",
+            "Spans that have begun and not ended.",
+        ))?;
+        let oldest = vitals.register_own(Desc::gauge(
+            "mcp_vitals_open_span_oldest_seconds",
+            "How long ago the oldest span began that has not ended.",
+        ))?;
+        let unlisted = vitals.register_own(Desc::counter(
+            "mcp_vitals_open_spans_unlisted_total",
+            "Spans that began when too many were open.",
+        ))?;
+        let (open, oldest, unlisted) = (open.with([]), oldest.with([]), told(unlisted.with([])));
+        self.open = Some(ShownOpen { list, open, oldest, unlisted });
+        Ok(())
+    }
+
     /// Brings the metrics up to date.
     pub(super) fn refresh(&mut self, flusher: &Flusher, tally: &Tally, refused: u64) {
         const SPANS: usize = SPAN_LEVEL as usize - 1;
@@ -233,6 +275,9 @@ impl Shown {
         self.left_out.iter_mut().zip(tally.left_out).for_each(|(told, now)| told.tell(now));
         self.tail.refresh(&tally.decisions, refused);
         self.stored.refresh(&tally.stored);
+        if let Some(open) = &mut self.open {
+            open.refresh();
+        }
         for ShownExporter { events, exported, lost, happened, queued, .. } in &mut self.exporters {
             exported.tell(events.written()[0]);
             for (lost, why) in lost.iter_mut().zip(Loss::ALL) {
