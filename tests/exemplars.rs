@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mcp_vitals::traces::{Parent, SpanId, TraceConfig, TraceId};
+use mcp_vitals::traces::{Parent, SpanId, Tail, TraceConfig, TraceId};
 use mcp_vitals::{Desc, Format, Histogram, SpanContext, Tracer, Vitals, VitalsBuilder};
 use proptest::prelude::*;
 
@@ -123,7 +123,14 @@ fn every_way_to_record_offers_one() {
 
     let (trace, id) = ids(span.context());
     let found = exemplars(&vitals);
-    assert!(found.values().all(|found| (found.trace, found.span) == (trace, id)), "{found:?}");
+    // A request has a span of its own in the same trace.
+    let own = |series: &str| series.starts_with("mcp_");
+    assert!(
+        found
+            .iter()
+            .all(|(series, found)| found.trace == trace && (own(series) || found.span == id)),
+        "{found:?}"
+    );
     for name in "abcdefgh".chars() {
         let begin = format!("{name}_seconds_bucket");
         assert_eq!(found.keys().filter(|series| series.starts_with(&begin)).count(), 1, "{name}");
@@ -190,6 +197,38 @@ fn a_slot_that_another_series_has_now_lends_nothing() {
         assert_eq!(shown(), Vec::<String>::new(), "{round}");
         family.remove([&new]);
     }
+}
+
+/// What tail rules dropped is not shown; the largest observation of a series has its trace kept.
+#[test]
+fn only_traces_that_are_kept_are_shown_and_the_largest_is() {
+    let config = TraceConfig::to_memory().keep(Tail::new().errors());
+    let vitals = builder().traces(config).build().unwrap();
+    let (latency, tracer) = (latency(&vitals), vitals.tracer("test"));
+    let record = |nanos| {
+        let span = tracer.root("work");
+        {
+            let _current = span.enter();
+            latency.record_nanos(nanos);
+        }
+        span
+    };
+    let (small, failed, large) = (record(1), record(600_000_000), record(2_000_000_000));
+    let traces = [&small, &failed, &large].map(|span| ids(span.context()).0);
+    let shown = || -> Vec<u128> { exemplars(&vitals).values().map(|found| found.trace).collect() };
+    assert!(shown().is_empty(), "undecided");
+    // The flusher looks for the largest.
+    assert!(vitals.flush(Duration::from_secs(60)));
+    let mut failed = failed;
+    failed.record_error(&std::fmt::Error);
+    drop((small, failed, large));
+    let began = Instant::now();
+    while shown().len() < 2 {
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", shown());
+        vitals.flush(Duration::from_secs(60));
+    }
+    // In the order of the lines' names: +Inf, then 1.0; nothing below 0.5.
+    assert_eq!(shown(), [traces[2], traces[1]]);
 }
 
 /// The parts of each candidate say the same, whoever writes meanwhile.
