@@ -1,6 +1,7 @@
 //! The flusher of rings that lie in a file: what it notes before it sends, and what an earlier
 //! process left to it.
 
+use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,17 +13,23 @@ use crate::encode::line::Lines;
 use crate::error;
 use crate::export::sink::Chunk;
 use crate::export::sink::file::{self, FileId};
-use crate::logs::Redactor;
+use crate::logs::{Level, Redactor};
 use crate::ring::drain::{Drain, Span};
 use crate::ring::durable::image::Found;
 use crate::ring::durable::journal::Journal;
 use crate::ring::durable::orphan::{self, Orphan, Recovered};
 use crate::ring::durable::{self, RingFile};
+use crate::ring::frame::{Field, Frame, Value, kind, tag};
+use crate::ring::span::{Item, SpanFrame};
+use crate::ring::writer::{Blocks, Head, MOST_TEXT, Writer};
+use crate::traces::{SpanId, SpanStatus};
 
 /// How long each sink may take for what was left behind.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of lines that go to a sink at once.
 const CHUNK: usize = 64 << 10;
+/// Bytes of a span as a line: as many as the longest frame, and some.
+const MOST_LINE: usize = 128 << 10;
 
 /// The flusher's side of a ring file.
 pub(crate) struct Durable {
@@ -172,10 +179,70 @@ pub(crate) fn with_record<T>(
     see: impl FnOnce(&Record<'_>) -> T,
 ) -> Option<T> {
     let names = Names { logger: found.logger, thread: found.thread, recovered: true };
-    let record = Record::read(found.frame, found.site, names, found.unix_nanos)?;
+    let line;
+    let frame = match found.frame.kind() {
+        kind::LINE => found.frame,
+        _ => {
+            line = as_line(found)?;
+            Frame::first(&line)?
+        }
+    };
+    let record = Record::read(frame, found.site, names, found.unix_nanos)?;
     let rules = redactor.site(found.site);
-    Some(match redactor.redact(found.frame, &record, found.site, &rules) {
+    Some(match redactor.redact(frame, &record, found.site, &rules) {
         Some(redacted) => see(&redacted.record),
         None => see(&record),
     })
+}
+
+/// A span as a line: one that was open when its process ended, or one that no exporter may have had.
+fn as_line(found: &Found<'_>) -> Option<Vec<u8>> {
+    let span = SpanFrame::read(found.frame)?;
+    let is_open = found.frame.kind() == kind::SPAN_START;
+    let mut room = vec![MaybeUninit::new(0); MOST_LINE];
+    let mut writer =
+        Writer::within(&mut room, MOST_TEXT, Blocks::default().within(Some(&span.fixed.ids)));
+    let message = if is_open { "span was open when its process ended" } else { "span recovered" };
+    writer.message(message.as_bytes(), 0);
+    writer.text(Some("span_name"), tag::STR, span.name.as_bytes(), 0);
+    writer.bare(Some("span_open"), if is_open { tag::TRUE } else { tag::FALSE });
+    writer.word(Some("start_unix_nanos"), tag::U64, found.start_unix_nanos);
+    if let Some(parent) = SpanId::from_bytes(span.fixed.parent) {
+        writer.text(Some("parent_span_id"), tag::STR, parent.to_string().as_bytes(), 0);
+    }
+    if !is_open {
+        let took = found.unix_nanos.saturating_sub(found.start_unix_nanos);
+        writer.word(Some("duration_nanos"), tag::U64, took);
+        let failed = span.fixed.status == SpanStatus::Error as u8;
+        writer.bare(Some("failed"), if failed { tag::TRUE } else { tag::FALSE });
+        for item in span.items() {
+            if let Item::Attribute(field) = item {
+                attribute(field, &mut writer);
+            }
+        }
+    }
+    let head = Head {
+        kind: kind::LINE,
+        level: Level::Warn as u8,
+        ticks: found.frame.ticks(),
+        site: 0,
+        logger: found.frame.logger(),
+        thread: found.frame.thread(),
+    };
+    Some(writer.finish_bytes(head)?.to_vec())
+}
+
+fn attribute(field: Field<'_>, writer: &mut Writer<'_>) {
+    let key = field.key.to_str();
+    let key = Some(&key[..]);
+    match field.value {
+        Value::Bool(truth) => writer.bare(key, if truth { tag::TRUE } else { tag::FALSE }),
+        Value::I64(n) => writer.word(key, tag::I64, n as u64),
+        Value::U64(n) => writer.word(key, tag::U64, n),
+        Value::F64(n) => writer.word(key, tag::F64, n.to_bits()),
+        Value::Str(text) => writer.text(key, tag::STR, text.as_bytes(), text.lost_bytes()),
+        Value::Bytes(text) => writer.text(key, tag::BYTES, text.as_bytes(), text.lost_bytes()),
+        Value::Redacted => writer.bare(key, tag::SECRET),
+        Value::Null | Value::Error { .. } => writer.bare(key, tag::NULL),
+    }
 }

@@ -3,11 +3,13 @@
 //! Each number is checked where it is used, each part by its bounds. What makes no sense is passed
 //! over up to the next thing that does, and counted.
 
+use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 
-use super::super::frame::{Frame, HEADER, kind};
+use super::super::frame::{Frame, HEADER, IDS, SPAN_LEVEL, kind};
 use super::super::most_frame;
 use super::super::names::SiteText;
+use super::super::span::{Fixed, SpanFrame};
 use super::Anchor;
 use super::dictionary::Dictionary;
 use super::layout::{Layout, MAGIC, PAGE, Sizes, THREAD, VERSION, head, note};
@@ -25,6 +27,8 @@ pub(crate) struct Found<'a> {
     pub(crate) logger: &'a str,
     pub(crate) thread: &'a str,
     pub(crate) unix_nanos: u64,
+    /// When a span began; of a line the same as `unix_nanos`.
+    pub(crate) start_unix_nanos: u64,
 }
 
 /// What became of a ring file's frames.
@@ -169,9 +173,21 @@ impl Image {
         }
         // Stable: what is equal stays in its ring's order.
         frames.sort_by_key(|placed: &Placed| placed.order);
+        let frame_of =
+            |placed: &Placed| Frame::first(self.part(placed.at as u64, placed.length as u64));
+        let ended: HashSet<[u8; IDS]> = frames
+            .iter()
+            .filter_map(frame_of)
+            .filter(|frame| frame.kind() == kind::SPAN)
+            .filter_map(|frame| Some(Fixed::of(frame)?.ids))
+            .collect();
         for placed in &frames {
-            let bytes = self.part(placed.at as u64, placed.length as u64);
-            let Some(frame) = Frame::first(bytes) else { continue };
+            let Some(frame) = frame_of(placed) else { continue };
+            let span = if frame.kind() == kind::LINE { None } else { Fixed::of(frame) };
+            if frame.kind() == kind::SPAN_START && span.is_some_and(|of| ended.contains(&of.ids)) {
+                // Its end says all of it.
+                continue;
+            }
             let site = dictionary.site(frame.site());
             let logger = dictionary.logger(frame.logger());
             let thread = dictionary.thread(frame.thread());
@@ -181,6 +197,7 @@ impl Image {
                 logger: &logger,
                 thread: &thread,
                 unix_nanos: placed.unix_nanos,
+                start_unix_nanos: span.map_or(placed.unix_nanos, |of| times.unix_nanos(of.start)),
             })?;
             tally.lines += 1;
         }
@@ -234,13 +251,14 @@ impl Image {
             match frame.kind() {
                 kind::PAD => {}
                 kind::LINE if at < begin => tally.written += 1,
-                kind::LINE => {
+                // Spans are in no log file, whatever was written there.
+                kind::LINE | kind::SPAN | kind::SPAN_START => {
                     let unix_nanos = times.unix_nanos(frame.ticks());
                     order = unix_nanos.max(order);
                     frames.push(Placed { order, unix_nanos, at: (data + offset) as usize, length });
                 }
                 // Frames of a kind yet to come, whose bytes make sense as a frame's.
-                _ if frame.kind() > kind::LINE => tally.foreign += 1,
+                _ if frame.kind() > kind::SPAN_START => tally.foreign += 1,
                 _ => {
                     tally.torn += u64::from(!was_torn);
                     was_torn = true;
@@ -257,13 +275,22 @@ impl Image {
 /// Whether a frame may be believed behind one that was torn: there, bytes that somebody logged
 /// might look like one.
 fn is_plausible(frame: &Frame<'_>, times: &Times) -> bool {
-    frame.kind() == kind::LINE
-        && (1..=5).contains(&frame.level())
+    let makes_sense = match frame.kind() {
+        kind::LINE => {
+            (1..=5).contains(&frame.level())
+                && frame.context().is_some()
+                && frame.body(&[]).is_some()
+        }
+        kind::SPAN | kind::SPAN_START => {
+            frame.level() == SPAN_LEVEL
+                && SpanFrame::read(*frame).is_some_and(|span| times.is_near(span.fixed.start))
+        }
+        _ => false,
+    };
+    makes_sense
         && frame.bytes().len() >= HEADER
         && frame.thread() != 0
         && times.is_near(frame.ticks())
-        && frame.context().is_some()
-        && frame.body(&[]).is_some()
 }
 
 /// The clock of the process that wrote the file.
