@@ -213,9 +213,12 @@ mod tests {
         let failure = failure.unwrap();
         let text = match failure.says {
             Says::Error(error) => {
-                let first: &dyn std::error::Error = error;
-                let causes = std::iter::successors(Some(first), |error| error.source());
-                Some(causes.map(|error| format!("E {error}")).collect::<Vec<_>>().join(" < "))
+                let (mut text, mut next) = (format!("E {error}"), error.source());
+                while let Some(cause) = next {
+                    text.push_str(&format!(" < E {cause}"));
+                    next = cause.source();
+                }
+                Some(text)
             }
             Says::Display(value) => Some(format!("D {value}")),
             Says::Debug(value) => Some(format!("? {value:?}")),
