@@ -45,7 +45,8 @@ impl Account {
     }
 
     /// Bytes that are taken.
-    pub(crate) fn used(&self) -> u64 {
+    #[cfg(test)]
+    fn used(&self) -> u64 {
         self.used
     }
 }
