@@ -51,7 +51,7 @@ fn ready<F: Future>(future: F) -> F::Output {
 fn ways() -> [(&'static str, TraceConfig); 3] {
     [
         ("traced", TraceConfig::to_memory()),
-        ("its own not sampled", TraceConfig::to_memory().sampler(Sampler::Never)),
+        ("not sampled", TraceConfig::to_memory().sampler(Sampler::Never)),
         ("passed on", TraceConfig::propagation_only()),
     ]
 }
@@ -85,10 +85,13 @@ fn core(c: &mut Criterion) {
             request.known_by(&denied).start().finish(Outcome::JsonRpc(-32602))
         });
     });
-    let headers = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01")];
     for (what, config) in ways() {
         let vitals = Vitals::builder().traces(config).build().expect("the settings are right");
         vitals.mcp().learn_tools([name]);
+        // What came decides.
+        let flags = if what == "not sampled" { "00" } else { "01" };
+        let came = format!("00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-{flags}");
+        let headers = [("traceparent", came)];
         group.bench_function(format!("known tool, {what}"), |b| {
             b.iter(|| {
                 let parent = vitals.extract(black_box(&headers));

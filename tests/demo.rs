@@ -404,6 +404,7 @@ fn help_goes_to_stdout_and_tells_every_option() {
         "--log-file",
         "--trace-file",
         "--otlp",
+        "--zipkin",
         "--sample",
         "--durable",
         "--log-format",

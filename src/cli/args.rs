@@ -91,7 +91,7 @@ fn demo() -> clap::Command {
         .group(ArgGroup::new("logs").args(["log-file", "log-level"]).multiple(true))
         .next_help_heading("Traces")
         .args(trace_args())
-        .group(ArgGroup::new("traces").args(["trace-file", "otlp"]).multiple(true))
+        .group(ArgGroup::new("traces").args(["trace-file", "otlp", "zipkin"]).multiple(true))
         .next_help_heading("Results")
         .args(result_args())
 }
@@ -284,7 +284,7 @@ fn log_args() -> [Arg; 4] {
     ]
 }
 
-fn trace_args() -> [Arg; 3] {
+fn trace_args() -> [Arg; 4] {
     [
         value("trace-file", "PATH", value_parser!(PathBuf)).help(
             "Write a span for each request, and for what it waited\n\
@@ -292,6 +292,8 @@ fn trace_args() -> [Arg; 3] {
         ),
         value("otlp", "URL", ValueParser::new(url))
             .help("Send them by OTLP, to http://localhost:4318 say"),
+        value("zipkin", "URL", ValueParser::new(url))
+            .help("Send them to Zipkin, at http://localhost:9411 say"),
         value("sample", "R", ValueParser::new(share))
             .help("The share of traces that is recorded [default: 1]")
             .requires("traces"),
@@ -337,6 +339,7 @@ fn options(matches: &ArgMatches) -> Options {
         durable: path("durable"),
         trace_file: path("trace-file"),
         otlp: matches.get_one("otlp").cloned(),
+        zipkin: matches.get_one("zipkin").cloned(),
         sample: matches.get_one("sample").copied(),
         tally: path("tally"),
         linger: span("linger").unwrap_or_default(),
@@ -438,6 +441,8 @@ mod tests {
         let options = demo_options(&both).unwrap();
         assert_eq!((options.trace_file, options.sample), (Some("x".into()), Some(0.25)));
         assert_eq!(options.otlp.as_deref(), Some("http://localhost:4318"));
+        let zipkin = demo_options(&["--zipkin", "http://localhost:9411", "--sample", "0"]).unwrap();
+        assert_eq!(zipkin.zipkin.as_deref(), Some("http://localhost:9411"));
         assert!(demo_options(&[]).unwrap().trace_file.is_none());
     }
 
@@ -482,6 +487,7 @@ mod tests {
             &["--sample", "0.5"],
             &["--trace-file", "x", "--sample", "2"],
             &["--otlp", "localhost:4318"],
+            &["--zipkin", "https://"],
             &["--log-level", "loud"],
         ] {
             assert!(demo_options(args).is_err(), "{args:?}");

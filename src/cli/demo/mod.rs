@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mcp_vitals::logs::{LogConfig, LogFile, LogFilter, LogFormat};
-use mcp_vitals::traces::{Otlp, Sampler, TraceConfig};
+use mcp_vitals::traces::{Otlp, Sampler, TraceConfig, Zipkin};
 use mcp_vitals::{OnPortTaken, Vitals};
 
 use self::http::Http;
@@ -59,6 +59,7 @@ pub(super) struct Options {
     pub(super) log_level: Option<LogFilter>,
     pub(super) trace_file: Option<PathBuf>,
     pub(super) otlp: Option<String>,
+    pub(super) zipkin: Option<String>,
     pub(super) sample: Option<f64>,
     pub(super) tally: Option<PathBuf>,
     pub(super) linger: Duration,
@@ -135,8 +136,8 @@ fn logs(options: &Options) -> Option<LogConfig> {
 
 /// Where spans go: nowhere unless they are asked for.
 fn traces(options: &Options) -> Option<TraceConfig> {
-    let Options { trace_file, otlp, sample, .. } = options;
-    if trace_file.is_none() && otlp.is_none() {
+    let Options { trace_file, otlp, zipkin, sample, .. } = options;
+    if trace_file.is_none() && otlp.is_none() && zipkin.is_none() {
         return None;
     }
     let mut traces = TraceConfig::to_memory();
@@ -148,6 +149,9 @@ fn traces(options: &Options) -> Option<TraceConfig> {
     }
     if let Some(url) = otlp {
         traces = traces.otlp(Otlp::http(url));
+    }
+    if let Some(url) = zipkin {
+        traces = traces.zipkin(Zipkin::to(url));
     }
     Some(traces)
 }
@@ -170,7 +174,7 @@ fn introduce(options: &Options, vitals: &Vitals, mcp: &str, terminal: &Terminal)
     if let Some(path) = &options.trace_file {
         terminal.say(format_args!("traces: {BOLD}{}{PLAIN}", path.display()));
     }
-    if let Some(url) = &options.otlp {
+    for url in options.otlp.iter().chain(&options.zipkin) {
         terminal.say(format_args!("traces: {BOLD}{url}{PLAIN}"));
     }
     if let Some(addr) = vitals.metrics_addr().filter(|_| logs(options).is_some()) {
