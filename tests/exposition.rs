@@ -253,7 +253,7 @@ fn check(plan: &Plan) {
             performed = end;
         }
         compare(&vitals, &so_far);
-        round_trip::open_metrics_agrees(&vitals);
+        round_trip::open::agrees(&vitals);
     }
 }
 

@@ -1,6 +1,7 @@
 //! OpenMetrics beside text 0.0.4: what its heads say, and whose names they are.
 
-mod round_trip;
+#[path = "round_trip/open.rs"]
+mod open;
 
 use mcp_vitals::{Desc, Format, Unit, Vitals};
 use openmetrics_parser::openmetrics::parse_openmetrics;
@@ -53,7 +54,7 @@ fn families_are_named_and_typed_as_openmetrics_has_them() {
          reply_bytes_bucket{le=\"1.0\"} 0\nreply_bytes_bucket{le=\"1e+06\"} 1\n\
          reply_bytes_bucket{le=\"+Inf\"} 1\nreply_bytes_sum 5\nreply_bytes_count 1\n",
     );
-    round_trip::open_metrics_agrees(&vitals);
+    open::agrees(&vitals);
 }
 
 /// A gauge `jobs` beside a counter `jobs_total`, which text takes, would be two families of one name.
@@ -74,7 +75,7 @@ fn a_name_that_would_be_there_twice_keeps_its_ending() {
         assert_has(&text, "# TYPE jobs_total unknown\n# HELP jobs_total Done.\njobs_total 2\n");
         assert_has(&text, "# TYPE jobs gauge\n# HELP jobs Open.\njobs 3\n");
         assert_has(&text, "# TYPE target_info gauge\n");
-        round_trip::open_metrics_agrees(&vitals);
+        open::agrees(&vitals);
     }
 }
 
@@ -102,7 +103,7 @@ fn collectors_and_overflow_have_heads_too() {
     );
     assert_has(&text, "# TYPE mcp_vitals_overflow_heaviest gauge\n");
     assert_has(&text, "# TYPE calls counter\n");
-    round_trip::open_metrics_agrees(&vitals);
+    open::agrees(&vitals);
 }
 
 /// Another one's parser, which has no units for histograms.

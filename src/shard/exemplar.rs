@@ -83,13 +83,13 @@ pub(crate) fn set(series: u32, bucket: u32, places: usize) -> usize {
 /// The place among `ways` that an observation is to be written in; nothing where what is there is worth
 /// more: a larger one of the same bucket and window. For the table's owner.
 #[inline]
-pub(crate) fn choose<'a>(
-    ways: &'a [Place],
+pub(crate) fn choose(
+    ways: &[Place],
     series: u32,
     bucket: u32,
     (window, life): (u32, u32),
     units: u64,
-) -> Option<&'a Place> {
+) -> Option<&Place> {
     // Relaxed, here and below: the owner reads what it wrote itself.
     let word = |place: &Place, at: usize| place[at].load(Ordering::Relaxed);
     let (key, times) = (pair(series, bucket), pair(window, life));
