@@ -40,6 +40,7 @@ async fn spawn(agent: u32) {
 }
 
 #[derive(Debug)]
+/// Why a swarm could not be started.
 pub struct NoSwarm {
     agents: u32,
 }

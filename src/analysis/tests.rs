@@ -175,7 +175,7 @@ fn names_have_quantiles() {
         let mut span = span(at, None, 0, took);
         span.trace_id = trace_id(at.into());
         span.name = name.into();
-        span.failed = at % 2 == 0;
+        span.failed = at.is_multiple_of(2);
         span
     };
     let few = (0..100).map(|at| named(at, "few", at + 1));

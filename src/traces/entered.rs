@@ -111,7 +111,7 @@ mod tests {
         leave((0, 2));
         assert_eq!(now(), 7);
         drop(own);
-        Parent::NOBODY.enter();
+        drop(Parent::NOBODY.enter());
         swap(Active::NONE, None);
     }
 

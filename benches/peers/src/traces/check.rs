@@ -105,7 +105,7 @@ mod tests {
         ];
         let mut batch = Batch::default();
         batch.add(right);
-        wrong.map(|wrong| batch.add(wrong));
+        wrong.into_iter().for_each(|wrong| batch.add(wrong));
         batch.add(Arrived { name: REQUEST.as_bytes(), has_ids: false, ..right });
         assert_eq!((batch.arrived, batch.wrong, batch.requests), (6, 5, 1));
     }
