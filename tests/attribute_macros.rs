@@ -422,11 +422,11 @@ fn they_stack_in_any_order_and_each_records_once() {
         names.sort_unstable();
         assert_eq!(names, ["execute_tool swarm.init", "inner"]);
     }
-    for order in 0..STACKED.len() {
+    for (order, stacked) in STACKED.iter().enumerate() {
         for how in SYNC {
             let vitals = engine();
             let _own = vitals.install_on_thread();
-            call(how, || Some(STACKED[order](how)));
+            call(how, || Some(stacked(how)));
             check(&vitals, how);
         }
         for how in ASYNC {
@@ -450,6 +450,8 @@ fn a_line_of_a_traced_operation_has_the_ids_of_its_span() {
 }
 
 #[test]
+// A comma within an expression.
+#[allow(clippy::unnecessary_fold)]
 fn a_span_has_the_fields_and_the_kind_that_it_is_given() {
     #[traced(
         name = "query",
@@ -467,7 +469,7 @@ fn a_span_has_the_fields_and_the_kind_that_it_is_given() {
         )
     )]
     fn query(rows: Vec<u64>, table: &str, shown: Refused, seen: Refused) -> (usize, Refused) {
-        drop(seen);
+        let _ = seen;
         (rows.len(), shown)
     }
     let vitals = engine();
@@ -757,7 +759,7 @@ fn what_a_future_holds_goes_within_its_span() {
         let vitals = engine();
         let _own = vitals.install_on_thread();
         let seen = RefCell::new(None);
-        drop(drive(holds(SaysWhere(&seen), how), how));
+        let _ = drive(holds(SaysWhere(&seen), how), how);
         let id = seen.take().and_then(|context| context.span_id()).map(|id| id.to_string());
         assert_eq!(id.as_ref(), Some(&spans(&vitals)[0].id), "{how:?}");
         assert!(mcp_vitals::SpanContext::current().is_none());
