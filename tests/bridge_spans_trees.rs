@@ -52,9 +52,12 @@ fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
     prop::collection::vec((0..THREADS, step), 1..80)
 }
 
+/// What a thread is to do with the spans that it has entered.
+type Deed = Box<dyn FnOnce(&mut Vec<EnteredSpan>) + Send>;
+
 /// A thread that does what it is told, a step after the other.
 struct Worker {
-    tell: Sender<Box<dyn FnOnce(&mut Vec<EnteredSpan>) + Send>>,
+    tell: Sender<Deed>,
     done: Receiver<()>,
     thread: JoinHandle<()>,
 }
