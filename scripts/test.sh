@@ -44,7 +44,7 @@ step "packages without features" scripts/packages.sh
 
 if [ "$with_servers" = true ]; then
   step "our totals beside the peers'" cargo run --quiet --release -p mcp-vitals-peers --bin peers -- --quick
-  step "release build" cargo build --release --quiet --features cli --bin mcp-vitals --example trace_forms
+  step "release build" cargo build --release --quiet --features cli --bin mcp-vitals --example trace_forms --example exemplars
   step "real servers" scripts/real-parts.sh "${CARGO_TARGET_DIR:-target}/release/mcp-vitals"
 else
   left_out+=("Prometheus, promtool, vmagent, rsyslog, syslog-ng, lnav, the Python and npm clients: --with-servers installs and runs them")

@@ -49,8 +49,7 @@ fn its_metrics_spans_and_lines_are_there_and_belong_together() {
             });
             of.collect()
         });
-    let mut names: HashMap<&str, Vec<&(String, [String; 2], Option<String>, SpanStatus)>> =
-        HashMap::new();
+    let mut names: HashMap<&str, Vec<_>> = HashMap::new();
     for span in &spans {
         names.entry(span.0.as_str()).or_default().push(span);
     }

@@ -19,7 +19,7 @@ use crate::traces::config::{Origin, Way};
 /// Collector and most others take. Features `otlp`, `otlp-grpc`; `tls` for `https`.
 ///
 /// It runs on a thread of its own, and nobody waits for it: 4 MiB of spans wait in front of it
-/// ([`queue_bytes`](super::TraceConfig::queue_bytes)), and what has no room there is counted. A request
+/// ([`queue_bytes`](crate::traces::TraceConfig::queue_bytes)), and what has no room there is counted. A request
 /// has up to 512 spans and about 1 MiB, or those of a second. One that fails is sent again, after a
 /// random part of a pause that doubles from a quarter of a second to eight and never before the server's
 /// `Retry-After` (30 seconds of it at most), for a minute altogether; then its spans are lost and
