@@ -229,7 +229,10 @@ proptest! {
 
     /// Of a line that is rewritten, nothing else changes.
     #[test]
-    fn a_line_that_is_rewritten_says_the_rest_as_before(line in Line::any("[a-z]{1,8}", innocent())) {
+    fn a_line_that_is_rewritten_says_the_rest_as_before(
+        // No key that is denied for itself, as "pwd" is.
+        line in Line::any("x[a-z]{1,7}", innocent()),
+    ) {
         let plain = told(&Redaction::none(), &line).0;
         let mut with = line.clone();
         with.keyed.push(("token".to_owned(), Given::Null));
