@@ -4,8 +4,15 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use mcp_vitals::traces::{InSpan, Sampler, SpanRecord, SpanStatus, TraceConfig};
-use mcp_vitals::{Vitals, info, logs::LogConfig};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mcp_vitals::logs::{ExportError, LogConfig, Overflow};
+use mcp_vitals::traces::{
+    ExportSpans, InSpan, Sampler, SpanBatch, SpanRecord, SpanStatus, TraceConfig,
+};
+use mcp_vitals::{Vitals, info};
 
 fn vitals() -> Vitals {
     Vitals::builder().traces(TraceConfig::to_memory()).build().unwrap()
@@ -155,4 +162,30 @@ fn a_line_within_a_span_has_its_ids() {
         }
     }
     assert!(!of("outside").contains("trace_id"), "{lines:?}");
+}
+
+/// An exporter that takes its time.
+struct Slow(Arc<AtomicUsize>);
+
+impl ExportSpans for Slow {
+    fn export(&mut self, batch: &SpanBatch<'_>) -> Result<(), ExportError> {
+        for _ in 0..50 {
+            std::hint::black_box(format!("{:?}", batch.spans().next()));
+        }
+        self.0.fetch_add(batch.spans().count(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn where_callers_wait_no_span_is_lost() {
+    const SPANS: usize = 50_000;
+    let exported = Arc::<AtomicUsize>::default();
+    let logs = LogConfig::to_memory().overflow(Overflow::Block(Duration::from_secs(60)));
+    let traces = TraceConfig::to_memory().queue_bytes(64 << 10).export(Slow(exported.clone()));
+    let vitals = Vitals::builder().logs(logs.ring_bytes(64 << 10)).traces(traces).build().unwrap();
+    let tracer = vitals.tracer("t");
+    (0..SPANS).for_each(|_| tracer.root("flood").end());
+    assert!(vitals.flush(Duration::from_secs(60)));
+    assert_eq!(exported.load(Ordering::Relaxed), SPANS);
 }

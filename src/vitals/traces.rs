@@ -92,6 +92,9 @@ impl Traces {
             space.clone(),
             told.clone(),
         );
+        if let Some(patience) = logs.patience() {
+            spans.wait_for_room(patience);
+        }
         let open = config.open_spans.then(|| Arc::new(Open::new(space.clone())));
         if let Some(open) = &open {
             spans.list_open(open.clone());

@@ -5,6 +5,7 @@ pub(crate) mod control;
 mod tally;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::anchors::Anchors;
 use crate::clock::Clock;
@@ -50,6 +51,9 @@ struct Out {
     store: Option<Arc<Store>>,
     bytes: Vec<u8>,
     count: u32,
+    /// How long an exporter that has no room is waited for, and whether one had none the last time.
+    patience: Duration,
+    stalled: bool,
 }
 
 impl Spans {
@@ -71,7 +75,14 @@ impl Spans {
             space,
             recorder: None,
             open: None,
-            out: Out { outlets, store, bytes: Vec::new(), count: 0 },
+            out: Out {
+                outlets,
+                store,
+                bytes: Vec::new(),
+                count: 0,
+                patience: Duration::ZERO,
+                stalled: false,
+            },
             tally: Tally::default(),
             told,
         };
@@ -82,6 +93,12 @@ impl Spans {
     /// Also keeps all spans there, whatever becomes of them.
     pub(super) fn record_into(&mut self, recorder: Option<Arc<Recorder>>) {
         self.recorder = recorder;
+    }
+
+    /// Where callers wait for room, the exporters' queues are waited for as well.
+    pub(crate) fn wait_for_room(&mut self, patience: Duration) {
+        // As long as no clock says that it is too long.
+        self.out.patience = patience.min(Duration::from_secs(1 << 30));
     }
 
     /// Lists those that are open, too.
@@ -233,8 +250,13 @@ impl Out {
             store.add(&self.bytes);
         }
         let lines = [std::mem::take(&mut self.count), 0, 0, 0, 0];
-        let push = |sink: &SinkThread, bytes| {
-            if let Err(chunk) = sink.push(Chunk { bytes, lines, ticket: 0 }) {
+        // Once, and then not again before it has room.
+        let patience = if self.stalled { Duration::ZERO } else { self.patience };
+        let mut stalled = false;
+        let mut push = |sink: &SinkThread, bytes| {
+            let chunk = Chunk { bytes, lines, ticket: 0 };
+            if let Err(chunk) = sink.push_until(chunk, Instant::now() + patience) {
+                stalled = true;
                 sink.lose(chunk);
             }
         };
@@ -246,5 +268,6 @@ impl Out {
         }
         // The last one has the bytes themselves.
         push(last, std::mem::replace(&mut self.bytes, last.buffer()));
+        self.stalled = stalled;
     }
 }
