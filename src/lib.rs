@@ -212,3 +212,13 @@ struct ExemplarsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/ANALYZE.md")]
 struct AnalyzePage;
+
+/// The pages on traces.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/TRACES.md")]
+struct TracesPage;
+
+/// The same on which are kept.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/TRACES-sampling.md")]
+struct TracesSamplingPage;
