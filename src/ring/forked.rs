@@ -67,6 +67,12 @@ pub(crate) fn is_inherited(life: u32) -> bool {
     MARK.get().is_some_and(|mark| mark.get().load(Ordering::Relaxed) != life)
 }
 
+/// Whether this is a child that has made no engine of its own: all there is came from the parent.
+pub(crate) fn is_child() -> bool {
+    // 0 is no life: the system has emptied the mark. Relaxed: as above.
+    MARK.get().is_some_and(|mark| mark.get().load(Ordering::Relaxed) == 0)
+}
+
 /// Has `run` called in each child that is forked off from now on, on its one thread, before `fork`
 /// returns there. It does no more than set what is there: a thread that is no more may hold any lock.
 #[cfg(unix)]
