@@ -58,6 +58,40 @@ fn a_span_says_all_that_was_set() {
 }
 
 #[test]
+fn a_status_is_not_taken_back() {
+    let vitals = vitals();
+    let tracer = vitals.tracer("t");
+    let mut failed = tracer.span("failed");
+    failed.set_status(SpanStatus::Error, "why");
+    failed.set_status(SpanStatus::Unset, "");
+    let mut fine = tracer.span("fine");
+    fine.set_status(SpanStatus::Error, "why");
+    fine.set_status(SpanStatus::Ok, "");
+    fine.set_status(SpanStatus::Error, "why");
+    drop((failed, fine));
+    vitals.with_captured_spans(|spans| {
+        let failed = named(spans, "failed");
+        assert_eq!((failed.status, &*failed.status_message.to_str()), (SpanStatus::Error, "why"));
+        assert_eq!(named(spans, "fine").status, SpanStatus::Ok);
+    });
+}
+
+/// Receivers refuse ids of zeroes, and with them the whole request.
+#[test]
+fn there_is_no_link_to_no_span() {
+    let vitals = vitals();
+    let tracer = vitals.tracer("t");
+    let mut span = tracer.span("s");
+    span.add_link(Vitals::disabled().tracer("t").span("none").context()).attribute("n", 1);
+    span.add_link(span.context()).attribute("n", 2);
+    drop(span);
+    vitals.with_captured_spans(|spans| {
+        let links: Vec<_> = spans[0].links().map(|link| link.context.span_id()).collect();
+        assert_eq!((&*links, spans[0].dropped_links), (&[spans[0].span_id()][..], 0));
+    });
+}
+
+#[test]
 fn a_future_has_its_span_and_says_how_it_ended() {
     let vitals = vitals();
     let tracer = vitals.tracer("t");
