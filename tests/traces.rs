@@ -76,6 +76,30 @@ fn a_status_is_not_taken_back() {
     });
 }
 
+#[test]
+fn a_span_that_fails_again_and_again_says_what_came_last_and_has_room_for_more() {
+    let vitals = vitals();
+    let tracer = vitals.tracer("t");
+    let mut span = tracer.span("s");
+    span.set_attribute("first", 1);
+    for n in 0..1_000 {
+        span.set_status(SpanStatus::Error, &format!("{n}: {}", "x".repeat(200)));
+        if n == 500 {
+            span.set_name("another");
+            span.add_event("e").attribute("n", 1).attribute("m", 2);
+        }
+    }
+    span.set_attribute("last", 2);
+    drop(span);
+    vitals.with_captured_spans(|spans| {
+        let span = named(spans, "another");
+        assert!(span.status_message.to_str().starts_with("999: "), "{}", span.status_message);
+        let keys: Vec<_> = span.attributes().map(|field| field.key.to_string()).collect();
+        assert_eq!((keys, span.dropped_attributes), (vec!["first".into(), "last".into()], 0));
+        assert_eq!(span.events().next().unwrap().attributes().count(), 2);
+    });
+}
+
 /// Receivers refuse ids of zeroes, and with them the whole request.
 #[test]
 fn there_is_no_link_to_no_span() {
