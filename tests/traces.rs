@@ -65,6 +65,64 @@ fn a_span_says_all_that_was_set() {
 }
 
 #[test]
+fn a_status_is_not_taken_back() {
+    let vitals = vitals();
+    let tracer = vitals.tracer("t");
+    let mut failed = tracer.span("failed");
+    failed.set_status(SpanStatus::Error, "why");
+    failed.set_status(SpanStatus::Unset, "");
+    let mut fine = tracer.span("fine");
+    fine.set_status(SpanStatus::Error, "why");
+    fine.set_status(SpanStatus::Ok, "");
+    fine.set_status(SpanStatus::Error, "why");
+    drop((failed, fine));
+    vitals.with_captured_spans(|spans| {
+        let failed = named(spans, "failed");
+        assert_eq!((failed.status, &*failed.status_message.to_str()), (SpanStatus::Error, "why"));
+        assert_eq!(named(spans, "fine").status, SpanStatus::Ok);
+    });
+}
+
+#[test]
+fn a_span_that_fails_again_and_again_says_what_came_last_and_has_room_for_more() {
+    let vitals = vitals();
+    let tracer = vitals.tracer("t");
+    let mut span = tracer.span("s");
+    span.set_attribute("first", 1);
+    for n in 0..1_000 {
+        span.set_status(SpanStatus::Error, &format!("{n}: {}", "x".repeat(200)));
+        if n == 500 {
+            span.set_name("another");
+            span.add_event("e").attribute("n", 1).attribute("m", 2);
+        }
+    }
+    span.set_attribute("last", 2);
+    drop(span);
+    vitals.with_captured_spans(|spans| {
+        let span = named(spans, "another");
+        assert!(span.status_message.to_str().starts_with("999: "), "{}", span.status_message);
+        let keys: Vec<_> = span.attributes().map(|field| field.key.to_string()).collect();
+        assert_eq!((keys, span.dropped_attributes), (vec!["first".into(), "last".into()], 0));
+        assert_eq!(span.events().next().unwrap().attributes().count(), 2);
+    });
+}
+
+/// Receivers refuse ids of zeroes, and with them the whole request.
+#[test]
+fn there_is_no_link_to_no_span() {
+    let vitals = vitals();
+    let tracer = vitals.tracer("t");
+    let mut span = tracer.span("s");
+    span.add_link(Vitals::disabled().tracer("t").span("none").context()).attribute("n", 1);
+    span.add_link(span.context()).attribute("n", 2);
+    drop(span);
+    vitals.with_captured_spans(|spans| {
+        let links: Vec<_> = spans[0].links().map(|link| link.context.span_id()).collect();
+        assert_eq!((&*links, spans[0].dropped_links), (&[spans[0].span_id()][..], 0));
+    });
+}
+
+#[test]
 fn a_future_has_its_span_and_says_how_it_ended() {
     let vitals = vitals();
     let tracer = vitals.tracer("t");

@@ -1,7 +1,7 @@
 //! A span's frame while the span is open: what will stand behind the header, in one piece, so that its
 //! end is one copy into the ring.
 
-use super::span::{Counts, FIXED, Fixed, item};
+use super::span::{Counts, FIXED, Fixed, Item, SpanItems, item};
 use super::writer::{Fill, MOST_TEXT, SLACK, TEXT_LIMITS, UNKNOWN, Writer, cut};
 
 /// Bytes of a span's name, of an event's, and of a status' message.
@@ -186,12 +186,32 @@ impl Draft {
         false
     }
 
-    /// Appends why the span failed: past the bytes for the rest, so that it is there when nothing else
-    /// is.
+    /// Appends why the span failed, instead of what was said of it before: past the bytes for the rest,
+    /// so that it is there when nothing else is.
     #[cold]
     pub(crate) fn message(&mut self, text: &[u8]) {
+        self.take_message_back();
         let fill = Texts { word: None, text: cut(text, MOST_NAME) };
         self.put_slowly(item::MESSAGE, self.most() + 2 * MOST_NAME, &fill);
+    }
+
+    /// Or a span that fails again and again would have room for nothing else, and say what came first.
+    fn take_message_back(&mut self) {
+        let end = self.bytes.len();
+        let mut items = SpanItems::of(self.bytes.get(self.items as usize..).unwrap_or_default());
+        let mut found = None;
+        loop {
+            let begin = end - items.left();
+            match items.next() {
+                Some(Item::Message(_)) => found = Some(begin..end - items.left()),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        if let Some(message) = found {
+            self.bytes.drain(message);
+            self.look();
+        }
     }
 
     /// Counts what had no room.

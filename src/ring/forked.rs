@@ -67,6 +67,31 @@ pub(crate) fn is_inherited(life: u32) -> bool {
     MARK.get().is_some_and(|mark| mark.get().load(Ordering::Relaxed) != life)
 }
 
+/// Whether this is a child that has made no engine of its own: all there is came from the parent.
+pub(crate) fn is_child() -> bool {
+    // 0 is no life: the system has emptied the mark. Relaxed: as above.
+    MARK.get().is_some_and(|mark| mark.get().load(Ordering::Relaxed) == 0)
+}
+
+/// Has `run` called in each child that is forked off from now on, on its one thread, before `fork`
+/// returns there. It does no more than set what is there: a thread that is no more may hold any lock.
+#[cfg(unix)]
+pub(crate) fn in_each_child(run: extern "C" fn()) {
+    unsafe extern "C" {
+        fn pthread_atfork(
+            prepare: Option<extern "C" fn()>,
+            parent: Option<extern "C" fn()>,
+            child: Option<extern "C" fn()>,
+        ) -> std::ffi::c_int;
+    }
+    // SAFETY: as POSIX declares it; functions are there as long as the code that they are of. What it
+    // says is that there is no memory: then nothing is called.
+    unsafe { pthread_atfork(None, None, Some(run)) };
+}
+
+#[cfg(not(unix))]
+pub(crate) fn in_each_child(_: extern "C" fn()) {}
+
 /// A place of [`PLACE`] bytes, aligned to as many, all zero or with what was there before. Briefly
 /// locks.
 pub(crate) fn take() -> NonNull<u8> {

@@ -160,7 +160,7 @@ pub(crate) struct Rings {
 static ENGINES: AtomicU64 = AtomicU64::new(1);
 
 /// Those that there are, for whoever has a number alone.
-static BY_ENGINE: Mutex<Vec<(u64, Weak<Rings>)>> = Mutex::new(Vec::new());
+pub(super) static BY_ENGINE: Mutex<Vec<(u64, Weak<Rings>)>> = Mutex::new(Vec::new());
 
 /// The rings of the engine of this number, as long as there are any. Briefly locks.
 pub(crate) fn of_engine(engine: u64) -> Option<Arc<Rings>> {

@@ -111,7 +111,7 @@ impl<'a> SpanFrame<'a> {
 
     /// Its items in their order; ends early where the bytes make no sense.
     pub(crate) fn items(&self) -> SpanItems<'a> {
-        SpanItems(Bytes(self.items))
+        SpanItems::of(self.items)
     }
 }
 
@@ -131,6 +131,16 @@ pub(crate) enum Item<'a> {
 pub(crate) struct SpanItems<'a>(Bytes<'a>);
 
 impl<'a> SpanItems<'a> {
+    /// Of what stands behind a span's name and `tracestate`.
+    pub(super) fn of(bytes: &'a [u8]) -> SpanItems<'a> {
+        SpanItems(Bytes(bytes))
+    }
+
+    /// Bytes that are not read yet.
+    pub(super) fn left(&self) -> usize {
+        self.0.0.len()
+    }
+
     /// Of the status; empty where there is none.
     pub(crate) fn message(&self) -> Text<'a> {
         let message = self.clone().filter_map(|item| match item {

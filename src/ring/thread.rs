@@ -113,9 +113,11 @@ fn write_of_slowly(engine: u64, head: Head, fill: &impl Fill) {
         let leases = leases.0.try_borrow().ok()?;
         leases.iter().find(|lease| lease.engine == engine)?.rings.upgrade()
     };
-    // A thread that has written for it before takes no lock.
+    // A thread that has written for it before takes no lock, and a child none that its parent may
+    // have held.
     let rings = LEASES.try_with(leased).ok().flatten();
-    if let Some(rings) = rings.or_else(|| super::set::of_engine(engine)) {
+    let listed = || if forked::is_child() { None } else { super::set::of_engine(engine) };
+    if let Some(rings) = rings.or_else(listed) {
         rings.write_slowly(head, Blocks::default(), fill);
     }
 }

@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
+use std::sync::Once;
 
+use crate::ring::forked;
 use crate::sync::{AtomicU64, Ordering};
 
 macro_rules! id {
@@ -94,8 +96,15 @@ thread_local! {
     static STATE: Cell<u64> = const { Cell::new(0) };
 }
 
+/// What a forked child has of its parent's numbers it does not go on with: the parent does.
+extern "C" fn forget() {
+    STATE.set(0);
+}
+
 #[cold]
 fn seed() -> u64 {
+    static IN_CHILDREN: Once = Once::new();
+    IN_CHILDREN.call_once(|| forked::in_each_child(forget));
     // Seeded from the system's randomness; a thread's number keeps two of them apart, the process's
     // and the time a forked child and its parent.
     let number = SEEDS.fetch_add(1, Ordering::Relaxed);

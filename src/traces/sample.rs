@@ -194,6 +194,9 @@ impl Sampling {
     /// Whether a trace of another process is sampled here.
     pub(crate) fn of_remote(&self, asked: Asked<'_>) -> bool {
         let there = asked.context.is_sampled();
+        if self.threshold() == Threshold::CLOSED {
+            return false;
+        }
         if !self.of_remote.load(Ordering::Relaxed) {
             return there;
         }

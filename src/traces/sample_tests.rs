@@ -162,4 +162,6 @@ fn another_sampler_counts_from_then_on_but_not_after_the_end() {
     sampling.close();
     sampling.set(&Sampler::Always);
     assert!(!root(&sampling, "x", [0xff; 16]));
+    // Nobody would take its spans, whatever the other process has decided.
+    assert!(!sampling.of_remote(asked("x", [1; 16], true)));
 }

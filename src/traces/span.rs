@@ -223,9 +223,10 @@ impl Span {
     }
 
     /// Says that another span, which may be of another trace, has to do with this one. What it gives
-    /// takes the link's attributes.
+    /// takes the link's attributes. A context without ids is of no span, and there is no link to it.
     pub fn add_link(&mut self, to: SpanContext) -> Of<'_> {
-        let open = self.open.as_deref_mut().and_then(|open| open.link(to).then_some(open));
+        let open = self.open.as_deref_mut().filter(|_| to.is_present());
+        let open = open.and_then(|open| open.link(to).then_some(open));
         Of { open, what: item::OF_LINK }
     }
 
@@ -254,10 +255,11 @@ impl Span {
         }
     }
 
-    /// How it ends, and why; the last one counts. An [`Ok`](SpanStatus::Ok) stays.
+    /// How it ends, and why; the last one counts. An [`Ok`](SpanStatus::Ok) stays, and what was said
+    /// is not taken back: [`Unset`](SpanStatus::Unset) does nothing.
     pub fn set_status(&mut self, status: SpanStatus, message: &str) {
         let Some(open) = &mut self.open else { return };
-        if open.draft.status() == SpanStatus::Ok as u8 {
+        if status == SpanStatus::Unset || open.draft.status() == SpanStatus::Ok as u8 {
             return;
         }
         open.draft.set_status(status as u8);

@@ -144,7 +144,8 @@ impl Post {
             return Ok(&self.answer);
         }
         let again = match status {
-            408 | 429 | 502 | 503 | 504 => {
+            // Those that OTLP names, and no other.
+            429 | 502 | 503 | 504 => {
                 let after = answer.headers().get("retry-after");
                 let after = after.and_then(|after| after.to_str().ok());
                 Again::Later(after.and_then(|after| wait(after, SystemTime::now())))

@@ -242,7 +242,6 @@ fn what_failed_is_sent_again_and_arrives_once() {
         Does::Say("503 Service Unavailable"),
         Does::Say("502 Bad Gateway\r\nretry-after: 0"),
         Does::Say("504 Gateway Timeout"),
-        Does::Say("408 Request Timeout"),
         Does::Say("429 Too Many Requests\r\nretry-after: 0"),
         Does::Say("429 Too Many Requests\r\nretry-after: Sun, 06 Nov 1994 08:49:37 GMT"),
         Does::Close,

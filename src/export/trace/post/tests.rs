@@ -92,7 +92,7 @@ fn what_an_answer_means() {
         ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", Again::Never),
         ("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n", Again::Never),
         ("HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n", Again::Smaller),
-        ("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", later),
+        ("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", Again::Never),
         ("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", later),
         ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", later),
         ("HTTP/1.1 504 Gateway Timeout\r\ncontent-length: 0\r\n\r\n", later),

@@ -7,12 +7,17 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::super::layout::head;
 use super::*;
+use crate::ring::set::BY_ENGINE;
+use crate::ring::thread::write_of;
+use crate::ring::writer::{Head, Writer};
+use crate::sync::lock;
 
 const INNER: &str = "MCP_VITALS_FORK_TEST";
 
 unsafe extern "C" {
     fn fork() -> i32;
     fn _exit(code: i32) -> !;
+    fn alarm(seconds: u32) -> u32;
 }
 
 /// Runs `child` in a forked child, without what a process does when it ends; gives its exit code.
@@ -34,19 +39,42 @@ fn lost(engine: &Engine) -> u64 {
 }
 
 /// In a process of its own, where no other test holds a lock at the moment of the fork.
-#[test]
-fn a_forked_child_writes_nothing_of_its_parents() {
+fn alone(test: &str, inner: fn()) {
     if env::var_os(INNER).is_some() {
         return inner();
     }
     let status = Command::new(env::current_exe().unwrap())
         .args(["--exact", "--test-threads=1", "--nocapture"])
-        .arg("ring::durable::tests::fork_tests::a_forked_child_writes_nothing_of_its_parents")
+        .arg(format!("ring::durable::tests::fork_tests::{test}"))
         .env(INNER, "1")
         .stdout(Stdio::null())
         .status()
         .unwrap();
     assert!(status.success());
+}
+
+#[test]
+fn a_forked_child_writes_nothing_of_its_parents() {
+    alone("a_forked_child_writes_nothing_of_its_parents", inner);
+}
+
+/// The thread that forked has written nothing yet, so that it knows no rings of the engine's.
+#[test]
+fn a_span_that_ends_in_a_child_waits_for_no_lock_of_its_parents() {
+    alone("a_span_that_ends_in_a_child_waits_for_no_lock_of_its_parents", || {
+        let folder = Folder::temp();
+        let engine = Engine::new(&settings(&folder.0), Overflow::DropNewest);
+        let held = lock(&BY_ENGINE);
+        let number = engine.rings.id();
+        let code = in_a_child(|| {
+            // SAFETY: the system ends the child where it waits for ever.
+            unsafe { alarm(10) };
+            write_of(number, Head::default(), &|_: &mut Writer<'_>| {});
+            0
+        });
+        drop(held);
+        assert_eq!(code, 0);
+    });
 }
 
 fn inner() {
