@@ -43,6 +43,9 @@ struct State {
     taken: Vec<Vec<String>>,
     requests: usize,
     may_go: bool,
+    /// It has died: it takes no connection, and answers on none.
+    dead: bool,
+    listens: bool,
 }
 
 /// After its script it takes everything.
@@ -70,12 +73,34 @@ impl Collector {
     fn listen(&self) {
         let listener = TcpListener::bind(self.addr).unwrap();
         let this = self.clone();
+        let mut state = self.state.0.lock().unwrap();
+        (state.dead, state.listens) = (false, true);
         thread::spawn(move || {
             for stream in listener.incoming() {
+                if this.is_dead() {
+                    break;
+                }
                 let this = this.clone();
                 thread::spawn(move || this.serve(stream.unwrap()));
             }
+            drop(listener);
+            this.state.0.lock().unwrap().listens = false;
+            this.state.1.notify_all();
         });
+    }
+
+    fn is_dead(&self) -> bool {
+        self.state.0.lock().unwrap().dead
+    }
+
+    /// From now on nobody is there, until it listens again.
+    fn die(&self) {
+        let (lock, changed) = &*self.state;
+        lock.lock().unwrap().dead = true;
+        // Its last one, which nobody answers.
+        drop(TcpStream::connect(self.addr));
+        let listens = |state: &mut State| state.listens;
+        drop(changed.wait_while(lock.lock().unwrap(), listens).unwrap());
     }
 
     fn serve(&self, mut stream: TcpStream) -> Option<()> {
@@ -92,6 +117,9 @@ impl Collector {
             let names = names(&body);
             let (lock, changed) = &*self.state;
             let mut state = lock.lock().unwrap();
+            if state.dead {
+                return None;
+            }
             state.requests += 1;
             changed.notify_all();
             let does = state.script.pop_front().unwrap_or(Does::Take);
@@ -233,6 +261,24 @@ fn a_collector_that_comes_later_gets_all_that_waited() {
     }
     rig.collector.listen();
     rig.flush();
+    rig.assert_whole();
+}
+
+#[test]
+fn a_collector_that_dies_and_comes_back_gets_all_without_a_restart() {
+    let mut rig = Rig::start(&[]);
+    for _ in 0..3 {
+        rig.make(10);
+        rig.flush();
+        rig.collector.die();
+        rig.make(10);
+        let before = rig.events.errors();
+        while rig.events.errors() == before {
+            rig.vitals.flush(Duration::from_millis(1));
+        }
+        rig.collector.listen();
+        rig.flush();
+    }
     rig.assert_whole();
 }
 
