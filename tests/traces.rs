@@ -149,6 +149,27 @@ fn a_future_has_its_span_and_says_how_it_ended() {
     });
 }
 
+/// Who catches a panic keeps the future, as a server does that answers for its handlers.
+#[test]
+fn a_future_that_panicked_ends_its_span_there_and_not_when_it_is_dropped() {
+    let vitals = vitals();
+    let tracer = vitals.tracer("t");
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut future = Box::pin(async { panic!("expected") }.in_span(tracer.span("panics")));
+    let poll = std::panic::AssertUnwindSafe(|| future.as_mut().poll(&mut cx).is_ready());
+    assert!(std::panic::catch_unwind(poll).is_err());
+    assert!(mcp_vitals::SpanContext::current().is_none());
+    let after = tracer.span("after");
+    drop(future);
+    drop(after);
+    vitals.with_captured_spans(|spans| {
+        let names: Vec<_> = spans.iter().map(|span| span.name.to_string()).collect();
+        assert_eq!(names, ["panics", "after"]);
+        let span = named(spans, "panics");
+        assert_eq!((span.status, &*span.status_message.to_str()), (SpanStatus::Error, "panic"));
+    });
+}
+
 #[test]
 fn what_is_too_much_is_left_out_and_counted() {
     let vitals = vitals();

@@ -180,6 +180,18 @@ pin_project! {
     }
 }
 
+/// Ends the span of a future that panics, at once: who catches it may keep the future for long, and
+/// drops it when nothing panics any more.
+struct Polling<'a>(&'a mut Option<Span>);
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        if let Some(mut span) = self.0.take() {
+            span.abandon();
+        }
+    }
+}
+
 impl<F: Future> Future for SpanFuture<F> {
     type Output = F::Output;
 
@@ -189,21 +201,21 @@ impl<F: Future> Future for SpanFuture<F> {
             // Polled after it was ready: as any future, it may do as it likes.
             return task::Poll::Pending;
         };
-        let poll = match this.span {
-            Some(span) => {
-                let _current = span.enter();
-                future.poll(cx)
-            }
-            None => future.poll(cx),
+        let polling = Polling(this.span);
+        let poll = {
+            let _current = polling.0.as_ref().map(Span::enter);
+            future.poll(cx)
         };
         if poll.is_ready() {
-            if let Some(span) = this.span.as_ref() {
+            {
                 // What the future holds goes within its span.
-                let _current = span.enter();
+                let _current = polling.0.as_ref().map(Span::enter);
                 this.future.set(None);
             }
-            drop(this.span.take());
+            drop(polling.0.take());
         }
+        // It did not panic, and holds nothing but a reference.
+        std::mem::forget(polling);
         poll
     }
 }
