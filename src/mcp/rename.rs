@@ -87,7 +87,16 @@ impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.held {
-            let open = CURRENT.replace(self.before.take());
+            let before = self.before.take();
+            // Where guards are not dropped in the order in which they were made, another has taken ours
+            // already, and what it left us is whoever's: no record is lost, and none stays behind.
+            let open = match CURRENT.take() {
+                Some(open) => {
+                    CURRENT.set(before);
+                    Some(open)
+                }
+                None => before,
+            };
             self.request.open = open.map(ManuallyDrop::into_inner);
         }
     }

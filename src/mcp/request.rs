@@ -395,6 +395,27 @@ mod tests {
     }
 
     #[test]
+    fn guards_that_are_dropped_in_another_order_leave_no_request_behind() {
+        let vitals = vitals();
+        vitals.mcp().learn_tools(["x"]);
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut requests = [(); 3].map(|()| vitals.request("tools/call").tool("x").start());
+            let mut guards = requests.each_mut().map(|request| Some(request.make_current()));
+            order.into_iter().for_each(|at| drop(guards[at].take()));
+            drop(guards);
+            requests.into_iter().for_each(|request| {
+                request.finish(Outcome::Ok);
+            });
+            assert_eq!(
+                value(&vitals, "mcp_requests_in_flight", &[("tool", "x")]),
+                0.0,
+                "{order:?}"
+            );
+        }
+        assert_eq!(total(&vitals, "x", "execute", "success"), 18.0);
+    }
+
+    #[test]
     fn a_guard_dropped_in_a_panic_is_a_panic_and_else_it_was_dropped() {
         let vitals = vitals();
         vitals.mcp().learn_tools(["x"]);
