@@ -4,11 +4,11 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use mcp_vitals::logs::{ExportError, LogConfig, Overflow};
+use mcp_vitals::logs::{Batch, Export, ExportError, LogConfig, Overflow};
 use mcp_vitals::traces::{
     ExportSpans, InSpan, Sampler, SpanBatch, SpanRecord, SpanStatus, TraceConfig,
 };
@@ -267,4 +267,38 @@ fn where_callers_wait_no_span_is_lost() {
     (0..SPANS).for_each(|_| tracer.root("flood").end());
     assert!(vitals.flush(Duration::from_secs(60)));
     assert_eq!(exported.load(Ordering::Relaxed), SPANS);
+}
+
+/// An exporter whose other side is away.
+struct Away;
+
+impl ExportSpans for Away {
+    fn export(&mut self, _: &SpanBatch<'_>) -> Result<(), ExportError> {
+        Err("nobody there".into())
+    }
+}
+
+/// Hands each line's message on.
+struct Tells(mpsc::Sender<String>);
+
+impl Export for Tells {
+    fn export(&mut self, batch: &Batch<'_>) -> Result<(), ExportError> {
+        batch.records().try_for_each(|record| self.0.send(record.message.to_string()))?;
+        Ok(())
+    }
+}
+
+/// Within the time that a caller would wait, and many times that which it takes.
+#[test]
+fn where_callers_wait_no_line_waits_for_an_exporter_of_spans_that_fails() {
+    let (tells, told) = mpsc::channel();
+    let logs = LogConfig::to_memory().export(Tells(tells));
+    let logs = logs.overflow(Overflow::Block(Duration::from_secs(600)));
+    let traces = TraceConfig::to_memory().queue_bytes(64 << 10).export(Away);
+    let vitals = Vitals::builder().logs(logs).traces(traces).build().unwrap();
+    let (logger, tracer) = (vitals.logger("l"), vitals.tracer("t"));
+    (0..4_000).for_each(|_| tracer.root("flood").end());
+    info!(logger, "still here");
+    let line = told.recv_timeout(Duration::from_secs(60));
+    assert_eq!(line.as_deref(), Ok("still here"));
 }

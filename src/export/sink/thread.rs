@@ -109,11 +109,30 @@ impl SinkThread {
 
     /// As [`push`](Self::push), waiting for room up to `deadline`.
     pub(crate) fn push_until(&self, chunk: Chunk, deadline: Instant) -> Result<(), Chunk> {
+        self.push_while(chunk, deadline, |_| true)
+    }
+
+    /// The same, as long as the sink does not fail: for one that goes to another machine, which may be
+    /// away for long.
+    pub(crate) fn push_while_well(&self, chunk: Chunk, deadline: Instant) -> Result<(), Chunk> {
+        self.push_while(chunk, deadline, |state| !state.failing)
+    }
+
+    fn push_while(
+        &self,
+        chunk: Chunk,
+        deadline: Instant,
+        waits: impl Fn(&State) -> bool,
+    ) -> Result<(), Chunk> {
         let mut state = lock(&self.shared.state);
         let mut refused = chunk;
         loop {
             refused = match self.shared.push(&mut state, refused) {
-                Err(chunk) if state.stop.is_none() && Instant::now() < deadline => chunk,
+                Err(chunk)
+                    if state.stop.is_none() && waits(&state) && Instant::now() < deadline =>
+                {
+                    chunk
+                }
                 answer => return answer,
             };
             state = wait(&self.shared.done, state, deadline);
@@ -523,6 +542,8 @@ impl Runner {
         if self.outage.is_none() {
             self.outage = Some(self.shared.events.lost_lines());
             lock(&self.shared.state).failing = true;
+            // Who waits for room may not want to any more.
+            self.shared.done.notify_all();
             self.voice.say(format!("sink {}: {why}; trying on", self.name));
         }
     }

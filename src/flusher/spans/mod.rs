@@ -95,7 +95,8 @@ impl Spans {
         self.recorder = recorder;
     }
 
-    /// Where callers wait for room, the exporters' queues are waited for as well.
+    /// Where callers wait for room, the exporters' queues are waited for as well, but not one of an
+    /// exporter that fails: lines and the other exporters would wait with it.
     pub(crate) fn wait_for_room(&mut self, patience: Duration) {
         // As long as no clock says that it is too long.
         self.out.patience = patience.min(Duration::from_secs(1 << 30));
@@ -255,7 +256,7 @@ impl Out {
         let mut stalled = false;
         let mut push = |sink: &SinkThread, bytes| {
             let chunk = Chunk { bytes, lines, ticket: 0 };
-            if let Err(chunk) = sink.push_until(chunk, Instant::now() + patience) {
+            if let Err(chunk) = sink.push_while_well(chunk, Instant::now() + patience) {
                 stalled = true;
                 sink.lose(chunk);
             }
