@@ -101,8 +101,8 @@ fn prune(folder: &Path, most: usize) -> io::Result<()> {
 pub(crate) fn dump(recorder: &Recorder, path: &Path) -> io::Result<u64> {
     let invalid = || io::Error::new(ErrorKind::InvalidInput, "no file name");
     let name = path.file_name().ok_or_else(invalid)?.to_string_lossy();
-    let draft: PathBuf = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let written = write_new(recorder, &draft).and_then(|lines| {
+    let (draft, file) = create(path, &name)?;
+    let written = fill(recorder, file).and_then(|lines| {
         fs::rename(&draft, path)?;
         Ok(lines)
     });
@@ -110,22 +110,37 @@ pub(crate) fn dump(recorder: &Recorder, path: &Path) -> io::Result<u64> {
         Ok(_) => {
             recorder.written.fetch_add(1, Ordering::Relaxed);
         }
-        Err(why) if why.kind() != ErrorKind::AlreadyExists => {
-            // A full disk gets its space back.
-            let _ = fs::remove_file(&draft);
-        }
-        Err(_) => {}
+        // A full disk gets its space back.
+        Err(_) => drop(fs::remove_file(&draft)),
     }
     written
 }
 
-fn write_new(recorder: &Recorder, path: &Path) -> io::Result<u64> {
+/// Names that a draft is tried under: what a process left behind that was killed over one has another's,
+/// whose number in a container is the same each time.
+const NAMES: u32 = 16;
+
+/// A draft beside `path`, of a name that nobody has.
+fn create(path: &Path, name: &str) -> io::Result<(PathBuf, File)> {
     let mut options = File::options();
     // Created anew, never opened: in a folder that others may write, the name could be a link.
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = BufWriter::new(options.open(path)?);
+    let mut last = ErrorKind::AlreadyExists.into();
+    for n in 0..NAMES {
+        let draft = path.with_file_name(format!(".{name}.{}-{n}.tmp", std::process::id()));
+        match options.open(&draft) {
+            Ok(file) => return Ok((draft, file)),
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => last = why,
+            Err(why) => return Err(why),
+        }
+    }
+    Err(last)
+}
+
+fn fill(recorder: &Recorder, file: File) -> io::Result<u64> {
+    let mut file = BufWriter::new(file);
     let lines = write(recorder, &mut file)?;
     file.flush()?;
     Ok(lines)

@@ -329,8 +329,9 @@ impl Worker {
                 self.shared.answered.notify_all();
             }
             if stop {
-                // Callers that were on their way when the loggers were closed.
-                self.rounds(u64::MAX);
+                // Callers that were on their way when the loggers were closed. Up to now, and no further:
+                // a thread that makes spans of a trace that is open would have no end.
+                self.drain_all();
                 self.send();
                 if let Some(spans) = &mut self.spans {
                     spans.finish();

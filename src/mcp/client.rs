@@ -10,7 +10,7 @@ use rmcp::model::{
 use rmcp::service::{Peer, RoleClient, RunningService, Service, ServiceError};
 
 use super::method::Method;
-use super::spans::{MOST_TEXT, MOST_URI, cut};
+use super::spans::{MOST_TEXT, cut, set_uri};
 use crate::traces::{Span, SpanKind, SpanStatus, Tracer};
 
 /// Requests with a span of kind CLIENT, below the current one, whose context goes along in `_meta`:
@@ -97,7 +97,7 @@ macro_rules! traced {
             mut params: ReadResourceRequestParams,
         ) -> Result<ReadResourceResult, ServiceError> {
             let mut call = Call::begin(tracer, Method::ResourcesRead, None);
-            call.span.set_attribute("mcp.resource.uri", cut(&params.uri, MOST_URI));
+            set_uri(&mut call.span, &params.uri);
             call.send(self.$peer(), params.meta_or_default());
             let answer = self.read_resource(params).await;
             call.end(&answer, |_| false);

@@ -85,13 +85,40 @@ pub(super) fn begin(
             span.set_name_of(&[method.name(), " ", name]);
         }
         #[cfg(feature = "rmcp")]
-        Target::Resource(uri) => span.set_attribute("mcp.resource.uri", cut(uri, MOST_URI)),
+        Target::Resource(uri) => set_uri(&mut span, uri),
         Target::None => {}
     }
     if let Some(link) = from.link {
         span.add_link(link);
     }
     span
+}
+
+/// Which resource, without what may be secret: what stands before an `@` in the authority, the query and
+/// the fragment.
+#[cfg(feature = "rmcp")]
+pub(super) fn set_uri(span: &mut Span, uri: &str) {
+    match named_alone(uri) {
+        // As nearly always: nothing to put together.
+        [whole, ""] => span.set_attribute("mcp.resource.uri", cut(whole, MOST_URI)),
+        parts if span.is_recording() => {
+            span.set_attribute("mcp.resource.uri", cut(&parts.concat(), MOST_URI));
+        }
+        _ => {}
+    }
+}
+
+/// Scheme, and authority and path.
+#[cfg(feature = "rmcp")]
+fn named_alone(uri: &str) -> [&str; 2] {
+    let uri = uri.split(['?', '#']).next().unwrap_or_default();
+    let Some(after) = uri.find("://").map(|at| at + 3) else { return [uri, ""] };
+    let (scheme, rest) = uri.split_at(after);
+    let authority = rest.find('/').unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => [scheme, &rest[at + 1..]],
+        None => [uri, ""],
+    }
 }
 
 /// Ends it at `ticks`. What a client did wrong, or took back, is no error of the server; `message` is
@@ -137,6 +164,27 @@ pub(super) fn cut(text: &str, most: usize) -> &str {
         false => {
             let end = (0..=most).rev().find(|&end| text.is_char_boundary(end));
             text.get(..end.unwrap_or(0)).unwrap_or("")
+        }
+    }
+}
+
+#[cfg(all(test, feature = "rmcp"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_secret_in_an_address_is_left_out() {
+        for (uri, named) in [
+            ("file:///a/b", "file:///a/b"),
+            ("https://host/a@b/c", "https://host/a@b/c"),
+            ("https://u:p@host:8080/a?token=x#y", "https://host:8080/a"),
+            ("https://u@p:x@host", "https://host"),
+            ("note:today?key=x", "note:today"),
+            ("?", ""),
+            ("", ""),
+            ("://@", "://"),
+        ] {
+            assert_eq!(named_alone(uri).concat(), named, "{uri}");
         }
     }
 }
