@@ -31,7 +31,8 @@ fn open(work: Work, _: u64) -> Opened {
     let overflow = if work.waits { Overflow::Block(PATIENCE) } else { Overflow::DropNewest };
     let logs = LogConfig::to_memory().ring_bytes(ring).overflow(overflow);
     let sampler = if work.gives.records() { Sampler::Always } else { Sampler::Never };
-    let traces = TraceConfig::to_memory().sampler(sampler).queue_bytes(queue);
+    // Without what no peer has: traces that can be looked up.
+    let traces = TraceConfig::to_memory().without_store().sampler(sampler).queue_bytes(queue);
     let traces = match work.gives {
         Gives::Cpu => traces.export(Bytes(OtlpBytes::new("bench", "1"))),
         _ => traces.export(Whole),
