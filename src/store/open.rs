@@ -53,6 +53,8 @@ type Ids = [u8; IDS];
 
 struct Inner {
     begun: HashMap<Ids, Arc<Vec<u8>>, foldhash::fast::RandomState>,
+    /// In the order in which they came, with some that have ended.
+    order: VecDeque<Ids>,
     early: VecDeque<Ids>,
     account: Account,
     unlisted: u64,
@@ -62,6 +64,7 @@ impl Open {
     pub(crate) fn new(space: Arc<Space>) -> Open {
         Open(Mutex::new(Inner {
             begun: HashMap::default(),
+            order: VecDeque::new(),
             early: VecDeque::new(),
             account: Account::new(space),
             unlisted: 0,
@@ -75,10 +78,20 @@ impl Open {
             inner.early.remove(at);
             return;
         }
+        if inner.begun.len() >= MOST {
+            // One whose end was lost would be there for good, and the newest never.
+            inner.forget_oldest();
+            inner.unlisted += 1;
+        }
         let bytes = [&unix_nanos.to_le_bytes()[..], frame.bytes()].concat();
-        if inner.begun.len() >= MOST || !inner.account.take(bytes.len() + ENTRY) {
+        if !inner.account.take(bytes.len() + ENTRY) {
             inner.unlisted += 1;
             return;
+        }
+        inner.order.push_back(fixed.ids);
+        if inner.order.len() > 2 * MOST {
+            let Inner { begun, order, .. } = &mut *inner;
+            order.retain(|ids| begun.contains_key(ids));
         }
         if let Some(before) = inner.begun.insert(fixed.ids, Arc::new(bytes)) {
             inner.account.give(before.len() + ENTRY);
@@ -137,6 +150,17 @@ impl Open {
     }
 }
 
+impl Inner {
+    fn forget_oldest(&mut self) {
+        while let Some(oldest) = self.order.pop_front() {
+            if let Some(bytes) = self.begun.remove(&oldest) {
+                self.account.give(bytes.len() + ENTRY);
+                return;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,12 +187,21 @@ mod tests {
     fn what_never_ends_is_bounded_and_counted() {
         let open = Open::new(Arc::new(Space::new(64 << 20)));
         let frame = [64, 0, 0, 0, 4, 6, 0, 0].into_iter().chain([0; 56]).collect::<Vec<u8>>();
-        for n in 0..20_000u32 {
+        for n in 0..60_000u32 {
             let mut ids = [0; IDS];
             ids[..4].copy_from_slice(&n.to_le_bytes());
-            open.begin(1, Frame::first(&frame).unwrap(), &Fixed { ids, ..Fixed::default() });
+            let fixed = Fixed { ids, ..Fixed::default() };
+            open.begin(n.into(), Frame::first(&frame).unwrap(), &fixed);
+            // Of every third one the end comes, at once.
+            if n % 3 == 0 {
+                open.end(&fixed);
+            }
         }
         let begun = open.begun();
-        assert_eq!((begun.open, begun.unlisted), (MOST as u64, 20_000 - MOST as u64));
+        let never = 60_000 - 20_000;
+        assert_eq!((begun.open, begun.unlisted), (MOST as u64, never - MOST as u64));
+        // The newest are there, and the oldest went.
+        assert_eq!(begun.oldest, Some(60_000 - MOST as u64 / 2 * 3 + 1));
+        assert!(lock(&open.0).order.len() <= 2 * MOST);
     }
 }
