@@ -57,7 +57,8 @@ impl Before {
     }
 }
 
-/// A span that is the thread's current one until this is dropped.
+/// A span that is the thread's current one until this is dropped; then the one before is. So guards of one
+/// thread are dropped in the reverse of the order in which they were made, as scopes do by themselves.
 #[must_use = "the span is current for as long as the guard lives"]
 pub struct EnteredSpan<'a> {
     before: Before,
