@@ -2,8 +2,8 @@
 //! no engine. In a process of its own, whose engine is installed half-way.
 #![cfg(feature = "macros")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod heap;
+
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -12,36 +12,6 @@ use mcp_vitals::traces::TraceConfig;
 use mcp_vitals::{
     Error, Level, Vitals, log_operation, trace_mcp_tool, traced, track_request_metrics,
 };
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts each thread's own allocations.
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
 
 #[track_request_metrics(tool = "t", operation = "o")]
 #[trace_mcp_tool(tool = "t", operation = "o")]
@@ -79,8 +49,8 @@ fn round() {
 
 #[test]
 fn nothing_is_allocated_without_an_engine_nor_with_a_warm_one() {
-    assert_eq!(allocations(|| drop(Box::new(1))), 1);
-    assert_eq!(allocations(round), 0);
+    assert_eq!(heap::taken_by(|| drop(Box::new(1))), 1);
+    assert_eq!(heap::taken_by(round), 0);
 
     Vitals::disabled().install().unwrap();
     assert!(mcp_vitals::global().is_disabled());
@@ -99,7 +69,7 @@ fn nothing_is_allocated_without_an_engine_nor_with_a_warm_one() {
 
     // Durations fall into other octaves now and then, each of which is allocated at its first touch.
     (0..200).for_each(|_| round());
-    let fewest = (0..200).map(|_| allocations(round)).min();
+    let fewest = (0..200).map(|_| heap::taken_by(round)).min();
     assert_eq!(fewest, Some(0));
     let counted = vitals.snapshot().sum("mcp_requests_total", &[]);
     // Each round is two direct calls, two futures that call it, and two that are dropped.

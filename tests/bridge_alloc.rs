@@ -1,7 +1,7 @@
 //! Warm records of `log`, and warm events of `tracing` within spans, allocate nothing.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod heap;
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -10,38 +10,8 @@ use mcp_vitals::logs::{Context, LogConfig, LogFile};
 use tracing::field::Empty;
 use tracing_subscriber::layer::SubscriberExt;
 
-thread_local! {
-    static ASKED: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts what each thread asks of the heap.
-struct Counting;
-
-// SAFETY: every call goes on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ASKED.try_with(|asked| asked.set(asked.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        let _ = ASKED.try_with(|asked| asked.set(asked.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static HEAP: Counting = Counting;
-
-fn asked(work: impl FnOnce()) -> u64 {
-    let before = ASKED.get();
-    work();
-    ASKED.get() - before
-}
-
 fn main() {
-    assert_eq!(asked(|| drop(black_box(Box::new(1)))), 2, "a window that sees nothing");
+    assert_eq!(heap::asked_by(|| drop(black_box(Box::new(1)))), 2, "a window that sees nothing");
     let path = std::env::temp_dir().join(format!("mcp-vitals-bridge-{}.log", std::process::id()));
     let config = LogConfig::new().file(LogFile::new(&path));
     let vitals = Vitals::builder().system_metrics(false).logs(config).build().unwrap();
@@ -64,7 +34,7 @@ fn main() {
     };
     let rounds = 1_000;
     (0..10).for_each(work);
-    let found = asked(|| (0..rounds).for_each(work));
+    let found = heap::asked_by(|| (0..rounds).for_each(work));
     assert_eq!(found, 0, "in {rounds} rounds");
     drop((tool, request));
     assert!(vitals.flush(Duration::from_secs(60)));

@@ -1,8 +1,8 @@
 //! What spans of `tracing` ask of the heap as the engine's: one box each, which the registry wants for
 //! what a layer keeps with a span. Entering, leaving, recording and events ask for nothing.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod heap;
+
 use std::hint::black_box;
 
 use mcp_vitals::traces::{Sampler, TraceConfig};
@@ -10,35 +10,12 @@ use mcp_vitals::{TracingOptions, Vitals};
 use tracing::field::Empty;
 use tracing_subscriber::layer::SubscriberExt;
 
-thread_local! {
-    static ASKED: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts what each thread asks of the heap.
-struct Counting;
-
-// SAFETY: every call goes on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ASKED.try_with(|asked| asked.set(asked.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static HEAP: Counting = Counting;
-
 /// Calls of the allocator in a thousand rounds of `work`, warm.
 fn asked(work: impl Fn()) -> u64 {
     (0..100).for_each(|_| work());
-    let before = ASKED.get();
+    let before = heap::taken();
     (0..1_000).for_each(|_| work());
-    ASKED.get() - before
+    heap::taken() - before
 }
 
 fn engine(sampler: Sampler) -> Vitals {

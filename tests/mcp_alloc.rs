@@ -1,8 +1,8 @@
 //! A warm request allocates nothing, and the `rmcp` wrapper nothing beyond the server inside it.
 #![cfg(feature = "rmcp")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod heap;
+
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -12,36 +12,6 @@ use mcp_vitals::{InstrumentExt, Level, Outcome, Vitals};
 use rmcp::model::*;
 use rmcp::service::{Peer, RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler, ServiceExt};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts each thread's own allocations.
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
 
 #[derive(Clone)]
 struct Bare;
@@ -67,7 +37,7 @@ fn vitals() -> Vitals {
 
 #[test]
 fn the_counter_counts() {
-    let boxes = allocations(|| {
+    let boxes = heap::taken_by(|| {
         for n in 0..3 {
             std::hint::black_box(Box::new(n));
         }
@@ -90,9 +60,9 @@ fn a_warm_request_allocates_nothing() {
         drop(vitals.request("tools/list").start());
     };
     // Durations fall into other octaves now and then, each of which is allocated at its first touch.
-    let warm = (0..200).filter(|_| allocations(round) == 0).count();
+    let warm = (0..200).filter(|_| heap::taken_by(round) == 0).count();
     assert!(warm >= 150, "only {warm} of 200 rounds without an allocation");
-    assert_eq!((0..1_000).map(|_| allocations(round)).min(), Some(0));
+    assert_eq!((0..1_000).map(|_| heap::taken_by(round)).min(), Some(0));
 }
 
 async fn peer() -> Peer<RoleServer> {
@@ -117,7 +87,7 @@ fn fewest<H: ServerHandler>(server: &H, tool: &'static str, peer: &Peer<RoleServ
     let calls = (0..200).map(|_| {
         let context = RequestContext::new(RequestId::Number(1), peer.clone());
         let request = CallToolRequestParams::new(tool);
-        allocations(|| drop(ready(server.call_tool(request, context))))
+        heap::taken_by(|| drop(ready(server.call_tool(request, context))))
     });
     calls.min().unwrap()
 }
@@ -163,7 +133,7 @@ fn a_request_that_is_logged_in_the_threads_context_allocates_nothing() {
         vitals.request("tools/call").tool("tool").start().finish(Outcome::Ok);
         vitals.request("resources/read").start().finish(Outcome::JsonRpc(-32603));
     };
-    assert_eq!((0..1_000).map(|_| allocations(round)).min(), Some(0));
+    assert_eq!((0..1_000).map(|_| heap::taken_by(round)).min(), Some(0));
 }
 
 fn tracing(config: TraceConfig) -> Vitals {
@@ -189,7 +159,7 @@ async fn a_traced_request_allocates_nothing_and_one_with_a_tracestate_what_it_ca
             context.meta.set_traceparent(parent);
             context.meta.0.0.insert(key.into(), value.into());
             let request = CallToolRequestParams::new("tool");
-            allocations(|| drop(ready(server.call_tool(request, context))))
+            heap::taken_by(|| drop(ready(server.call_tool(request, context))))
         });
         calls.min().unwrap()
     };
@@ -210,5 +180,5 @@ fn a_traced_request_of_another_edge_allocates_nothing() {
         request.finish(Outcome::Ok);
         vitals.request("prompts/get").prompt("p").start().finish(Outcome::JsonRpc(-32603));
     };
-    assert_eq!((0..1_000).map(|_| allocations(round)).min(), Some(0));
+    assert_eq!((0..1_000).map(|_| heap::taken_by(round)).min(), Some(0));
 }

@@ -1,52 +1,13 @@
 //! An ordinary span allocates nothing once its threads are warm, wherever it ends.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod heap;
+
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use mcp_vitals::traces::{Sampler, TraceConfig};
 use mcp_vitals::{Span, Tracer, Vitals};
-
-/// Counts what the calling thread asks of the heap, and gives back to it.
-struct Counting;
-
-thread_local! {
-    static ASKED: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    let _ = ASKED.try_with(|asked| asked.set(asked.get() + 1));
-}
-
-// SAFETY: every call goes on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(memory, layout) }
-    }
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
-#[global_allocator]
-static HEAP: Counting = Counting;
-
-fn asked(work: impl FnOnce()) -> u64 {
-    let before = ASKED.get();
-    work();
-    ASKED.get() - before
-}
 
 const SPANS: usize = 500;
 
@@ -81,7 +42,7 @@ fn spans_allocate_nothing() {
     let vitals = vitals(Sampler::Always);
     let tracer = vitals.tracer("t");
     request(&tracer);
-    assert_eq!(asked(|| (0..10).for_each(|_| request(&tracer))), 0);
+    assert_eq!(heap::asked_by(|| (0..10).for_each(|_| request(&tracer))), 0);
     drop(vitals);
 }
 
@@ -89,11 +50,11 @@ fn spans_allocate_nothing() {
 fn spans_that_nobody_records_allocate_nothing_at_all() {
     let vitals = vitals(Sampler::Never);
     let tracer = vitals.tracer("t");
-    assert_eq!(asked(|| request(&tracer)), 0);
+    assert_eq!(heap::asked_by(|| request(&tracer)), 0);
     vitals.set_sampler(Sampler::PerSecond(0));
     // The first look at the rules is a thread's.
     request(&tracer);
-    assert_eq!(asked(|| request(&tracer)), 0);
+    assert_eq!(heap::asked_by(|| request(&tracer)), 0);
 }
 
 /// Begins here, ends there: a bounded channel between them, which allocates nothing either.
@@ -113,7 +74,7 @@ fn spans_that_end_on_another_thread_allocate_nothing() {
     // Until that thread has all the spares that it keeps.
     hand_over(SPANS);
     send.send(None).unwrap();
-    assert_eq!(asked(|| hand_over(SPANS)), 0);
+    assert_eq!(heap::asked_by(|| hand_over(SPANS)), 0);
     drop(send);
     assert_eq!(ender.join().unwrap(), 0);
 }
@@ -127,8 +88,8 @@ fn end_all(spans: &Receiver<Option<Span>>, done: &std::sync::mpsc::SyncSender<()
                 drop(span);
                 done.send(()).unwrap();
             }
-            None => before = ASKED.get(),
+            None => before = heap::asked(),
         }
     }
-    ASKED.get() - before
+    heap::asked() - before
 }

@@ -8,7 +8,7 @@ use super::form::{self, Service, cut_string, id, number, string};
 use super::line::{escape, value};
 use crate::batch::SpanRecord;
 use crate::ring::frame::{Text, Value};
-use crate::traces::{SpanKind, SpanStatus};
+use crate::traces::SpanStatus;
 
 /// Integers up to here are the same in JavaScript.
 const MOST_SAFE: u64 = (1 << 53) - 1;
@@ -124,7 +124,7 @@ fn tags(span: &SpanRecord<'_>, out: &mut Vec<u8>) {
             tags.add(key, value);
         }
     });
-    tags.add(b"span.kind", text(kind(span.kind)));
+    tags.add(b"span.kind", text(span.kind.as_str()));
     match span.status {
         SpanStatus::Unset => {}
         SpanStatus::Ok => tags.add(b"otel.status_code", text("OK")),
@@ -149,16 +149,6 @@ fn tags(span: &SpanRecord<'_>, out: &mut Vec<u8>) {
         tags.add(key.as_bytes(), Value::I64(count.into()));
     }
     tags.end();
-}
-
-fn kind(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Internal => "internal",
-        SpanKind::Server => "server",
-        SpanKind::Client => "client",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-    }
 }
 
 /// Names of tags that say something else than an attribute.

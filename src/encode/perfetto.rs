@@ -17,7 +17,7 @@ use super::form::{self, Service, cut_string, id, number, string};
 use super::number::{LONGEST, write_scaled};
 use crate::batch::SpanRecord;
 use crate::ring::frame::{IDS, Value};
-use crate::traces::{SpanKind, SpanStatus};
+use crate::traces::SpanStatus;
 
 /// Lanes of a thread. What overlaps with so many others is an asynchronous event (`b`, `e`), which
 /// has no lane and nothing within it.
@@ -271,7 +271,7 @@ impl Events<'_> {
         if let Some(parent) = span.parent_span_id {
             id(&parent.to_bytes(), args.key(b"parent_span_id"));
         }
-        string(kind(span.kind), args.key(b"kind"));
+        string(span.kind.as_str().as_bytes(), args.key(b"kind"));
         let status = match span.status {
             SpanStatus::Unset => None,
             SpanStatus::Ok => Some(&b"ok"[..]),
@@ -295,16 +295,6 @@ impl Events<'_> {
             attributes.end();
         }
         args.end();
-    }
-}
-
-fn kind(kind: SpanKind) -> &'static [u8] {
-    match kind {
-        SpanKind::Internal => b"internal",
-        SpanKind::Server => b"server",
-        SpanKind::Client => b"client",
-        SpanKind::Producer => b"producer",
-        SpanKind::Consumer => b"consumer",
     }
 }
 

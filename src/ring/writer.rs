@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-use super::frame::{ALIGN, HEADER, IDS, MESSAGE, TRACED, has, tag};
+use super::frame::{ALIGN, Frame, HEADER, IDS, MESSAGE, TRACED, has, tag};
 
 /// Bytes of a text that a frame keeps unless it has to be squeezed.
 pub(crate) const MOST_TEXT: usize = 8 << 10;
@@ -126,6 +126,20 @@ pub(crate) struct Head {
     pub(crate) site: u32,
     pub(crate) logger: u32,
     pub(crate) thread: u32,
+}
+
+impl Head {
+    /// That of `frame`, for one that is written anew.
+    pub(crate) fn of(frame: Frame<'_>) -> Head {
+        Head {
+            kind: frame.kind(),
+            level: frame.level(),
+            ticks: frame.ticks(),
+            site: frame.site(),
+            logger: frame.logger(),
+            thread: frame.thread(),
+        }
+    }
 }
 
 /// A frame being written. Past the end of its room it writes nothing and says so at the end; one that

@@ -46,6 +46,17 @@ pub enum SpanStatus {
 }
 
 impl SpanKind {
+    /// In lower case: `internal`, `server`, `client`, `producer`, `consumer`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SpanKind::Internal => "internal",
+            SpanKind::Server => "server",
+            SpanKind::Client => "client",
+            SpanKind::Producer => "producer",
+            SpanKind::Consumer => "consumer",
+        }
+    }
+
     /// Of this number, as a frame carries it.
     pub(crate) fn of(number: u8) -> SpanKind {
         match number {

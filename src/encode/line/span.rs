@@ -3,7 +3,7 @@
 use super::{Lines, escape, json, value};
 use crate::batch::SpanRecord;
 use crate::ring::frame::Field;
-use crate::traces::{SpanContext, SpanKind, SpanStatus};
+use crate::traces::{SpanContext, SpanStatus};
 
 impl Lines {
     /// Appends `span` as a line: its end as `timestamp`, and what it has. As JSON whatever the format.
@@ -24,7 +24,7 @@ impl Lines {
         out.extend_from_slice(b"\",\"duration_nanos\":");
         number(span.duration_nanos(), out);
         out.extend_from_slice(b",\"kind\":\"");
-        out.extend_from_slice(kind(span.kind));
+        out.extend_from_slice(span.kind.as_str().as_bytes());
         out.extend_from_slice(b"\",\"status\":\"");
         out.extend_from_slice(status(span.status));
         out.push(b'"');
@@ -109,16 +109,6 @@ fn list<T>(
     }
     if !is_empty {
         out.push(b']');
-    }
-}
-
-fn kind(kind: SpanKind) -> &'static [u8] {
-    match kind {
-        SpanKind::Internal => b"internal",
-        SpanKind::Server => b"server",
-        SpanKind::Client => b"client",
-        SpanKind::Producer => b"producer",
-        SpanKind::Consumer => b"consumer",
     }
 }
 

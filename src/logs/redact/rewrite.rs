@@ -44,14 +44,7 @@ pub(super) fn rewrite<'a>(
         _ => answers.deny_field(key.as_bytes(), &rules.keys),
     };
     // As before, so that whoever reads the frame finds its call site, time and level.
-    let head = Head {
-        kind: frame.kind(),
-        level: frame.level(),
-        ticks: frame.ticks(),
-        site: frame.site(),
-        logger: frame.logger(),
-        thread: frame.thread(),
-    };
+    let head = Head::of(frame);
     let Scratch { room } = scratch;
     let mut length = 0;
     let mut count = 0;
