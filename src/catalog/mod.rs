@@ -4,8 +4,16 @@
 //! `docs/METRICS.md` holds the same tables. Recording is done through
 //! [`Vitals::mcp`](crate::Vitals::mcp).
 
+#[cfg(feature = "cli")]
+pub mod alerts;
+#[cfg(feature = "cli")]
+pub mod boards;
+#[cfg(feature = "cli")]
+mod generate;
 mod outcome;
 mod table;
 
+#[cfg(feature = "cli")]
+pub use generate::{Generated, alert_files, dashboard_files};
 pub use outcome::{Outcome, RULES, Rule, Status, outcomes_markdown};
 pub use table::{CATALOG, Entry, Families, buckets_markdown, markdown};

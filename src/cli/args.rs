@@ -10,13 +10,14 @@ use mcp_vitals::logs::{LogFilter, LogFormat};
 
 use super::analyze;
 use super::demo::Options;
-use super::recover;
+use super::{generate, recover};
 
 /// What the process is to do.
 pub(crate) enum Command {
     Analyze(analyze::Options),
     Demo(Box<Options>),
     Recover(recover::Options),
+    Generate(generate::Options),
 }
 
 /// Reads the process's arguments. `--help`, and what is wrong, end the process here.
@@ -29,6 +30,7 @@ fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error
         Some(("analyze", analyze)) => Ok(Command::Analyze(analyze_options(analyze))),
         Some(("demo", demo)) => Ok(Command::Demo(Box::new(options(demo)))),
         Some(("recover", recover)) => Ok(Command::Recover(recover_options(recover))),
+        Some(("generate", matches)) => Ok(Command::Generate(generate::options(matches))),
         _ => unreachable!("clap asks for a subcommand, and knows no other"),
     }
 }
@@ -43,6 +45,7 @@ fn command() -> clap::Command {
         .subcommand(demo())
         .subcommand(analyze())
         .subcommand(recover())
+        .subcommand(generate::command())
         .after_help("See what it measures:\n  mcp-vitals demo\n  mcp-vitals demo --help")
 }
 
@@ -56,7 +59,7 @@ what the library recorded. At the end a table compares what the clients sent wit
 what the metrics hold; the exit code is 1 if they differ.";
 
 /// The parts of a help text, with the command's own words at its head.
-const TEMPLATE: &str = "{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+pub(super) const TEMPLATE: &str = "{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
 
 const EXAMPLES: &str = "\
 Examples:

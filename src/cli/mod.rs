@@ -3,6 +3,7 @@
 mod analyze;
 mod args;
 mod demo;
+mod generate;
 mod recover;
 mod stop;
 mod terminal;
@@ -18,6 +19,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Analyze(options) => analyze::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Recover(options) => recover::run(&options),
+        Command::Generate(options) => generate::run(&options),
     };
     outcome.unwrap_or_else(|failure| {
         Terminal::stderr().failure(&failure);

@@ -1,0 +1,136 @@
+//! Alerts about the measuring itself.
+
+use super::Samples::{As, Count, Level};
+use super::{Alert, Case, Group, Selectors, Severity, Shown, input};
+
+/// Whatever was lost, of metrics, lines and spans: one loss each is worth a look.
+fn dropped(s: &Selectors<'_>, over: &str) -> String {
+    let lost =
+        |metric| format!("sum by (job, instance) (increase({}[10m])) > {over}", s.of(metric, ""));
+    ["mcp_vitals_lost_total", "mcp_vitals_log_lost_total", "mcp_vitals_span_lost_total"]
+        .map(lost)
+        .join("\nor\n")
+}
+
+fn overflow(s: &Selectors<'_>, over: &str) -> String {
+    let overflow = s.of("mcp_vitals_series_overflow_total", "");
+    format!("sum by (job, instance, metric) (increase({overflow}[10m])) > {over}")
+}
+
+fn scrapes(s: &Selectors<'_>, over: &str) -> String {
+    let buckets = s.of("mcp_vitals_scrape_duration_seconds_bucket", "");
+    let count = s.of("mcp_vitals_scrape_duration_seconds_count", "");
+    format!(
+        "histogram_quantile(0.95, sum by (job, instance, le) (rate({buckets}[10m]))) > {over}
+and
+sum by (job, instance) (increase({count}[10m])) >= 5"
+    )
+}
+
+const RING: &str = r#"mcp_vitals_log_lost_total{place="ring", level="info", reason="full"}"#;
+
+pub(super) const ALERTS: &[Alert] = &[
+    Alert {
+        name: "TelemetryDropped",
+        severity: Severity::Warning,
+        group: Group::Engine,
+        subject: "telemetry",
+        threshold: 0.0,
+        wait: 0,
+        expr: dropped,
+        by: &[],
+        by_tool: false,
+        summary: "{instance} loses telemetry",
+        description: "{instance} lost {value} records, lines or spans in the last 10 minutes.",
+        shown: Shown::Number,
+        runbook: "Something that was recorded was not kept. It is counted by reason:\n\n\
+            1. `increase(mcp_vitals_lost_total{instance=\"I\"}[10m]) > 0`: metrics; the memory limit, mostly.\n\
+            2. `increase(mcp_vitals_log_lost_total{instance=\"I\"}[10m]) > 0`: lines; by `place` the rings (larger ones: `ring_bytes`) or a sink that is too slow.\n\
+            3. `increase(mcp_vitals_span_lost_total{instance=\"I\"}[10m]) > 0`: spans; the rings, or an exporter whose back end is down.",
+        case: Case {
+            fires: &[
+                input(r#"mcp_vitals_lost_total{metric="m"}"#, As("0x8 5x400")),
+                input(RING, As("0x8 5x400")),
+                input(
+                    r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
+                    As("0x8 5x400"),
+                ),
+            ],
+            quiet: &[
+                input(r#"mcp_vitals_lost_total{metric="m"}"#, Level(5.0)),
+                input(RING, Level(5.0)),
+                input(r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#, Level(5.0)),
+            ],
+            few: 0.0,
+            at: 135,
+            labels: &[],
+            value: "5",
+        },
+    },
+    Alert {
+        name: "SeriesOverflow",
+        severity: Severity::Warning,
+        group: Group::Engine,
+        subject: "series",
+        threshold: 0.0,
+        wait: 0,
+        expr: overflow,
+        by: &["metric"],
+        by_tool: false,
+        summary: "{metric} of {instance} is over its limit of series",
+        description: "{value} label sets of {metric} of {instance} became `_other` in the last 10 minutes.",
+        shown: Shown::Number,
+        runbook: "A metric has more label values than its limit lets it have; the further ones are counted as `_other`, the totals stay true.\n\n\
+            1. Which label, and which values: `vitals.cardinality()`, or the console's page on it.\n\
+            2. An id in a label is a bug. Names that are few and known: raise the limit of that family.",
+        case: Case {
+            fires: &[input(
+                r#"mcp_vitals_series_overflow_total{metric="mcp_requests_total", label="tool"}"#,
+                As("0x8 5x400"),
+            )],
+            quiet: &[input(
+                r#"mcp_vitals_series_overflow_total{metric="mcp_requests_total", label="tool"}"#,
+                Level(5.0),
+            )],
+            few: 0.0,
+            at: 135,
+            labels: &[("metric", "mcp_requests_total")],
+            value: "5",
+        },
+    },
+    Alert {
+        name: "ScrapeSlow",
+        severity: Severity::Info,
+        group: Group::Engine,
+        subject: "scrape",
+        threshold: 0.5,
+        wait: 600,
+        expr: scrapes,
+        by: &[],
+        by_tool: false,
+        summary: "Scrapes of {instance} take more than {over}",
+        description: "The 95th percentile of a scrape of {instance} is {value}, over the last 10 minutes.",
+        shown: Shown::Seconds,
+        runbook: "A scrape of the process takes more than {over}.\n\n\
+            1. How many series: `mcp_vitals_series{instance=\"I\"}`. From a hundred thousand on a pool of threads helps (`scrape_threads`).\n\
+            2. Few series: a collector of the host's own is slow; it is counted in `mcp_vitals_collector_…`.",
+        case: Case {
+            fires: &[
+                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="0.5"}"#, Count(94.0)),
+                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="1.0"}"#, Count(100.0)),
+                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="+Inf"}"#, Count(100.0)),
+                input("mcp_vitals_scrape_duration_seconds_count", Count(100.0)),
+            ],
+            quiet: &[
+                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="0.5"}"#, Count(96.0)),
+                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="1.0"}"#, Count(100.0)),
+                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="+Inf"}"#, Count(100.0)),
+                input("mcp_vitals_scrape_duration_seconds_count", Count(100.0)),
+            ],
+            few: 0.001,
+            at: 615,
+            labels: &[],
+            value: "583.3ms",
+        },
+    },
+];

@@ -1,0 +1,288 @@
+//! The alerts: what each one asks, what it means, and the cases that it is tested with.
+//!
+//! `mcp-vitals generate` writes them as Prometheus rules, with the same cases for promtool.
+
+mod engine;
+mod optional;
+mod process;
+mod requests;
+mod work;
+
+use std::collections::BTreeMap;
+
+/// How urgent an alert is; the label `severity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Somebody is to be woken.
+    Critical,
+    /// Somebody is to look today.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+impl Severity {
+    /// The label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Severity::Critical => "critical",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
+/// The file that an alert stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// What every MCP server is watched for.
+    Server,
+    /// What the measuring itself costs and loses.
+    Engine,
+    /// What only some servers have: to be switched on.
+    Optional,
+}
+
+impl Group {
+    /// Every file, in its order.
+    pub const ALL: [Group; 3] = [Group::Server, Group::Engine, Group::Optional];
+
+    /// The file's name below `alerts/`, without its ending.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Group::Server => "mcp",
+            Group::Engine => "engine",
+            Group::Optional => "optional",
+        }
+    }
+}
+
+/// One alert, as plain data.
+pub struct Alert {
+    /// Its name.
+    pub name: &'static str,
+    /// How urgent it is.
+    pub severity: Severity,
+    /// The file that it stands in.
+    pub group: Group,
+    /// What it is about: of two alerts about the same, the critical one silences the other.
+    pub subject: &'static str,
+    /// What it compares with, unless the settings say otherwise.
+    pub threshold: f64,
+    /// How long its expression holds before it fires, in seconds.
+    pub wait: u32,
+    /// The expression, with the settings' matchers and this threshold.
+    pub expr: fn(&Selectors<'_>, &str) -> String,
+    /// Labels of the result beside `job` and `instance`.
+    pub by: &'static [&'static str],
+    /// Whether it can have other thresholds for some tools.
+    pub by_tool: bool,
+    /// One line, with `{instance}`, `{over}` (the threshold, shown) and the labels of `by`.
+    pub summary: &'static str,
+    /// More of it, with `{value}` also.
+    pub description: &'static str,
+    /// How the value is shown.
+    pub shown: Shown,
+    /// What it means and where to look first, in Markdown.
+    pub runbook: &'static str,
+    /// What it is tested with.
+    pub case: Case,
+}
+
+/// How a value reads in an annotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// `0.05` is `5 %`.
+    Ratio,
+    /// `5` is `5 %`.
+    Percent,
+    /// `300` is `5m`.
+    Seconds,
+    /// As it is, with an SI prefix.
+    Number,
+    /// `1048576` is `1Mi`.
+    Bytes,
+}
+
+impl Shown {
+    /// The template of an annotation.
+    pub(crate) const fn template(self) -> &'static str {
+        match self {
+            Shown::Ratio => "{{ $value | humanizePercentage }}",
+            Shown::Percent => "{{ $value | humanize }}%",
+            Shown::Seconds => "{{ $value | humanizeDuration }}",
+            Shown::Number => "{{ $value | humanize }}",
+            Shown::Bytes => "{{ $value | humanize1024 }}B",
+        }
+    }
+
+    /// A threshold in words.
+    pub(crate) fn threshold(self, over: f64) -> String {
+        match self {
+            Shown::Ratio => format!("{} %", trimmed(over * 100.0)),
+            Shown::Percent => format!("{} %", trimmed(over)),
+            Shown::Seconds if over >= 120.0 => format!("{} minutes", trimmed(over / 60.0)),
+            Shown::Seconds if over < 1.0 => format!("{} ms", trimmed(over * 1e3)),
+            Shown::Seconds => format!("{} s", trimmed(over)),
+            Shown::Number => trimmed(over),
+            Shown::Bytes => format!("{} MiB", trimmed(over / f64::from(1 << 20))),
+        }
+    }
+}
+
+/// At most three digits behind the point, and none that are 0.
+pub(crate) fn trimmed(number: f64) -> String {
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What a server does in a test, a sample every 15 seconds.
+pub struct Case {
+    /// What the instance that is in trouble exposes.
+    pub fires: &'static [Input],
+    /// What one exposes that is just not.
+    pub quiet: &'static [Input],
+    /// By what the counts of what fires are taken so that they are too few; 0 where there is no such
+    /// thing.
+    pub few: f64,
+    /// Seconds from the start to the first evaluation at which it fires.
+    pub at: u32,
+    /// Labels of the alert beside `job` and `instance`.
+    pub labels: &'static [(&'static str, &'static str)],
+    /// `{value}` as it is shown at that time.
+    pub value: &'static str,
+}
+
+/// One series of a test, of one instance.
+pub struct Input {
+    /// Name and labels, without `job` and `instance`: `name{a="b"}`.
+    pub series: &'static str,
+    /// Its samples.
+    pub samples: Samples,
+}
+
+/// Samples, one every 15 seconds.
+#[derive(Clone, Copy, Debug)]
+pub enum Samples {
+    /// A counter that goes up by so much each time.
+    Count(f64),
+    /// A gauge that stays.
+    Level(f64),
+    /// A gauge from one value on, by so much each time.
+    Ramp(f64, f64),
+    /// In promtool's own notation.
+    As(&'static str),
+}
+
+/// One series, for a table of them.
+pub(crate) const fn input(series: &'static str, samples: Samples) -> Input {
+    Input { series, samples }
+}
+
+/// What a user says of the alerts that are written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AlertSettings {
+    /// Matchers that each selector gets: `job="mcp", cluster="eu"`.
+    pub matchers: String,
+    /// By alert, what it compares with.
+    pub thresholds: BTreeMap<String, f64>,
+    /// By alert and tool, what it compares with there.
+    pub by_tool: BTreeMap<String, BTreeMap<String, f64>>,
+    /// The objective of the burn-rate rules, 0.9 to 0.9999.
+    pub objective: Option<f64>,
+}
+
+/// Writes selectors with the settings' matchers.
+pub struct Selectors<'a> {
+    pub(crate) matchers: &'a str,
+    /// On `tool`, where a rule is for some tools or for all others.
+    pub(crate) tool: String,
+}
+
+impl Selectors<'_> {
+    /// `metric{its own matchers, the settings'}`.
+    pub(crate) fn of(&self, metric: &str, matchers: &str) -> String {
+        let all: Vec<&str> =
+            [matchers, self.matchers].into_iter().filter(|part| !part.is_empty()).collect();
+        if all.is_empty() { metric.to_owned() } else { format!("{metric}{{{}}}", all.join(", ")) }
+    }
+
+    /// The same of a metric that has the label `tool`.
+    pub(crate) fn by_tool(&self, metric: &str, matchers: &str) -> String {
+        let all: Vec<&str> =
+            [matchers, &self.tool].into_iter().filter(|part| !part.is_empty()).collect();
+        self.of(metric, &all.join(", "))
+    }
+}
+
+/// Every alert, in the order in which they are written.
+pub fn alerts() -> impl Iterator<Item = &'static Alert> {
+    [requests::ALERTS, work::ALERTS, process::ALERTS, engine::ALERTS, optional::ALERTS]
+        .into_iter()
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_originals_names_are_all_there() {
+        let names: Vec<&str> = alerts().map(|alert| alert.name).collect();
+        for name in [
+            "HighErrorRate",
+            "CriticalErrorRate",
+            "HighRequestLatency",
+            "HighAgentFailureRate",
+            "HighTaskQueueDepth",
+            "HighMemoryUsage",
+            "HighCPUUsage",
+            "PossibleBruteForceAttack",
+            "RequestsStalled",
+            "NoActiveAgents",
+            "TooManyActiveAgents",
+            "CriticalTaskQueueDepth",
+            "TaskExecutionStalled",
+            "LongRunningTasks",
+            "CriticalMemoryUsage",
+            "MemoryLeakSuspected",
+            "SlowNeuralInference",
+            "LowTokenThroughput",
+            "CriticalCPUUsage",
+            "HighSystemMemoryUsage",
+            "CriticalSystemMemoryUsage",
+            "HighAuthenticationFailureRate",
+            "HighRateLimitViolations",
+            "NoAuthenticationAttempts",
+            "MCPServerDown",
+            "MCPServerFlapping",
+            "TelemetryDropped",
+            "SeriesOverflow",
+            "HandlerPanics",
+            "SessionLeak",
+            "ScrapeSlow",
+        ] {
+            assert_eq!(names.iter().filter(|known| **known == name).count(), 1, "{name}");
+        }
+        assert_eq!(names.len(), 31);
+    }
+
+    #[test]
+    fn a_critical_one_shares_its_subject_with_its_warning() {
+        for critical in alerts().filter(|alert| alert.name.starts_with("Critical")) {
+            let warning = alerts().find(|alert| {
+                alert.subject == critical.subject && alert.severity == Severity::Warning
+            });
+            assert!(warning.is_some(), "{}", critical.name);
+        }
+    }
+
+    #[test]
+    fn thresholds_are_shown_as_people_say_them() {
+        assert_eq!(Shown::Ratio.threshold(0.05), "5 %");
+        assert_eq!(Shown::Ratio.threshold(0.125), "12.5 %");
+        assert_eq!(Shown::Seconds.threshold(5.0), "5 s");
+        assert_eq!(Shown::Seconds.threshold(300.0), "5 minutes");
+        assert_eq!(Shown::Seconds.threshold(0.5), "500 ms");
+    }
+}

@@ -1,0 +1,148 @@
+//! The dashboard of the measuring itself.
+
+use super::{Board, Draw, Row, lines, q, quantile, stat};
+
+pub(super) static BOARD: Board = Board {
+    uid: "mcp-vitals-engine",
+    title: "MCP server: mcp-vitals itself",
+    about: "What the measuring costs, holds and loses. All losses at 0 is as it should be.",
+    rows: &[
+        Row {
+            title: "Losses",
+            panels: &[
+                lines(
+                    "Metrics",
+                    "What could not be kept as it was recorded, a second, by metric.",
+                    "ops",
+                    8,
+                    &[
+                        q(
+                            "sum by (metric) (rate(mcp_vitals_series_overflow_total{@}~)) > 0 or sum(rate(mcp_vitals_series_overflow_total{@}~))",
+                            "{{metric}} recorded as _other",
+                        ),
+                        q(
+                            "sum by (metric) (rate(mcp_vitals_lost_total{@}~)) > 0 or sum(rate(mcp_vitals_lost_total{@}~))",
+                            "{{metric}} no room",
+                        ),
+                        q(
+                            "sum by (metric) (rate(mcp_vitals_refused_total{@}~)) > 0 or sum(rate(mcp_vitals_refused_total{@}~))",
+                            "{{metric}} not finite",
+                        ),
+                        q(
+                            "sum by (metric) (rate(mcp_vitals_clamped_total{@}~)) > 0 or sum(rate(mcp_vitals_clamped_total{@}~))",
+                            "{{metric}} clamped",
+                        ),
+                        q("sum(rate(mcp_vitals_mismatched_total{@}~))", "wrong labels"),
+                        q(
+                            "sum by (reason) (rate(mcp_vitals_unknown_tool_calls_total{@}~))",
+                            "unknown tool: {{reason}}",
+                        ),
+                        q(
+                            "sum by (metric) (rate(mcp_vitals_values_cut_total{@}~)) > 0 or sum(rate(mcp_vitals_values_cut_total{@}~))",
+                            "{{metric}} label cut",
+                        ),
+                    ],
+                ),
+                lines(
+                    "Lines",
+                    "Lines that were lost, a second, by place and reason.",
+                    "ops",
+                    8,
+                    &[q(
+                        "sum by (place, reason) (rate(mcp_vitals_log_lost_total{@}~))",
+                        "{{place}}: {{reason}}",
+                    )],
+                ),
+                lines(
+                    "Spans",
+                    "Spans that were lost, a second, by place and reason.",
+                    "ops",
+                    8,
+                    &[q(
+                        "sum by (place, reason) (rate(mcp_vitals_span_lost_total{@}~))",
+                        "{{place}}: {{reason}}",
+                    )],
+                ),
+            ],
+        },
+        Row {
+            title: "What it holds",
+            panels: &[
+                lines(
+                    "Memory of the engine",
+                    "Charged to memory_limit.",
+                    "bytes",
+                    8,
+                    &[
+                        q("mcp_vitals_memory_used_bytes{@}", "{{instance}} used"),
+                        q("mcp_vitals_memory_limit_bytes{@}", "{{instance}} limit"),
+                    ],
+                ),
+                lines(
+                    "Series and shards",
+                    "",
+                    "short",
+                    8,
+                    &[
+                        q("mcp_vitals_series{@}", "{{instance}} series"),
+                        q("mcp_vitals_shards_leased{@}", "{{instance}} shards in use"),
+                        q("mcp_vitals_shards{@}", "{{instance}} shards"),
+                    ],
+                ),
+                lines(
+                    "Queues",
+                    "Bytes that wait for a sink of the logs.",
+                    "bytes",
+                    8,
+                    &[q(
+                        "sum by (instance, sink) (mcp_vitals_log_queued_bytes{@})",
+                        "{{instance}} {{sink}}",
+                    )],
+                ),
+            ],
+        },
+        Row {
+            title: "What it does",
+            panels: &[
+                lines(
+                    "Scrape duration: p95",
+                    "How long it takes to merge and encode all series.",
+                    "s",
+                    8,
+                    &[q(
+                        quantile!("0.95", "mcp_vitals_scrape_duration_seconds", "@", "instance, "),
+                        "{{instance}}",
+                    )],
+                )
+                .steps(&[(0.5, "orange")]),
+                lines(
+                    "Lines written",
+                    "A second, by sink and level.",
+                    "ops",
+                    8,
+                    &[q(
+                        "sum by (sink, level) (rate(mcp_vitals_log_lines_total{@}~))",
+                        "{{sink}} {{level}}",
+                    )],
+                ),
+                lines(
+                    "Spans ended",
+                    "A second.",
+                    "ops",
+                    8,
+                    &[q("sum by (instance) (rate(mcp_vitals_spans_total{@}~))", "{{instance}}")],
+                ),
+                stat("Version", "", "none", 8, &[q("mcp_vitals_build_info{@}", "{{version}}")])
+                    .drawn(Draw::Name),
+                lines(
+                    "Every series of the engine",
+                    "As it stands, from the start of the process.",
+                    "short",
+                    16,
+                    &[q("{__name__=~\"mcp_vitals_.+\", @}", "Value")],
+                )
+                .drawn(Draw::Table),
+            ],
+        },
+    ],
+};

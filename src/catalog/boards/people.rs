@@ -1,0 +1,108 @@
+//! Dashboards of the machine that a server runs on, and of who comes in.
+
+use super::{Board, OF_PERCENT, OF_SHARE, Row, lines, q, share, stat};
+
+pub(super) static SYSTEM: Board = Board {
+    uid: "mcp-vitals-system",
+    title: "MCP server: memory and system",
+    about: "The memory and the CPU of the process and of what it runs in, and the server's own memory store.",
+    rows: &[
+        Row {
+            title: "Memory",
+            panels: &[
+                stat("Memory usage", "Resident memory of the process, of what it may use: the fullest instance.", "percentunit", 6,
+                    &[q("max(mcp_memory_usage_bytes{@, type=\"rss\"} / ignoring (type) (mcp_memory_usage_bytes{@, type=\"total\"} > 0))", "")]).up_to(1.0).steps(OF_SHARE),
+                lines("Memory by kind", "`total` is the limit of the cgroup, or else the memory of the host.", "bytes", 9,
+                    &[q("mcp_memory_usage_bytes{@}", "{{instance}} {{type}}")]),
+                lines("Memory operations", "Of the server's memory store, a second.", "ops", 9,
+                    &[q("sum by (operation, status) (rate(mcp_memory_operations_total{@}~))", "{{operation}} {{status}}")]),
+            ],
+        },
+        Row {
+            title: "System",
+            panels: &[
+                stat("CPU", "In use, of what the cgroup allows or the machine has: the busiest instance.", "percent", 6,
+                    &[q("max(mcp_system_cpu_usage_percent{@})", "")]).up_to(100.0).steps(OF_PERCENT),
+                lines("CPU by instance", "Of what the cgroup allows or the machine has.", "percent", 9,
+                    &[q("mcp_system_cpu_usage_percent{@}", "{{instance}}")]).up_to(100.0).steps(OF_PERCENT),
+                lines("CPU of the process", "In cores.", "none", 9,
+                    &[q("rate(process_cpu_seconds_total{@}~)", "{{instance}}")]),
+                stat("System memory", "In use, of what the cgroup allows or the machine has: the fullest instance.", "percent", 6,
+                    &[q("max(mcp_system_memory_usage_percent{@})", "")]).up_to(100.0).steps(OF_PERCENT),
+                lines("System memory by instance", "", "percent", 9,
+                    &[q("mcp_system_memory_usage_percent{@}", "{{instance}}")]).up_to(100.0).steps(OF_PERCENT),
+                lines("Starts", "How often the process was started in the last hour.", "short", 9,
+                    &[q("changes(process_start_time_seconds{@}[1h])", "{{instance}}")]),
+            ],
+        },
+    ],
+};
+
+pub(super) static AUTH: Board = Board {
+    uid: "mcp-vitals-auth",
+    title: "MCP server: authentication",
+    about: "Who tries to come in, who fails, and who comes too often.",
+    rows: &[Row {
+        title: "Authentication",
+        panels: &[
+            stat(
+                "Auth success rate",
+                "Of the attempts to authenticate, those that succeeded.",
+                "percentunit",
+                6,
+                &[q(
+                    share!(
+                        "mcp_auth_attempts_total{@, status=\"success\"}",
+                        "mcp_auth_attempts_total{@}",
+                        ""
+                    ),
+                    "",
+                )],
+            )
+            .up_to(1.0),
+            stat(
+                "Rate-limit violations",
+                "Requests refused a second because a user went over a limit.",
+                "reqps",
+                6,
+                &[q("sum(rate(mcp_auth_rate_limit_exceeded_total{@}~))", "")],
+            )
+            .steps(&[(1.0, "orange")]),
+            lines(
+                "Attempts by method",
+                "A second.",
+                "ops",
+                12,
+                &[q(
+                    "sum by (method, status) (rate(mcp_auth_attempts_total{@}~))",
+                    "{{method}} {{status}}",
+                )],
+            ),
+            lines(
+                "Auth success rate by method",
+                "",
+                "percentunit",
+                12,
+                &[q(
+                    share!(
+                        "mcp_auth_attempts_total{@, status=\"success\"}",
+                        "mcp_auth_attempts_total{@}",
+                        "by (method) "
+                    ),
+                    "{{method}}",
+                )],
+            )
+            .up_to(1.0),
+            lines(
+                "Rate-limit violations by user",
+                "The ten that were refused most often.",
+                "reqps",
+                12,
+                &[q(
+                    "topk(10, sum by (user_id) (rate(mcp_auth_rate_limit_exceeded_total{@}~)))",
+                    "{{user_id}}",
+                )],
+            ),
+        ],
+    }],
+};

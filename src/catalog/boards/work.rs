@@ -1,0 +1,203 @@
+//! Dashboards of what a server works at: agents and tasks, models and tokens.
+
+use super::{Board, Draw, Row, lines, q, quantile, share, stat};
+
+pub(super) static AGENTS: Board = Board {
+    uid: "mcp-vitals-agents",
+    title: "MCP server: agents and tasks",
+    about: "Agents that live, start and fail, and the tasks that wait, run and end.",
+    rows: &[
+        Row {
+            title: "Agents",
+            panels: &[
+                stat("Active agents", "", "short", 4, &[q("sum(mcp_agents_active{@})", "")]),
+                stat(
+                    "Agent success rate",
+                    "Of the agents that were spawned, those that did not fail.",
+                    "percentunit",
+                    4,
+                    &[q(
+                        concat!(
+                            "1 - clamp_max(",
+                            share!("mcp_agents_failed_total{@}", "mcp_agents_spawned_total{@}", ""),
+                            ", 1)"
+                        ),
+                        "",
+                    )],
+                )
+                .up_to(1.0),
+                lines(
+                    "Active agents by type",
+                    "",
+                    "short",
+                    8,
+                    &[q("sum by (type, status) (mcp_agents_active{@})", "{{type}} {{status}}")],
+                ),
+                lines(
+                    "Agents spawned and failed",
+                    "A second.",
+                    "ops",
+                    8,
+                    &[
+                        q("sum by (type) (rate(mcp_agents_spawned_total{@}~))", "{{type}} spawned"),
+                        q(
+                            "sum by (type, reason) (rate(mcp_agents_failed_total{@}~))",
+                            "{{type}} failed: {{reason}}",
+                        ),
+                    ],
+                ),
+            ],
+        },
+        Row {
+            title: "Tasks",
+            panels: &[
+                stat(
+                    "Task queue depth",
+                    "Tasks that wait.",
+                    "short",
+                    4,
+                    &[q("sum(mcp_tasks_pending{@})", "")],
+                )
+                .steps(&[(50.0, "orange"), (200.0, "red")]),
+                stat("Tasks running", "", "short", 4, &[q("sum(mcp_tasks_running{@})", "")]),
+                lines(
+                    "Task queue depth by priority",
+                    "",
+                    "short",
+                    8,
+                    &[
+                        q("sum by (priority) (mcp_tasks_pending{@})", "{{priority}} waiting"),
+                        q("sum(mcp_tasks_running{@})", "running"),
+                    ],
+                )
+                .steps(&[(50.0, "orange"), (200.0, "red")]),
+                lines(
+                    "Tasks finished",
+                    "A second.",
+                    "ops",
+                    8,
+                    &[q(
+                        "sum by (task_type, status) (rate(mcp_task_duration_seconds_count{@}~))",
+                        "{{task_type}} {{status}}",
+                    )],
+                ),
+                lines(
+                    "Task duration",
+                    "How many tasks took how long.",
+                    "s",
+                    12,
+                    &[q("sum by (le) (increase(mcp_task_duration_seconds_bucket{@}~))", "{{le}}")],
+                )
+                .drawn(Draw::Heat),
+                lines(
+                    "Task duration: p95",
+                    "",
+                    "s",
+                    12,
+                    &[q(
+                        quantile!("0.95", "mcp_task_duration_seconds", "@", "task_type, status, "),
+                        "{{task_type}} {{status}}",
+                    )],
+                ),
+            ],
+        },
+    ],
+};
+
+pub(super) static NEURAL: Board = Board {
+    uid: "mcp-vitals-neural",
+    title: "MCP server: models",
+    about: "How long models take to answer, and the tokens that they read and write.",
+    rows: &[Row {
+        title: "Models",
+        panels: &[
+            stat(
+                "Inference p95",
+                "",
+                "s",
+                6,
+                &[q(quantile!("0.95", "mcp_neural_inference_duration_seconds", "@", ""), "")],
+            )
+            .steps(&[(10.0, "orange")]),
+            stat(
+                "Inference p50",
+                "",
+                "s",
+                6,
+                &[q(quantile!("0.5", "mcp_neural_inference_duration_seconds", "@", ""), "")],
+            ),
+            stat(
+                "Inferences",
+                "A second.",
+                "ops",
+                6,
+                &[q("sum(rate(mcp_neural_inference_duration_seconds_count{@}~))", "")],
+            ),
+            stat(
+                "Token throughput",
+                "Tokens a second, both directions.",
+                "short",
+                6,
+                &[q("sum(rate(mcp_neural_tokens_processed_total{@}~))", "")],
+            ),
+            lines(
+                "Inference duration: p50 and p95",
+                "",
+                "s",
+                12,
+                &[
+                    q(
+                        quantile!(
+                            "0.95",
+                            "mcp_neural_inference_duration_seconds",
+                            "@",
+                            "model, operation, "
+                        ),
+                        "{{model}} {{operation}} p95",
+                    ),
+                    q(
+                        quantile!(
+                            "0.5",
+                            "mcp_neural_inference_duration_seconds",
+                            "@",
+                            "model, operation, "
+                        ),
+                        "{{model}} {{operation}} p50",
+                    ),
+                ],
+            )
+            .steps(&[(10.0, "orange")]),
+            lines(
+                "Token throughput by model",
+                "Tokens a second.",
+                "short",
+                12,
+                &[q(
+                    "sum by (model, direction) (rate(mcp_neural_tokens_processed_total{@}~))",
+                    "{{model}} {{direction}}",
+                )],
+            ),
+            lines(
+                "Inference duration",
+                "How many answers took how long.",
+                "s",
+                12,
+                &[q(
+                    "sum by (le) (increase(mcp_neural_inference_duration_seconds_bucket{@}~))",
+                    "{{le}}",
+                )],
+            )
+            .drawn(Draw::Heat),
+            lines(
+                "Tokens an inference",
+                "",
+                "short",
+                12,
+                &[q(
+                    "sum by (model, direction) (rate(mcp_neural_tokens_processed_total{@}~)) / on (model) group_left () sum by (model) (rate(mcp_neural_inference_duration_seconds_count{@}~))",
+                    "{{model}} {{direction}}",
+                )],
+            ),
+        ],
+    }],
+};

@@ -1,0 +1,116 @@
+//! Whole days in which nothing is wrong: no alert that is on by default may fire.
+
+use super::HEAD;
+use super::cases::{never, notation, one};
+use crate::catalog::alerts::{Group, Samples, alerts};
+
+/// Minutes of a day.
+const DAY: u32 = 24 * 60;
+
+pub(super) fn write() -> String {
+    let mut text = format!(
+        "{HEAD}#\n# Run with: promtool test rules alerts/tests/days_test.yml\n\n\
+         rule_files:\n  - ../mcp.yml\n  - ../engine.yml\n\nevaluation_interval: 1m\n\ntests:\n"
+    );
+    text.push_str(&day("an HTTP server that has tools only", &|text| tools_only(text, "a", DAY)));
+    text.push_str(&day("fifty short servers on stdio", &|text| {
+        for n in 0..50u32 {
+            short(text, &format!("stdio-{n}"), n * 28, 3 + n % 7);
+        }
+    }));
+    text.push_str(&day("one request a minute", &|text| {
+        base(text, "a", DAY);
+        series(text, OK, "a", "0+1x", DAY);
+        // Now and then one fails: of two in a window it is half, and of too few.
+        text.push_str(&one(FAILED, "a", "0x700 1x20 2x720"));
+        text.push_str(&one(ERRORS, "a", "0x700 1x20 2x720"));
+        buckets(text, "a", 1.0, DAY);
+    }));
+    text.push_str(&day("a server that nobody asks anything", &|text| {
+        base(text, "a", DAY);
+        series(text, OK, "a", "0x", DAY);
+        series(text, FAILED, "a", "0x", DAY);
+    }));
+    text
+}
+
+const OK: &str = r#"mcp_requests_total{tool="t", operation="execute", status="success"}"#;
+const FAILED: &str = r#"mcp_requests_total{tool="t", operation="execute", status="error"}"#;
+const ERRORS: &str =
+    r#"mcp_request_errors_total{tool="t", operation="execute", error_type="tool_error"}"#;
+
+fn series(text: &mut String, name: &str, instance: &str, run: &str, minutes: u32) {
+    text.push_str(&one(name, instance, &format!("{run}{minutes}")));
+}
+
+fn buckets(text: &mut String, instance: &str, each: f64, minutes: u32) {
+    for le in ["0.1", "5.0", "+Inf"] {
+        let name = format!(r#"mcp_request_duration_seconds_bucket{{tool="t", le="{le}"}}"#);
+        text.push_str(&one(&name, instance, &notation(Samples::Count(each), minutes, false)));
+    }
+    let count = r#"mcp_request_duration_seconds_count{tool="t"}"#;
+    text.push_str(&one(count, instance, &notation(Samples::Count(each), minutes, false)));
+}
+
+/// What each server has, idle or not.
+fn base(text: &mut String, instance: &str, minutes: u32) {
+    for (name, run) in [
+        ("up", "1x"),
+        (r#"mcp_vitals_build_info{version="0.1.0"}"#, "1x"),
+        ("process_start_time_seconds", "1000x"),
+        (r#"mcp_requests_in_flight{tool="t"}"#, "0x"),
+        (r#"mcp_panics_total{tool="t"}"#, "0x"),
+        ("mcp_tasks_running", "0x"),
+        ("mcp_sessions_active", "3x"),
+        ("mcp_system_cpu_usage_percent", "20x"),
+        ("mcp_system_memory_usage_percent", "60x"),
+        (r#"mcp_memory_usage_bytes{type="rss"}"#, "20000000x"),
+        (r#"mcp_memory_usage_bytes{type="total"}"#, "4000000000x"),
+        (r#"mcp_vitals_lost_total{reason="memory_limit"}"#, "0x"),
+        (r#"mcp_vitals_log_lost_total{place="ring", level="info", reason="full"}"#, "0x"),
+    ] {
+        series(text, name, instance, run, minutes);
+    }
+}
+
+/// Requests at all times, some of them wrong by the caller's fault, and some that fail.
+fn tools_only(text: &mut String, instance: &str, minutes: u32) {
+    base(text, instance, minutes);
+    series(text, OK, instance, "0+600x", minutes);
+    series(text, FAILED, instance, "0+90x", minutes);
+    series(text, ERRORS, instance, "0+20x", minutes);
+    let client = ERRORS.replace("tool_error", "client_invalid_params");
+    series(text, &client, instance, "0+70x", minutes);
+    buckets(text, instance, 690.0, minutes);
+}
+
+/// One that starts at some minute, is scraped a few times and is gone for good.
+fn short(text: &mut String, instance: &str, from: u32, minutes: u32) {
+    let run = |samples: &str| format!("_x{from} {samples}x{minutes} stale");
+    for (name, samples) in [
+        ("up", "1"),
+        (r#"mcp_vitals_build_info{version="0.1.0"}"#, "1"),
+        ("process_start_time_seconds", "1000"),
+        (r#"mcp_requests_in_flight{tool="t"}"#, "0"),
+        (OK, "0+7"),
+        ("mcp_sessions_active", "1"),
+        (r#"mcp_memory_usage_bytes{type="rss"}"#, "20000000"),
+        (r#"mcp_memory_usage_bytes{type="total"}"#, "4000000000"),
+    ] {
+        text.push_str(&one(name, instance, &run(samples)));
+    }
+}
+
+/// Looked at once an hour, and once a minute of the first quarter of an hour.
+fn day(name: &str, put: &dyn Fn(&mut String)) -> String {
+    let mut text = format!("  - name: {name}\n    interval: 1m\n    input_series:\n");
+    put(&mut text);
+    text.push_str("    alert_rule_test:\n");
+    for alert in alerts().filter(|alert| alert.group != Group::Optional) {
+        for minute in (1..15).chain((1..24).map(|hour| hour * 60)).chain([706, 708, 715]) {
+            text.push_str(&never(alert.name, minute * 60));
+        }
+    }
+    text.push('\n');
+    text
+}

@@ -1,0 +1,127 @@
+//! What `mcp-vitals generate` writes, out of the catalog: alerts with their tests and their runbook.
+
+mod cases;
+mod dashboards;
+mod days;
+mod rules;
+mod runbook;
+mod slo;
+
+use super::alerts::{Alert, AlertSettings, Group, Selectors, Severity, alerts, trimmed};
+
+/// A file to be written: its path below the folder, and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generated {
+    /// With slashes.
+    pub path: String,
+    /// The whole of it.
+    pub text: String,
+}
+
+/// The objective that the burn-rate rules are written for where nobody gives one.
+const OBJECTIVE: f64 = 0.99;
+
+/// The rules as they are with these settings, their runbook, and, where the settings leave the
+/// thresholds alone, the cases that promtool tests them with.
+pub fn alert_files(settings: &AlertSettings) -> Vec<Generated> {
+    let file = |path: &str, text: String| Generated { path: format!("alerts/{path}"), text };
+    let objective = settings.objective.unwrap_or(OBJECTIVE);
+    let mut files: Vec<Generated> = Group::ALL
+        .into_iter()
+        .map(|group| file(&format!("{}.yml", group.file()), rules::write(group, settings)))
+        .collect();
+    files.push(file("slo.yml", slo::rules(objective, settings)));
+    files.push(file("RUNBOOK.md", runbook::write(settings)));
+    if *settings == AlertSettings::default() {
+        for group in Group::ALL {
+            files.push(file(&format!("tests/{}_test.yml", group.file()), cases::write(group)));
+        }
+        files.push(file("tests/slo_test.yml", slo::cases(objective)));
+        files.push(file("tests/days_test.yml", days::write()));
+    }
+    files
+}
+
+/// The dashboards.
+pub fn dashboard_files() -> Vec<Generated> {
+    dashboards::write()
+}
+
+/// One rule as it is written: an alert for all tools but some, or for one of them.
+struct Written<'a> {
+    alert: &'a Alert,
+    over: f64,
+    expr: String,
+}
+
+/// What an alert becomes with these settings.
+fn written<'a>(alert: &'a Alert, settings: &AlertSettings) -> Vec<Written<'a>> {
+    let rule = |tool: String, over: f64| {
+        let selectors = Selectors { matchers: &settings.matchers, tool };
+        Written { alert, over, expr: (alert.expr)(&selectors, &trimmed(over)) }
+    };
+    let all = settings.thresholds.get(alert.name).copied().unwrap_or(alert.threshold);
+    let own = settings.by_tool.get(alert.name).filter(|_| alert.by_tool);
+    let Some(own) = own.filter(|own| !own.is_empty()) else {
+        return vec![rule(String::new(), all)];
+    };
+    let names: Vec<&str> = own.keys().map(String::as_str).collect();
+    let mut rules = vec![rule(format!("tool!~{}", quoted(&names.join("|"))), all)];
+    rules.extend(own.iter().map(|(tool, over)| rule(format!("tool={}", quoted(tool)), *over)));
+    rules
+}
+
+/// In double quotes, as PromQL, YAML and JSON read it alike.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Text for an annotation: as a template for Prometheus, or as it comes out for an instance.
+fn filled(
+    text: &str,
+    alert: &Alert,
+    over: f64,
+    value: &str,
+    label: impl Fn(&str) -> String,
+) -> String {
+    let mut text = text.replace("{over}", &alert.shown.threshold(over)).replace("{value}", value);
+    for name in alert.by.iter().chain(&["instance"]) {
+        text = text.replace(&format!("{{{name}}}"), &label(name));
+    }
+    text
+}
+
+/// `300` is `5m`.
+fn duration(seconds: u32) -> String {
+    match seconds {
+        0 => "0m".to_owned(),
+        s if s % 3_600 == 0 => format!("{}h", s / 3_600),
+        s if s % 60 == 0 => format!("{}m", s / 60),
+        s => format!("{s}s"),
+    }
+}
+
+/// The lines of `text`, each behind so many blanks.
+fn indented(text: &str, blanks: usize) -> String {
+    let pad = " ".repeat(blanks);
+    text.lines()
+        .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{pad}{line}\n") })
+        .collect()
+}
+
+/// The part of the head of each file that says where it is from.
+const HEAD: &str = "# Written by `mcp-vitals generate`; change the catalog, not this file.\n";
+
+fn of_group(group: Group) -> impl Iterator<Item = &'static Alert> {
+    alerts().filter(move |alert| alert.group == group)
+}
+
+/// The place in the runbook.
+fn anchor(alert: &str) -> String {
+    format!("alerts/RUNBOOK.md#{}", alert.to_lowercase())
+}
+
+/// The labels that each alert has, in their order.
+fn labels(severity: Severity, subject: &str) -> [(&'static str, String); 2] {
+    [("severity", severity.as_str().to_owned()), ("subject", subject.to_owned())]
+}
