@@ -46,6 +46,8 @@ impl fmt::Display for Trait<'_> {
 
 /// Traces that begin alike, so that their durations can be compared.
 const ALIKE: usize = 10;
+/// An attribute of which a value has fewer traces than so many is an identifier.
+const TRACES_A_VALUE: u64 = 8;
 /// Traits that are counted. What comes first after so many is not.
 const MOST_TRAITS: usize = 1 << 20;
 
@@ -99,9 +101,12 @@ pub(super) fn differences<'a>(
             - i128::from(count.other) * i128::from(all_slow)
     };
     let tenth = i128::from(all_slow) * i128::from(all_other) / 10;
+    let values = Values::of(&counts);
     let mut found: Vec<_> = counts
         .into_iter()
         .filter(|(_, count)| count.slow >= 2 && more(count) > tenth)
+        // Among many identifiers some are in two slow traces by chance.
+        .filter(|(what, count)| count.slow * 2 >= all_slow || !values.are_identifiers(what))
         .map(|(what, count)| (std::cmp::Reverse(more(&count)), what, count))
         .collect();
     found.sort_by_key(|(more, what, _)| (*more, *what));
@@ -113,6 +118,29 @@ pub(super) fn differences<'a>(
         all_other,
     });
     differences.take(most).collect()
+}
+
+/// Of each attribute how many values it has, and how many traces these have together.
+struct Values<'a>(HashMap<&'a str, (u64, u64)>);
+
+impl<'a> Values<'a> {
+    fn of(counts: &HashMap<Trait<'a>, Count>) -> Values<'a> {
+        let mut values = HashMap::new();
+        for (what, count) in counts {
+            if let Trait::Attribute(key, _) = what {
+                let (values, traces) = values.entry(*key).or_insert((0, 0));
+                *values += 1;
+                *traces += count.slow + count.other;
+            }
+        }
+        Values(values)
+    }
+
+    /// Whether it is an attribute that tells single traces apart, as a request's id does.
+    fn are_identifiers(&self, what: &Trait<'_>) -> bool {
+        let Trait::Attribute(key, _) = what else { return false };
+        self.0.get(key).is_some_and(|(values, traces)| *traces < values * TRACES_A_VALUE)
+    }
 }
 
 fn each<'a>(trace: &Trace<'a>, mut see: impl FnMut(Trait<'a>)) {

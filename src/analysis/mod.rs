@@ -166,7 +166,8 @@ impl Analysis {
     ///
     /// A trace is slow that took longer than nine tenths of those that began with the same span (same
     /// name and service); where there are fewer than ten of these, it is not compared. Only what at
-    /// least two slow traces have, and a tenth more of them than of the others.
+    /// least two slow traces have, and a tenth more of them than of the others; a value of an
+    /// attribute that is an identifier, with fewer than eight traces a value, at least half of them.
     pub fn differences(&self, most: usize) -> Vec<Difference<'_>> {
         compare::differences(self.traces(), most)
     }

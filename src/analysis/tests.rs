@@ -203,6 +203,9 @@ fn slow_traces_have_what_others_do_not() {
         root.attributes.push(("cache".into(), if is_slow { "miss" } else { "hit" }.into()));
         root.attributes.push(("half".into(), if at % 2 == 0 { "a" } else { "b" }.into()));
         root.attributes.push(("request".into(), at.to_string().into()));
+        // As each of two clients counts: one value is in two slow traces and in two others.
+        let turn = if at == 27 { 7 } else { at % 25 };
+        root.attributes.push(("turn".into(), format!("{turn} of {}", at / 60).into()));
         let mut query = span(1, Some(0), 0, 10);
         query.trace_id = root.trace_id;
         query.name = "query".into();
