@@ -44,6 +44,8 @@ pub struct VitalsBuilder {
     pub(crate) on_port_taken: crate::OnPortTaken,
     #[cfg(feature = "http")]
     pub(crate) log_level_endpoint: bool,
+    #[cfg(feature = "console")]
+    pub(crate) console: crate::ConsoleConfig,
     pub(crate) catalog: CatalogOptions,
     /// By metric, one in how many observations is kept.
     pub(crate) sampling: HashMap<String, u32>,
@@ -81,6 +83,8 @@ impl Default for VitalsBuilder {
             on_port_taken: crate::OnPortTaken::default(),
             #[cfg(feature = "http")]
             log_level_endpoint: false,
+            #[cfg(feature = "console")]
+            console: false.into(),
             catalog: CatalogOptions::default(),
             sampling: HashMap::new(),
             idle: HashMap::new(),
@@ -231,6 +235,27 @@ impl VitalsBuilder {
     #[cfg(feature = "http")]
     pub fn log_level_endpoint(mut self, on: bool) -> Self {
         self.log_level_endpoint = on;
+        self
+    }
+
+    /// A console on [`listen`](Self::listen)'s port, below `/console/`: a page of live charts of the
+    /// catalog's metrics, with recent logs and traces, the state of eight key rules, and what the
+    /// measuring itself costs. `true`, or a [`ConsoleConfig`](crate::ConsoleConfig). Default no.
+    ///
+    /// There is no password: it answers only who calls this machine by a name or an address of its own,
+    /// and is refused on an address beyond the loopback interface unless its settings allow that.
+    ///
+    /// ```
+    /// let vitals = mcp_vitals::Vitals::builder().listen(0).console(true).build()?;
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`build`](Self::build) gives [`Error::Console`] without an address to listen on, and with one
+    /// beyond the loopback interface that the settings don't allow.
+    #[cfg(feature = "console")]
+    pub fn console(mut self, config: impl Into<crate::ConsoleConfig>) -> Self {
+        self.console = config.into();
         self
     }
 
@@ -400,6 +425,8 @@ impl VitalsBuilder {
         }
         #[cfg(feature = "rayon")]
         check("", "scrape_threads", self.scrape_threads.into(), crate::pool::THREADS)?;
+        #[cfg(feature = "console")]
+        self.console.check(self.listen.is_some())?;
         if let Some((_, interval)) = &self.textfile {
             textfile::check_interval(*interval)?;
         }

@@ -129,6 +129,11 @@ pub enum Error {
         /// What is in the way.
         why: String,
     },
+    /// A console that may not be served so.
+    Console {
+        /// What is in the way, and what to do.
+        why: String,
+    },
     /// A variable of the environment that makes no sense, or asks for what is not there.
     Variable {
         /// Its name.
@@ -193,6 +198,7 @@ impl fmt::Display for Error {
             }
             Error::Logs { rule } => write!(f, "logs: {rule}"),
             Error::Exporter { name, why } => write!(f, "exporter {name:?}: {why}"),
+            Error::Console { why } => write!(f, "console: {why}"),
             Error::Variable { name, why } => write!(f, "environment variable {name}: {why}"),
             Error::Spawn(source) => write!(f, "cannot start a background thread: {source}"),
             Error::MemoryLimit { name, limit } => write!(

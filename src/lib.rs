@@ -39,6 +39,7 @@
 //! `tracing`: events of `tracing` as lines, its spans as the engine's.
 //! `signals`: engines shut down by SIGTERM and SIGINT, where asked. `gzip`, `zstd`: rolled log files
 //! compressed. `patterns`: `Redaction::pattern` of the [`logs`]. `rayon`: threads for large scrapes.
+//! `console`: a page of live charts, logs and traces beside `/metrics`.
 //! `cli`: the `mcp-vitals` command with its demo.
 #![deny(unsafe_code)]
 // A model uses a few pieces of each room.
@@ -71,6 +72,8 @@ mod clock;
 mod collect;
 #[cfg(not(vitals_loom))]
 mod collectors;
+#[cfg(all(not(vitals_loom), feature = "console"))]
+mod console;
 #[cfg(not(vitals_loom))]
 mod encode;
 #[cfg(not(vitals_loom))]
@@ -124,6 +127,8 @@ pub use cardinality::{Cardinality, FamilyCardinality, HeavyValue, LabelCardinali
 pub use catalog::{Outcome, Status};
 #[cfg(not(vitals_loom))]
 pub use collectors::{Collected, Describe, Samples};
+#[cfg(all(not(vitals_loom), feature = "console"))]
+pub use console::ConsoleConfig;
 #[cfg(not(vitals_loom))]
 pub use encode::format::Format;
 #[cfg(not(vitals_loom))]

@@ -15,6 +15,8 @@ use crate::vitals::Vitals;
 pub(crate) struct Outlets {
     textfile: Option<Textfile>,
     system: Option<System>,
+    #[cfg(feature = "console")]
+    console: Option<crate::console::Running>,
     #[cfg(feature = "http")]
     endpoint: Option<crate::serve::Endpoint>,
 }
@@ -31,7 +33,16 @@ impl Outlets {
             let mut listen = crate::serve::Listen::new(addr.clone());
             listen.on_port_taken = builder.on_port_taken;
             listen.log_level = builder.log_level_endpoint;
-            outlets.endpoint = Some(crate::serve::start(&listen, vitals.source("http")?)?);
+            #[cfg(feature = "console")]
+            {
+                listen.console = vitals.console(builder);
+            }
+            let endpoint = crate::serve::start(&listen, vitals.source("http")?)?;
+            #[cfg(feature = "console")]
+            if let (Some(console), Some(_)) = (listen.console, endpoint.addr()) {
+                outlets.console = Some(crate::console::Running::start(console)?);
+            }
+            outlets.endpoint = Some(endpoint);
         }
         if let Some((path, interval)) = &builder.textfile {
             let source = vitals.source("textfile")?;
@@ -54,6 +65,11 @@ impl Outlets {
     pub(crate) fn stop(&mut self, last: impl FnOnce(&mut Vec<u8>), deadline: Duration) {
         let started = Instant::now();
         let left = || deadline.saturating_sub(started.elapsed());
+        // Its viewers' streams end at once, and with them the answers that the endpoint waits for.
+        #[cfg(feature = "console")]
+        if let Some(mut console) = self.console.take() {
+            console.stop(left());
+        }
         if let Some(mut textfile) = self.textfile.take() {
             let mut text = Vec::new();
             last(&mut text);

@@ -8,6 +8,11 @@ pub(crate) trait Visit {
     /// Whether [`cell`](Self::cell) is wanted: a text encoder has no use for it.
     const CELLS: bool;
 
+    /// Whether this family is: of another nothing is read.
+    fn wants(&self, _name: &str) -> bool {
+        true
+    }
+
     /// A family with at least one series; its series follow.
     fn family(&mut self, head: &Head<'_>);
 

@@ -1,6 +1,8 @@
 //! `Vitals`, the one handle: starts, ties together, stops everything.
 
 mod collectors;
+#[cfg(feature = "console")]
+mod console;
 mod flight;
 #[cfg(target_os = "linux")]
 mod held;
@@ -423,7 +425,8 @@ impl Vitals {
         if let Some(core) = &self.core {
             let collected = core.collectors.collect(Duration::MAX);
             let mut turn = core.table.turn();
-            let scrape = &mut lock(&core.kept).scrape;
+            let Kept { scrape, collected: count, .. } = &mut *lock(&core.kept);
+            *count = collected.as_deref().map_or(0, Round::samples);
             core.walk(&mut turn, scrape, collected.as_deref(), &mut builder);
         }
         builder.finish()

@@ -4,7 +4,8 @@
 //! `docs/METRICS.md` holds the same tables. Recording is done through
 //! [`Vitals::mcp`](crate::Vitals::mcp).
 
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "console"))]
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
 pub mod alerts;
 #[cfg(feature = "cli")]
 pub mod boards;

@@ -224,7 +224,7 @@ fn trace_id(text: &str) -> Result<String, String> {
     if digits { Ok(text.to_owned()) } else { Err("not 1 to 32 hexadecimal digits".to_owned()) }
 }
 
-fn where_args() -> [Arg; 4] {
+fn where_args() -> [Arg; 5] {
     let path = value_parser!(PathBuf);
     [
         value("mcp", "ADDR", ValueParser::new(address)).help(
@@ -233,6 +233,9 @@ fn where_args() -> [Arg; 4] {
         ),
         value("metrics", "ADDR", ValueParser::new(address))
             .help("Where to serve /metrics\n[default: 127.0.0.1:8080, or a free port]"),
+        flag("no-console").help(
+            "Serve no console beside the metrics, and keep no logs and\ntraces in memory for it",
+        ),
         value("textfile", "PATH", path).help(
             "Write the metrics to a file, too, every 5 s and at the end;\n\
              with --stdio it stands in for the port",
@@ -328,6 +331,7 @@ fn options(matches: &ArgMatches) -> Options {
     Options {
         mcp: address("mcp"),
         metrics: address("metrics"),
+        console: !matches.get_flag("no-console"),
         textfile: path("textfile"),
         stdio: matches.get_flag("stdio"),
         rate: matches.get_one("rate").copied().unwrap_or(50.0),

@@ -67,6 +67,9 @@ impl Scrape {
         turn: &Turn<'_>,
         visit: &mut V,
     ) {
+        if !visit.wants(&family.spec.name) {
+            return;
+        }
         let places = family.places();
         let shown = |page| places.block(page).is_some_and(|block| block.shown().1 != 0);
         if !(0..places.blocks()).any(shown) {

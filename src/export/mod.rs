@@ -69,6 +69,12 @@ events! {
     HttpLogLevel = "http", "log_level";
     /// Somebody who may not was to read or change it.
     HttpForbidden = "http", "forbidden";
+    /// A page, a file or data of the console was answered.
+    HttpConsole = "http", "console";
+    /// A viewer of the console began to follow it.
+    HttpViewer = "http", "console_viewer";
+    /// One more than may follow it was turned away.
+    HttpViewersFull = "http", "console_full";
     /// A request for another path or by another method, or one that was not HTTP.
     HttpBadRequest = "http", "bad_request";
     /// A connection beyond the limit was turned away.

@@ -132,7 +132,7 @@ pub(crate) fn not_allowed(methods: &'static str, why: &'static str) -> Answer {
 pub(crate) const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-pub(crate) type Answer = Response<Whole>;
+pub(crate) type Answer = Response<Sent>;
 
 /// A short text for people.
 pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>, head: bool) -> Answer {
@@ -144,32 +144,50 @@ pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>, head: bool) -> An
 
 fn whole(status: StatusCode, body: Bytes, head: bool) -> Answer {
     let length = HeaderValue::from(body.len());
-    let mut answer = Response::new(Whole((!head).then_some(body)));
+    let mut answer = Response::new(Sent::Whole((!head).then_some(body)));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_LENGTH, length);
     answer
 }
 
-/// A body in one piece; none for HEAD.
-pub(crate) struct Whole(Option<Bytes>);
+/// A body.
+pub(crate) enum Sent {
+    /// In one piece; none for HEAD.
+    Whole(Option<Bytes>),
+    /// Without an end.
+    #[cfg(feature = "console")]
+    Events(super::stream::Stream),
+}
 
-impl Body for Whole {
+impl Body for Sent {
     type Data = Bytes;
     type Error = Infallible;
 
+    #[cfg_attr(not(feature = "console"), allow(unused_variables))]
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+        let next = match &mut *self {
+            Sent::Whole(bytes) => Poll::Ready(bytes.take()),
+            #[cfg(feature = "console")]
+            Sent::Events(stream) => stream.poll(context),
+        };
+        next.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+        matches!(self, Sent::Whole(None))
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        match self {
+            Sent::Whole(body) => {
+                SizeHint::with_exact(body.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            #[cfg(feature = "console")]
+            Sent::Events(_) => SizeHint::default(),
+        }
     }
 }
 

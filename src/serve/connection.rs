@@ -10,6 +10,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,6 +19,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::listen::Limits;
 
+/// Longer than anything takes.
+const NEVER: Duration = Duration::from_secs(86_400);
+
 /// How far a client is with its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -25,6 +29,9 @@ pub(crate) enum Phase {
     Head,
     /// Between the head and the answer's last byte.
     Answer { begun: bool },
+    /// In a stream without an end; `behind` while an event is not in the system's hands.
+    #[cfg_attr(not(feature = "console"), allow(dead_code))]
+    Stream { behind: bool },
     /// After an answer, before the next request.
     Idle,
 }
@@ -40,6 +47,8 @@ pub(crate) enum Doom {
     MadeRoom,
     /// The endpoint is being stopped.
     Stopping,
+    /// The client has closed its side of a connection that a stream is sent on.
+    Left,
 }
 
 /// What the endpoint knows of one connection. Shared within the endpoint's thread only.
@@ -114,11 +123,32 @@ impl Watch {
         }
     }
 
+    /// The next event of a stream is being sent.
+    #[cfg(feature = "console")]
+    pub(crate) fn streaming(&self) {
+        // The deadline is for all that is not in the system's hands, and not renewed by each event.
+        if self.phase.get() != (Phase::Stream { behind: true }) {
+            self.enter(Phase::Stream { behind: true });
+        }
+        if self.closing.get() {
+            self.doom(Doom::Stopping);
+        }
+    }
+
+    /// There are no more events.
+    #[cfg(feature = "console")]
+    pub(crate) fn streamed(&self) {
+        self.enter(Phase::Answer { begun: true });
+    }
+
     fn enter(&self, phase: Phase) {
         let now = Instant::now();
         let time = match phase {
             Phase::Head => self.limits.head,
             Phase::Answer { .. } => self.limits.answer,
+            Phase::Stream { behind: true } => self.limits.event,
+            // Until the next event, which is never long away.
+            Phase::Stream { behind: false } => NEVER,
             Phase::Idle => self.limits.idle,
         };
         self.phase.set(phase);
@@ -142,6 +172,9 @@ impl Watch {
     /// hyper flushes the socket when it has written all that it had; an answer is one piece and
     /// its head, so there is no flush between them.
     fn was_flushed(&self) {
+        if self.phase.get() == (Phase::Stream { behind: true }) {
+            self.enter(Phase::Stream { behind: false });
+        }
         if self.phase.get() == (Phase::Answer { begun: true }) {
             self.holds.set(None);
             self.enter(Phase::Idle);
@@ -157,20 +190,29 @@ impl Drop for Watched {
         if matches!(self.watch.doom.get(), Some(Doom::Slow(_) | Doom::Evicted)) {
             // A reset instead of an end: else the system would hold megabytes of its own for a
             // client that does not read them.
-            let _ = self.stream.set_zero_linger();
+            let _ = self.stream.borrow().set_zero_linger();
         }
     }
 }
 
 /// A socket that tells its watch how far the client is.
 pub(crate) struct Watched {
-    pub(crate) stream: TcpStream,
-    pub(crate) watch: Rc<Watch>,
+    stream: Shared,
+    watch: Rc<Watch>,
+}
+
+/// hyper reads and writes it; who supervises the connection looks whether the client is still there.
+type Shared = Rc<RefCell<TcpStream>>;
+
+impl Watched {
+    pub(crate) fn new(stream: Shared, watch: Rc<Watch>) -> Watched {
+        Watched { stream, watch }
+    }
 }
 
 impl Read for Watched {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
@@ -179,7 +221,7 @@ impl Read for Watched {
         let mut bytes = [0; 2048];
         let room = into.remaining().min(bytes.len());
         let mut read = ReadBuf::new(&mut bytes[..room]);
-        match Pin::new(&mut self.stream).poll_read(context, &mut read) {
+        match Pin::new(&mut *self.stream.borrow_mut()).poll_read(context, &mut read) {
             Poll::Ready(Ok(())) => {
                 if !read.filled().is_empty() {
                     self.watch.was_read();
@@ -194,11 +236,11 @@ impl Read for Watched {
 
 impl Write for Watched {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write(context, bytes);
         if matches!(written, Poll::Ready(Ok(1..))) {
             self.watch.was_written();
         }
@@ -206,11 +248,11 @@ impl Write for Watched {
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(context, bytes);
         if matches!(written, Poll::Ready(Ok(1..))) {
             self.watch.was_written();
         }
@@ -218,19 +260,19 @@ impl Write for Watched {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.borrow().is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut *self.stream.borrow_mut()).poll_flush(context);
         if matches!(flushed, Poll::Ready(Ok(()))) {
             self.watch.was_flushed();
         }
         flushed
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(context)
     }
 }
 
@@ -245,14 +287,26 @@ pub(crate) enum End {
 /// Drives `connection` until it ends, is doomed, or stays in a phase for too long.
 pub(crate) struct Supervised<C> {
     connection: Pin<Box<C>>,
+    stream: Shared,
     watch: Rc<Watch>,
     timer: Pin<Box<Sleep>>,
 }
 
 impl<C> Supervised<C> {
-    pub(crate) fn new(connection: C, watch: Rc<Watch>) -> Self {
+    pub(crate) fn new(connection: C, stream: Shared, watch: Rc<Watch>) -> Self {
         let timer = Box::pin(sleep_until(watch.deadline.get()));
-        Supervised { connection: Box::pin(connection), watch, timer }
+        Supervised { connection: Box::pin(connection), stream, watch, timer }
+    }
+
+    /// Whether the client has left a stream. hyper does not look: a client may close its side after a
+    /// request and wait for the answer; but nobody waits for the end of a stream.
+    fn has_left(&self, context: &mut Context<'_>) -> bool {
+        if !matches!(self.watch.phase.get(), Phase::Stream { .. }) {
+            return false;
+        }
+        let mut byte = [0; 1];
+        let mut byte = ReadBuf::new(&mut byte);
+        matches!(self.stream.borrow().poll_peek(context, &mut byte), Poll::Ready(Ok(0) | Err(_)))
     }
 }
 
@@ -270,6 +324,10 @@ impl<C: Future<Output = hyper::Result<()>>> Future for Supervised<C> {
         // Again: the answer that just ended may have been the last.
         if let Some(doom) = self.watch.doom.get() {
             return Poll::Ready(End::Closed(doom));
+        }
+        if self.has_left(context) {
+            self.watch.doom.set(Some(Doom::Left));
+            return Poll::Ready(End::Closed(Doom::Left));
         }
         let deadline = self.watch.deadline.get();
         if self.timer.deadline() != deadline {

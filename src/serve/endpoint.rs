@@ -30,8 +30,12 @@ use super::connection::{Doom, End, Phase, Supervised, Watch, Watched};
 use super::listen::{Limits, Listen, OnPortTaken};
 use super::log_level;
 use super::scrapes::Renderings;
+#[cfg(feature = "console")]
+use super::stream;
 use crate::Format;
 use crate::background::{DROP_DEADLINE, Joined};
+#[cfg(feature = "console")]
+use crate::console::{self, Console};
 use crate::error::Error;
 use crate::export::{Event, Source};
 
@@ -63,6 +67,10 @@ impl Endpoint {
                 io::Error::new(error.kind(), format!("{:?}: {error}", config.addr.to_string()));
             refused(unknown)(told)
         })?;
+        #[cfg(feature = "console")]
+        if let Some(console) = &config.console {
+            console.check(addr)?;
+        }
         let runtime = Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = Own(Some(runtime.map_err(Error::Spawn)?));
         let listener = {
@@ -147,8 +155,14 @@ fn run(
 ) {
     let limits = Rc::new(config.limits);
     let scrapes = Renderings::new(source, Some(answer::gzip));
-    let log_level = config.log_level;
-    let server = Rc::new(Server { limits, scrapes, log_level, open: Open::default() });
+    let server = Rc::new(Server {
+        limits,
+        scrapes,
+        log_level: config.log_level,
+        #[cfg(feature = "console")]
+        console: config.console,
+        open: Open::default(),
+    });
     let local = LocalSet::new();
     local.block_on(runtime, async {
         let deadline = server.clone().accept(listener, stopped).await;
@@ -162,6 +176,8 @@ struct Server {
     scrapes: Renderings,
     /// Whether `/log-level` is there.
     log_level: bool,
+    #[cfg(feature = "console")]
+    console: Option<Arc<Console>>,
     open: Open,
 }
 
@@ -214,15 +230,21 @@ impl Server {
         });
     }
 
-    async fn answer(
-        &self,
-        watch: &Watch,
-        peer: Option<SocketAddr>,
-        request: Request<Incoming>,
-    ) -> Answer {
+    async fn answer(&self, watch: &Rc<Watch>, ends: &Ends, request: Request<Incoming>) -> Answer {
         watch.answering();
+        #[cfg(feature = "console")]
+        if let Some(console) = &self.console
+            && console::is_below(request.uri().path())
+        {
+            let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+            let asked = console::Asked { method, uri, headers, local: ends.local };
+            let (event, answer) = stream::answer(console.answer(&asked), watch);
+            self.count(event);
+            return answer;
+        }
         if self.log_level && request.uri().path() == log_level::PATH {
-            let (event, answer) = log_level::answer(self.scrapes.source(), peer, request).await;
+            let (event, answer) =
+                log_level::answer(self.scrapes.source(), ends.peer, request).await;
             self.count(event);
             return answer;
         }
@@ -277,10 +299,15 @@ impl Place {
 
     async fn serve(&self, stream: TcpStream) -> End {
         let _ = stream.set_nodelay(true);
-        let peer = stream.peer_addr().ok();
+        let ends = &Ends {
+            peer: stream.peer_addr().ok(),
+            #[cfg(feature = "console")]
+            local: stream.local_addr().ok(),
+        };
+        let stream = Rc::new(RefCell::new(stream));
         let (server, watch) = (&self.server, &self.watch);
         let service = service_fn(|request| async move {
-            Ok::<_, Infallible>(server.answer(watch, peer, request).await)
+            Ok::<_, Infallible>(server.answer(watch, ends, request).await)
         });
         let connection = http1::Builder::new()
             // A client may close its side after the request and still wait for the answer.
@@ -289,8 +316,8 @@ impl Place {
             .header_read_timeout(None)
             .max_header_size(server.limits.head_bytes)
             .max_buf_size(server.limits.head_bytes.max(8 << 10))
-            .serve_connection(Watched { stream, watch: watch.clone() }, service);
-        Supervised::new(connection, watch.clone()).await
+            .serve_connection(Watched::new(stream.clone(), watch.clone()), service);
+        Supervised::new(connection, stream, watch.clone()).await
     }
 
     /// Counts what ended the connection, where it was not the client's being done.
@@ -301,8 +328,10 @@ impl Place {
             End::Served(Err(_)) if self.watch.phase() == Phase::Idle => return,
             End::Served(Err(_)) => Event::HttpHungUp,
             End::Closed(Doom::Slow(Phase::Head)) => Event::HttpHeadTimeout,
-            End::Closed(Doom::Slow(Phase::Answer { .. })) => Event::HttpSlowReader,
-            End::Closed(Doom::Slow(Phase::Idle) | Doom::Stopping) => return,
+            End::Closed(Doom::Slow(Phase::Answer { .. } | Phase::Stream { .. })) => {
+                Event::HttpSlowReader
+            }
+            End::Closed(Doom::Slow(Phase::Idle) | Doom::Stopping | Doom::Left) => return,
             End::Closed(Doom::Evicted) => Event::HttpEvicted,
             End::Closed(Doom::MadeRoom) => Event::HttpMadeRoom,
         };
@@ -314,6 +343,13 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.server.open.leave(&self.watch);
     }
+}
+
+/// Who is at the two ends of a connection.
+struct Ends {
+    peer: Option<SocketAddr>,
+    #[cfg(feature = "console")]
+    local: Option<SocketAddr>,
 }
 
 /// The open connections.

@@ -90,12 +90,14 @@ pub enum OnPortTaken {
 }
 
 /// Where to listen and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Listen {
     pub(crate) addr: ListenAddr,
     pub(crate) on_port_taken: OnPortTaken,
     /// Whether the filter of the logs can be read and changed.
     pub(crate) log_level: bool,
+    #[cfg(feature = "console")]
+    pub(crate) console: Option<std::sync::Arc<crate::console::Console>>,
     pub(crate) limits: Limits,
 }
 
@@ -105,6 +107,8 @@ impl Listen {
             addr,
             on_port_taken: OnPortTaken::default(),
             log_level: false,
+            #[cfg(feature = "console")]
+            console: None,
             limits: Limits::default(),
         }
     }
@@ -119,6 +123,8 @@ pub(crate) struct Limits {
     pub(crate) head: Duration,
     /// From a request's head until the whole answer is in the system's hands.
     pub(crate) answer: Duration,
+    /// From an event of a stream until it is in the system's hands.
+    pub(crate) event: Duration,
     /// Between two requests. More than a minute: that is how often some Prometheus scrape.
     pub(crate) idle: Duration,
     /// Bytes of a request's head.
@@ -134,6 +140,7 @@ impl Default for Limits {
             connections: 64,
             head: Duration::from_secs(5),
             answer: Duration::from_secs(30),
+            event: Duration::from_secs(10),
             idle: Duration::from_secs(90),
             head_bytes: 16 << 10,
             held_bytes: 32 << 20,

@@ -12,6 +12,8 @@ mod endpoint;
 mod listen;
 #[cfg(feature = "http")]
 mod log_level;
+#[cfg(feature = "console")]
+mod stream;
 #[cfg(feature = "tower")]
 mod tower;
 

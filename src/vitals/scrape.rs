@@ -21,6 +21,8 @@ pub(super) struct Kept {
     pub(super) scrape: Scrape,
     text: Pages,
     between: Vec<u8>,
+    /// Samples that came from collectors.
+    pub(super) collected: usize,
 }
 
 /// See [`Vitals::source`].
@@ -73,14 +75,16 @@ impl Core {
         // Before the turn: what they run may scrape this engine, or remove a collector.
         let collected = self.collectors.collect(most);
         let mut turn = self.table.turn();
-        let Kept { scrape, text, .. } = &mut *lock(&self.kept);
+        let Kept { scrape, text, collected: count, .. } = &mut *lock(&self.kept);
+        *count = collected.as_deref().map_or(0, Round::samples);
         self.scrape(format, &mut turn, scrape, text, collected.as_deref(), out);
     }
 
     pub(super) fn scrape_with(&self, to: impl FnMut(&[u8])) {
         let collected = self.collectors.collect(Duration::MAX);
         let mut turn = self.table.turn();
-        let Kept { scrape, text, between } = &mut *lock(&self.kept);
+        let Kept { scrape, text, between, collected: count } = &mut *lock(&self.kept);
+        *count = collected.as_deref().map_or(0, Round::samples);
         let mut slices = Slices::new(between, to);
         self.scrape(Format::Text, &mut turn, scrape, text, collected.as_deref(), &mut slices);
         slices.flush();
@@ -111,7 +115,7 @@ impl Core {
     }
 
     /// Whether whoever follows an exemplar finds its trace.
-    fn is_kept(&self, trace: &[u8; 16]) -> bool {
+    pub(super) fn is_kept(&self, trace: &[u8; 16]) -> bool {
         let traces = self.logs.get().and_then(|logs| logs.traces());
         traces.is_none_or(|traces| traces.is_kept(trace))
     }

@@ -45,6 +45,7 @@ const REST: Duration = Duration::from_secs(10);
 pub(super) struct Options {
     pub(super) mcp: Option<SocketAddr>,
     pub(super) metrics: Option<SocketAddr>,
+    pub(super) console: bool,
     pub(super) textfile: Option<PathBuf>,
     pub(super) stdio: bool,
     /// Requests a second, over all clients.
@@ -105,15 +106,25 @@ fn start_vitals(options: &Options) -> Result<Vitals, String> {
     }
     builder = match options.metrics {
         Some(addr) => builder.listen(addr),
-        None if options.stdio && options.textfile.is_some() => builder,
-        None => builder.listen(METRICS).on_port_taken(OnPortTaken::Ephemeral),
+        None if has_port(options) => builder.listen(METRICS).on_port_taken(OnPortTaken::Ephemeral),
+        None => builder,
     };
-    builder.build().map_err(|error| match error {
+    builder.console(has_console(options)).build().map_err(|error| match error {
         mcp_vitals::Error::Listen { .. } => {
             format!("{error}; --metrics says where else, 0 for any free port")
         }
         error => error.to_string(),
     })
+}
+
+fn has_port(options: &Options) -> bool {
+    options.metrics.is_some() || !(options.stdio && options.textfile.is_some())
+}
+
+/// Only where nobody else can reach it: there is no password.
+fn has_console(options: &Options) -> bool {
+    let own = options.metrics.is_none_or(|addr| addr.ip().to_canonical().is_loopback());
+    options.console && has_port(options) && own
 }
 
 /// Where lines go: into the file, or to stderr where only a level was asked for.
@@ -134,10 +145,10 @@ fn logs(options: &Options) -> Option<LogConfig> {
     Some(logs.level(options.log_level.clone().unwrap_or_default()))
 }
 
-/// Where spans go: nowhere unless they are asked for.
+/// Where spans go: into memory for the console, and elsewhere where they are asked for.
 fn traces(options: &Options) -> Option<TraceConfig> {
     let Options { trace_file, otlp, zipkin, sample, .. } = options;
-    if trace_file.is_none() && otlp.is_none() && zipkin.is_none() {
+    if trace_file.is_none() && otlp.is_none() && zipkin.is_none() && !has_console(options) {
         return None;
     }
     let mut traces = TraceConfig::to_memory();
@@ -163,6 +174,11 @@ fn introduce(options: &Options, vitals: &Vitals, mcp: &str, terminal: &Terminal)
         terminal.say(format_args!("metrics: {BOLD}http://{addr}/metrics{PLAIN}"));
         if options.metrics.is_none() && addr != METRICS {
             note(terminal, &format!("port {} is taken: /metrics is on another", METRICS.port()));
+        }
+        if has_console(options) {
+            terminal.say(format_args!("console: {BOLD}http://{addr}/console/{PLAIN}"));
+        } else if options.console {
+            note(terminal, "no console: others can reach that address, and it has no password");
         }
     }
     if let Some(path) = vitals.textfile_path() {

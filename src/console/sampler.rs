@@ -1,0 +1,144 @@
+//! What the console remembers between two reads, and what it makes of the next one.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::Engine;
+use super::interval::{Before, Interval};
+use super::reading::{Of, Reading};
+use super::state::{Beside, Cost, Families, State};
+
+/// How far rates and percentiles of a state reach back.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// How often the series of all families are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(super) struct Sampler {
+    started: Instant,
+    service: (String, String),
+    before: Before,
+    /// What happened up to each of these moments, the newest last; together they reach a window back.
+    recent: VecDeque<(Instant, Interval)>,
+    cardinality: Option<(Instant, Families)>,
+    /// Count and sum of all scrapes, and what the last one took.
+    scrapes: (u64, u64),
+    scrape_last_ms: Option<f64>,
+    state_ms: f64,
+}
+
+impl Sampler {
+    pub(super) fn new(service: (String, String)) -> Sampler {
+        Sampler {
+            started: Instant::now(),
+            service,
+            before: Before::default(),
+            recent: VecDeque::new(),
+            cardinality: None,
+            scrapes: (0, 0),
+            scrape_last_ms: None,
+            state_ms: 0.0,
+        }
+    }
+
+    /// Reads the engine and remembers it. False where the engine is gone.
+    ///
+    /// * `to`: where somebody looks, what the state is appended to.
+    pub(super) fn tick(
+        &mut self,
+        engine: &dyn Engine,
+        cost: Cost,
+        to: Option<&mut Vec<u8>>,
+    ) -> bool {
+        let Some((now, unix_ms)) = read(engine) else { return false };
+        let came = self.before.until(&now);
+        self.before.set(&now, unix_ms);
+        if let Some(came) = came {
+            self.recent.push_back((now.at, came));
+            let keeps = |at: Instant| now.at.saturating_duration_since(at) < WINDOW;
+            while self.recent.front().is_some_and(|(at, _)| !keeps(*at)) && self.recent.len() > 1 {
+                self.recent.pop_front();
+            }
+        }
+        if let Some(to) = to {
+            self.write(engine, &now, None, unix_ms, cost, to);
+        }
+        true
+    }
+
+    /// Appends a state that is read now. False where the engine is gone.
+    pub(super) fn state(&mut self, engine: &dyn Engine, cost: Cost, to: &mut Vec<u8>) -> bool {
+        let Some((now, unix_ms)) = read(engine) else { return false };
+        let came = self.before.until(&now);
+        self.write(engine, &now, came, unix_ms, cost, to);
+        true
+    }
+
+    /// * `came`: since the last tick.
+    fn write(
+        &mut self,
+        engine: &dyn Engine,
+        now: &Reading,
+        came: Option<Interval>,
+        unix_ms: u64,
+        cost: Cost,
+        to: &mut Vec<u8>,
+    ) {
+        let mut last = Interval::default();
+        self.recent.iter().map(|(_, interval)| interval).chain(&came).for_each(|interval| {
+            last.add(interval);
+        });
+        self.count(engine, now.at);
+        self.time(now);
+        let Some((_, cardinality)) = &self.cardinality else { return };
+        let cost = Cost { state_ms: self.state_ms, history_bytes: self.bytes(), ..cost };
+        let state = State::new(
+            now,
+            &last,
+            Beside {
+                unix_ms,
+                uptime_s: now.at.saturating_duration_since(self.started).as_secs_f64(),
+                service: &self.service,
+                rules: &[],
+                cardinality,
+                scrape_last_ms: self.scrape_last_ms,
+                cost,
+            },
+        );
+        // Nothing of it can fail: it is written to memory, and its keys are texts.
+        let _ = serde_json::to_writer(&mut *to, &state);
+        self.state_ms = now.at.elapsed().as_secs_f64() * 1e3;
+    }
+
+    fn count(&mut self, engine: &dyn Engine, now: Instant) {
+        let old = |at: Instant| now.saturating_duration_since(at) >= COUNT_EVERY;
+        if self.cardinality.as_ref().is_none_or(|(at, _)| old(*at)) {
+            self.cardinality = Some((now, Families::of(engine.cardinality())));
+        }
+    }
+
+    /// Says what the last scrape took; of several since the last look their mean.
+    fn time(&mut self, now: &Reading) {
+        let Some(all) = now.histograms(Of::ScrapeDuration).first() else { return };
+        let (count, sum) = self.scrapes;
+        let came = all.count.saturating_sub(count);
+        if came > 0 {
+            let took = all.sum.saturating_sub(sum);
+            self.scrape_last_ms = Some(took as f64 / came as f64 / 1e6);
+        }
+        self.scrapes = (all.count, all.sum);
+    }
+
+    /// About how many bytes are remembered.
+    fn bytes(&self) -> usize {
+        let recent: usize = self.recent.iter().map(|(_, interval)| interval.bytes()).sum();
+        self.before.bytes() + recent
+    }
+}
+
+fn read(engine: &dyn Engine) -> Option<(Reading, u64)> {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut now = Reading::new(Instant::now());
+    engine.read(&mut now).then_some((now, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)))
+}

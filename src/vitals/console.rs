@@ -1,0 +1,59 @@
+//! What the console reads of an engine.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use super::{Core, Vitals};
+use crate::builder::VitalsBuilder;
+use crate::cardinality::Cardinality;
+use crate::collect::Scrape;
+use crate::console::{Console, Engine, Reading};
+use crate::sync::lock;
+
+/// Reads an engine without keeping it alive.
+struct Eyes {
+    core: Weak<Core>,
+    /// Its own, so that a scrape finds its own as it left them.
+    scrape: Mutex<Scrape>,
+}
+
+impl Engine for Eyes {
+    fn read(&self, reading: &mut Reading) -> bool {
+        let Some(core) = self.core.upgrade() else { return false };
+        core.look(&mut lock(&self.scrape), reading);
+        true
+    }
+
+    fn cardinality(&self) -> Cardinality {
+        let core = self.core.upgrade();
+        core.map(|core| Cardinality::of(&core.table)).unwrap_or_default()
+    }
+}
+
+impl Core {
+    /// A walk over what the console wants. Host's callbacks and collectors are not asked, what is idle
+    /// is not removed: that is a scrape's.
+    fn look(&self, scrape: &mut Scrape, reading: &mut Reading) {
+        let turn = self.table.turn();
+        if let Some(exemplars) = self.table.exemplars() {
+            exemplars.turn();
+            scrape.candidates.gather(exemplars, |trace| self.is_kept(trace));
+        }
+        if let Some(logs) = self.logs.get() {
+            logs.refresh();
+        }
+        let collected = lock(&self.kept).collected;
+        self.own.refresh(&self.table, collected);
+        scrape.walk(&self.table.families(), &turn, reading);
+        scrape.candidates.clear();
+    }
+}
+
+impl Vitals {
+    /// The console of this engine, where the builder asks for one.
+    pub(crate) fn console(&self, builder: &VitalsBuilder) -> Option<Arc<Console>> {
+        let core = Arc::downgrade(self.core.as_ref()?);
+        let eyes = Eyes { core, scrape: Mutex::default() };
+        let config = &builder.console;
+        config.on.then(|| Console::new(config, &builder.service, Box::new(eyes)))
+    }
+}
