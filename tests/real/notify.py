@@ -3,7 +3,7 @@
     python tests/real/notify.py [--root DIR] [--patience S] BINARY
 
 With the prometheus.yml, alertmanager.yml and alerts/ of DIR, by default this repository. Only
-addresses and intervals are changed, and of the rules one: MCPServerDown waits 5 s instead of its
+addresses and intervals are changed, and of the rules one: MCPServerDown waits 2 s instead of its
 minute. A file that no longer has what is changed fails. Checks are reported, and parts that are
 missing treated, as in run.py.
 """
@@ -189,7 +189,7 @@ class Notify:
             return
         if check("a fresh server: panics are there at 0, no alert fires", self.quiet):
             check("HandlerPanics: the very first panic is told of", self.first_panic)
-        if check("MCPServerDown (after 5 s, not 1m): a stopped demo is told of", self.down):
+        if check("MCPServerDown (after 2 s, not 1m): a stopped demo is told of", self.down):
             check("MCPServerDown: that it goes on is told of, too", self.up_again)
             check("no other alert was told of", self.nothing_else)
 
@@ -328,7 +328,7 @@ class Notify:
         """The shipped rules, but for the minute that MCPServerDown waits."""
         # The end of its expression, which is not the end of another with the same wait.
         waits = "max by (job, instance) (last_over_time(mcp_vitals_build_info[1d]))\n        for: "
-        shortened = changed(self.root / "alerts/mcp.yml", {f"{waits}1m\n": f"{waits}5s\n"})
+        shortened = changed(self.root / "alerts/mcp.yml", {f"{waits}1m\n": f"{waits}2s\n"})
         rules = self.folder / "mcp.yml"
         rules.write_text(shortened)
         address = self.alertmanager.removeprefix("http://")
