@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real servers and clients that the tests run against: Prometheus, its
+# Installs the real servers and clients that the tests run against: Prometheus, its Alertmanager and
 # node exporter, vmagent, VictoriaMetrics, rsyslog, lnav and valgrind by apt, the Python parser, the
 # Python MCP client, gRPC with OpenTelemetry's messages and the collector rotel into a venv of their own, the MCP inspector into a node folder of its own, and
 # syslog-ng unpacked into a folder of its own, since Debian has it only instead of rsyslog.
@@ -30,6 +30,8 @@ esac
 apt_parts="
 prometheus        prometheus
 promtool          prometheus
+prometheus-alertmanager  prometheus-alertmanager
+amtool            prometheus-alertmanager
 prometheus-node-exporter  prometheus-node-exporter
 vmagent           victoria-metrics
 victoria-metrics  victoria-metrics

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the real parts against the demo: Prometheus, promtool, the Python parser, vmagent and
-# VictoriaMetrics, then the readers of spans against what the example trace_forms writes, then rsyslog,
+# VictoriaMetrics, then from a fault over Alertmanager to its notification, then the readers of spans against what the example trace_forms writes, then rsyslog,
 # syslog-ng and lnav against a log that is rolled, then gRPC and rotel for spans, then the MCP clients.
 #
 #   scripts/real-parts.sh BINARY       everything; BINARY is the built mcp-vitals
@@ -64,6 +64,7 @@ if [ "$1" = --static ]; then
 else
   binary=$(realpath "$1")
   part "servers" "$python" "$root/tests/real/run.py" "$binary"
+  part "notifications" "$python" "$root/tests/real/notify.py" "$binary"
   # Built beside it by  cargo build --release --example trace_forms
   part "forms of spans" "$python" "$root/tests/real/traces_forms.py" "$(dirname "$binary")/examples/trace_forms"
   # Built beside it:  cargo build --release --example exemplars --features http

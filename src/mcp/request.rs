@@ -322,9 +322,10 @@ impl InFlight {
             return Duration::ZERO;
         };
         let (ticks, nanos) = started.stop();
-        series.leave(outcome, nanos);
         let end = End { outcome, nanos };
         let current = current(&span);
+        // Within the span: the duration may be its exemplar.
+        series.leave(outcome, nanos);
         lines::ended(series.logger(), ticks, series.names(), noted.as_deref(), end);
         if current.is_some() {
             drop(current);
@@ -334,7 +335,7 @@ impl InFlight {
     }
 }
 
-/// Its lines carry its ids.
+/// Its lines and its duration carry its ids.
 #[inline]
 fn current(span: &Span) -> Option<EnteredSpan<'_>> {
     span.is_any().then(|| span.enter())
@@ -367,6 +368,24 @@ mod tests {
     fn total(vitals: &Vitals, tool: &str, operation: &str, status: &str) -> f64 {
         let labels = [("tool", tool), ("operation", operation), ("status", status)];
         value(vitals, "mcp_requests_total", &labels)
+    }
+
+    #[test]
+    fn a_duration_is_an_exemplar_of_its_own_span() {
+        let config = crate::traces::TraceConfig::to_memory();
+        let vitals = Vitals::builder().traces(config).build().unwrap();
+        vitals.mcp().learn_tools(["x"]);
+        let request = vitals.request("tools/call").tool("x").start();
+        let ids = request.span().unwrap().context();
+        let (trace, span) = (ids.trace_id().unwrap(), ids.span_id().unwrap());
+        request.finish(Outcome::Ok);
+        let mut page = Vec::new();
+        vitals.scrape_as(crate::Format::OpenMetrics, &mut page);
+        let page = String::from_utf8(page).unwrap();
+        let exemplar = format!(" # {{trace_id=\"{trace}\",span_id=\"{span}\"}} ");
+        let found: Vec<_> = page.lines().filter(|line| line.contains(&exemplar)).collect();
+        let [line] = found[..] else { panic!("{found:?} of {page}") };
+        assert!(line.starts_with("mcp_request_duration_seconds_bucket{tool=\"x\""), "{line}");
     }
 
     #[test]

@@ -9,7 +9,6 @@ stopped by its pid, also when this process is told to end.
 """
 
 import argparse
-import contextlib
 import importlib.util
 import json
 import os
@@ -18,7 +17,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -26,10 +24,10 @@ import dashboard
 import exposition
 from catalog import ALERTS
 from servers import (
-    LOOPBACK, Demo, Ended, Failure, Server, fetch, fetch_json, free_port, wait_until,
+    LOOPBACK, Demo, Ended, Failure, Server, fetch, fetch_json, free_port, wait_until, workspace,
 )  # fmt: skip
+from shipped import ROOT, Prometheus
 
-ROOT = Path(__file__).resolve().parents[2]
 OVERVIEW = ROOT / "dashboards" / "overview.json"
 EXCEPTIONS = json.loads((Path(__file__).parent / "exceptions.json").read_text())
 HOW = "scripts/install-parts.sh installs it"
@@ -197,32 +195,9 @@ class Live:
         self.demo.wait_urls()
         self.start = time.time()
 
-    def target(self):
-        return self.demo.metrics.split("/")[2]
-
     def start_prometheus(self):
-        """The shipped prometheus.yml, with our target and a scrape each second."""
-        text = (ROOT / "prometheus.yml").read_text()
-        for old, new in (
-            ('targets: ["127.0.0.1:8080"]', f'targets: ["{self.target()}"]'),
-            ("scrape_interval: 5s", "scrape_interval: 1s"),
-            ("scrape_timeout: 4s", "scrape_timeout: 1s"),
-            ("evaluation_interval: 5s", "evaluation_interval: 1s"),
-            ("- alerts/*.yml", f"- {json.dumps(str(ROOT / 'alerts' / '*.yml'))}"),
-        ):
-            if text.count(old) != 1:
-                raise Failure(f"prometheus.yml has {old!r} {text.count(old)} times, not once")
-            text = text.replace(old, new)
-        config = self.folder / "prometheus.yml"
-        config.write_text(text)
-        port = free_port()
-        argv = [
-            "prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.folder / 'tsdb'}",
-            f"--web.listen-address={LOOPBACK}:{port}", "--log.level=warn",
-        ]  # fmt: skip
-        server = self.stack.enter_context(Server("prometheus", argv, self.folder))
-        self.prometheus = f"http://{LOOPBACK}:{port}"
-        server.wait_ready(f"{self.prometheus}/-/ready")
+        server = self.stack.enter_context(Prometheus(self.folder, self.demo.target()))
+        self.prometheus = server.wait_up().url
 
     def start_vmagent(self):
         """vmagent as a second scraper, remote-writing into VictoriaMetrics."""
@@ -230,7 +205,7 @@ class Live:
         config = self.folder / "vmagent.yml"
         config.write_text(
             "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: mcp\n"
-            f'    static_configs:\n      - targets: ["{self.target()}"]\n'
+            f'    static_configs:\n      - targets: ["{self.demo.target()}"]\n'
         )
         argv = [
             "victoria-metrics", f"-httpListenAddr={LOOPBACK}:{store}", "-search.latencyOffset=0s",
@@ -423,27 +398,12 @@ def main():
     arguments = parser.parse_args()
     if not arguments.static and not arguments.binary:
         parser.error("BINARY is wanted, or --static")
-    # SystemExit unwinds the stack below, so that no server outlives this process.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-
     report = Report()
     if not arguments.live:
         static_checks(report)
     if not arguments.static:
-        with contextlib.ExitStack() as stack:
-            keep = os.environ.get("MCP_VITALS_KEEP") == "1"
-            folder = Path(tempfile.mkdtemp(prefix="mcp-vitals-real-"))
-            stack.callback(lambda: keep or shutil.rmtree(folder, ignore_errors=True))
-            live = Live(report, arguments, folder, stack)
-            live.run()
-            if report.failed:
-                for log in sorted([*folder.glob("*.stderr"), *folder.glob("*.stdout")]):
-                    tail = log.read_text(errors="replace").splitlines()[-10:]
-                    if tail:
-                        print(f"--- end of {log.name}")
-                        print("\n".join("    " + line for line in tail))
-            if keep:
-                print(f"kept: {folder}")
+        with workspace(report) as (folder, stack):
+            Live(report, arguments, folder, stack).run()
     sys.exit(report.close())
 
 

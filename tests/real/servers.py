@@ -1,15 +1,20 @@
 """Starts a real server on a free loopback port, waits for it, stops it by its pid."""
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
@@ -60,6 +65,29 @@ def wait_until(what, condition, seconds, servers=()):
         if time.monotonic() > deadline:
             raise Failure(f"{what}: not within {seconds:g} s (last: {last!r})")
         time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def workspace(report):
+    """A folder for the servers' files, and the stack on which they stop.
+
+    Shows how each log ends if a check failed. The folder stays with MCP_VITALS_KEEP=1.
+    """
+    # SystemExit unwinds the stack, so that no server outlives this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with contextlib.ExitStack() as stack:
+        keep = os.environ.get("MCP_VITALS_KEEP") == "1"
+        folder = Path(tempfile.mkdtemp(prefix="mcp-vitals-real-"))
+        stack.callback(lambda: keep or shutil.rmtree(folder, ignore_errors=True))
+        yield folder, stack
+        if report.failed:
+            for log in sorted([*folder.glob("*.stderr"), *folder.glob("*.stdout")]):
+                tail = log.read_text(errors="replace").splitlines()[-10:]
+                if tail:
+                    print(f"--- end of {log.name}")
+                    print("\n".join("    " + line for line in tail))
+        if keep:
+            print(f"kept: {folder}")
 
 
 class Server:
@@ -116,16 +144,23 @@ class Ended(Exception):
 
 
 class Demo(Server):
-    """The demo under load, then lingering so that its last values can be read."""
+    """The demo under load, then lingering so that its last values can be read; or without load."""
 
-    def __init__(self, binary, folder, duration, rate):
+    def __init__(self, binary, folder, duration=0, rate=0):
         self.tally_path = folder / "tally.json"
         options = ["--mcp", f"{LOOPBACK}:0", "--metrics", f"{LOOPBACK}:0"]
-        options += ["--duration", f"{duration}s", "--rate", rate]
-        options += ["--tally", self.tally_path, "--linger", "10m"]
+        if rate:
+            options += ["--duration", f"{duration}s", "--rate", rate]
+            options += ["--tally", self.tally_path, "--linger", "10m"]
+        else:
+            options += ["--no-load"]
         super().__init__("demo", [binary, "demo", *options], folder, cwd=folder)
         self.metrics = None
         self.mcp = None
+
+    def target(self):
+        """Where a Prometheus finds it: the host and port of /metrics."""
+        return urllib.parse.urlsplit(self.metrics).netloc
 
     def wait_urls(self, seconds=30):
         """Reads the two URLs that the demo prints to stderr."""

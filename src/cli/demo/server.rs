@@ -117,7 +117,12 @@ pub(super) struct Demo {
 #[tool_router]
 impl Demo {
     pub(super) fn new(vitals: &Vitals, seed: u64) -> Demo {
-        Demo { swarm: Arc::new(Swarm::new(vitals, seed)), tool_router: Demo::tool_router() }
+        let tool_router = Demo::tool_router();
+        // Else a tool has its series from when a client lists the tools, or calls it: a panic in the
+        // very first call would be a counter born at 1, in which no alert sees an increase.
+        let tools = tool_router.list_all();
+        vitals.mcp().learn_tools(tools.iter().map(|tool| &*tool.name));
+        Demo { swarm: Arc::new(Swarm::new(vitals, seed)), tool_router }
     }
 
     #[tool(description = "Starts a swarm of agents")]

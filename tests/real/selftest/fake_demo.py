@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stands in for the demo binary in the harness's own tests. It measures nothing.
+"""Stands in for the demo binary in the harness's own tests. It measures nothing but panics.
 
 Takes the demo's options, serves an exposition whose counters rise until `--duration` is over, then
 hands in a tally that agrees with them. FAKE_BREAK names one thing to get wrong. Its load begins
@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 BREAK = os.environ.get("FAKE_BREAK", "")
 SCRAPES = []
+PANICS = []
 
 # (tool, operation): {status: requests a second}
 REQUESTS = {
@@ -120,7 +121,10 @@ def render(seconds, load_over):
     page.counter("mcp_auth_attempts_total", (3, {"method": "token", "status": "failed"}))
     limited = "user_id" if BREAK != "label" else "user"
     page.counter("mcp_auth_rate_limit_exceeded_total", (1, {limited: "u"}))
-    page.counter("mcp_panics_total", (0, {"tool": "swarm_init"}))
+    page.family("mcp_panics_total", "counter")
+    page.sample("mcp_panics_total", 0, tool="swarm_init")
+    if BREAK != "unborn" or PANICS:
+        page.sample("mcp_panics_total", len(PANICS), tool="neural_predict")
     page.counter("mcp_cancellations_total", (1, {"tool": "swarm_init"}))
     page.gauge("mcp_sessions_active", (2, {}))
     page.gauge("mcp_vitals_build_info", (1, {"version": "0.0.0"}))
@@ -171,8 +175,9 @@ def main():
     parser.add_argument("command", choices=["demo"])
     for option in ("--mcp", "--metrics", "--rate", "--tally"):
         parser.add_argument(option)
-    parser.add_argument("--duration", type=seconds_of)
+    parser.add_argument("--duration", type=seconds_of, default=0.0)
     parser.add_argument("--linger", type=seconds_of)
+    parser.add_argument("--no-load", action="store_true")
     options = parser.parse_args()
     if BREAK == "start":
         sys.exit("no")
@@ -190,6 +195,22 @@ def main():
             self.end_headers()
             self.wfile.write(body)
 
+        def do_POST(self):  # noqa: N802 - the base class's name
+            """An MCP server whose one tool panics."""
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = {"jsonrpc": "2.0", "id": request.get("id"), "result": {}}
+            if request["method"] == "tools/list":
+                answer["result"] = {"tools": [{"name": "neural_predict"}]}
+            if request["method"] == "tools/call":
+                PANICS.append(request)
+                answer = {"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32603}}
+            body = json.dumps(answer, separators=(",", ":")).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Mcp-Session-Id", "one")
+            self.end_headers()
+            self.wfile.write(body)
+
         def log_message(self, *_):
             pass
 
@@ -201,6 +222,8 @@ def main():
         print("{}", flush=True)
     stopped = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stopped.set())
+    if options.no_load:
+        stopped.wait()
     load.began.wait(60)
     stopped.wait(options.duration)
     if BREAK != "notally":
