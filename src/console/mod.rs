@@ -12,6 +12,7 @@ mod cells;
 mod config;
 mod events;
 mod guard;
+mod history;
 mod interval;
 mod reading;
 mod routes;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use self::board::Board;
 use self::events::{Kind, Place};
+use self::history::Wanted;
 use self::sampler::Sampler;
 use self::state::Cost;
 use crate::Cardinality;
@@ -117,6 +119,11 @@ impl Console {
         let mut places = lock(&self.places);
         let taken = places.of(kind);
         *taken = taken.saturating_sub(1);
+    }
+
+    /// What is remembered of the last hour, as JSON.
+    fn history(&self, wanted: Wanted) -> Vec<u8> {
+        lock(&self.sampler).history(wanted)
     }
 
     fn cost(&self) -> Cost {

@@ -128,6 +128,12 @@ impl Reading {
         series.fold(0, |sum, (_, number)| sum.wrapping_add(whole(*number)))
     }
 
+    /// As if it had been read.
+    #[cfg(test)]
+    pub(super) fn add(&mut self, of: Of, labels: Labels, number: Number) {
+        self.numbers[of as usize].push((labels, number));
+    }
+
     fn push(&mut self, labels: impl Fn(&str) -> Option<Box<str>>, number: Number) {
         self.visited += 1;
         let Some(family) = self.family else { return };

@@ -10,6 +10,7 @@ use hyper::header::{
 use hyper::{Method, Response, StatusCode, Uri};
 
 use super::events::{self, Events, Feed, Kind};
+use super::history::Wanted;
 use super::{Console, assets, guard};
 use crate::export::Event;
 
@@ -70,6 +71,10 @@ impl Console {
             "api/state" => match self.state() {
                 Some(state) => reply(Event::HttpConsole, json(state)),
                 None => gone(),
+            },
+            "api/history" => match Wanted::read(asked.uri.query().unwrap_or_default()) {
+                Ok(wanted) => reply(Event::HttpConsole, json(self.history(wanted))),
+                Err(why) => bad(why),
             },
             "events" => self.follow(),
             _ => match assets::find(path) {
@@ -142,6 +147,10 @@ fn unknown() -> Reply {
     let here =
         "here are /console/, api/state, api/history, api/logs, api/traces and events below\n";
     reply(Event::HttpBadRequest, text(StatusCode::NOT_FOUND, here))
+}
+
+fn bad(why: impl Into<Bytes>) -> Reply {
+    reply(Event::HttpBadRequest, text(StatusCode::BAD_REQUEST, why))
 }
 
 fn gone() -> Reply {

@@ -4,12 +4,21 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Engine;
+use super::history::{History, Wanted};
 use super::interval::{Before, Interval};
 use super::reading::{Of, Reading};
+use super::rules::{Levels, Rules};
 use super::state::{Beside, Cost, Families, State};
 
 /// How far rates and percentiles of a state reach back.
 const WINDOW: Duration = Duration::from_secs(10);
+
+/// A point of the history, and a look at the rules; a little less than the thread's own ten seconds,
+/// which it is never late by.
+const COARSE: Duration = Duration::from_millis(9_500);
+
+/// Longer is no point of a second.
+const FINE: f64 = 2.5;
 
 /// How often the series of all families are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
@@ -21,6 +30,11 @@ pub(super) struct Sampler {
     before: Before,
     /// What happened up to each of these moments, the newest last; together they reach a window back.
     recent: VecDeque<(Instant, Interval)>,
+    /// What happened since the last point of ten seconds, and when that was.
+    since: Interval,
+    pointed: Option<Instant>,
+    history: History,
+    rules: Rules,
     cardinality: Option<(Instant, Families)>,
     /// Count and sum of all scrapes, and what the last one took.
     scrapes: (u64, u64),
@@ -35,6 +49,10 @@ impl Sampler {
             service,
             before: Before::default(),
             recent: VecDeque::new(),
+            since: Interval::default(),
+            pointed: None,
+            history: History::default(),
+            rules: Rules::new(),
             cardinality: None,
             scrapes: (0, 0),
             scrape_last_ms: None,
@@ -54,6 +72,7 @@ impl Sampler {
         let Some((now, unix_ms)) = read(engine) else { return false };
         let came = self.before.until(&now);
         self.before.set(&now, unix_ms);
+        self.remember(&now, unix_ms, came.as_ref(), to.is_some());
         if let Some(came) = came {
             self.recent.push_back((now.at, came));
             let keeps = |at: Instant| now.at.saturating_duration_since(at) < WINDOW;
@@ -65,6 +84,32 @@ impl Sampler {
             self.write(engine, &now, None, unix_ms, cost, to);
         }
         true
+    }
+
+    /// Adds to the history, and evaluates the rules where it is time.
+    fn remember(&mut self, now: &Reading, unix_ms: u64, came: Option<&Interval>, looked_at: bool) {
+        if let Some(came) = came {
+            self.since.add(came);
+            if looked_at && came.seconds < FINE {
+                self.history.fine(now, unix_ms, came);
+            }
+        }
+        let early = |at: Instant| now.at.saturating_duration_since(at) < COARSE;
+        if self.pointed.is_some_and(early) {
+            return;
+        }
+        self.pointed = Some(now.at);
+        let since = std::mem::take(&mut self.since);
+        // The first read has nothing before it.
+        let since = came.map(|_| &since);
+        if let Some(since) = since {
+            self.history.coarse(now, unix_ms, since);
+        }
+        self.rules.next(now.at, unix_ms, since, Levels::of(now));
+    }
+
+    pub(super) fn history(&self, wanted: Wanted) -> Vec<u8> {
+        self.history.json(wanted)
     }
 
     /// Appends a state that is read now. False where the engine is gone.
@@ -100,7 +145,7 @@ impl Sampler {
                 unix_ms,
                 uptime_s: now.at.saturating_duration_since(self.started).as_secs_f64(),
                 service: &self.service,
-                rules: &[],
+                rules: self.rules.told(),
                 cardinality,
                 scrape_last_ms: self.scrape_last_ms,
                 cost,
@@ -133,7 +178,8 @@ impl Sampler {
     /// About how many bytes are remembered.
     fn bytes(&self) -> usize {
         let recent: usize = self.recent.iter().map(|(_, interval)| interval.bytes()).sum();
-        self.before.bytes() + recent
+        let kept = self.history.bytes() + self.rules.bytes() + self.since.bytes();
+        self.before.bytes() + recent + kept
     }
 }
 

@@ -57,6 +57,30 @@ impl Group {
     }
 }
 
+/// What an expression reads of a counter: so many seconds of it, in which at least so many events have to
+/// have been, or it says nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reads {
+    /// Seconds.
+    pub window: u32,
+    /// Events.
+    pub least: f64,
+}
+
+/// Requests, of which one failure of 20 is never more than 5 %.
+pub const REQUESTS: Reads = Reads { window: 120, least: 20.0 };
+/// Agents, spawned and failed.
+pub const AGENTS: Reads = Reads { window: 300, least: 10.0 };
+/// Failed authentications.
+pub const FAILED_LOGINS: Reads = Reads { window: 60, least: 0.0 };
+
+impl Reads {
+    /// The window as PromQL has it.
+    pub(crate) fn range(self) -> String {
+        format!("{}m", self.window / 60)
+    }
+}
+
 /// One alert, as plain data.
 pub struct Alert {
     /// Its name.

@@ -1,31 +1,33 @@
 //! Alerts about requests and who sends them.
 
 use super::Samples::{Count, Level};
-use super::{Alert, Case, Group, Selectors, Severity, Shown, input};
+use super::{Alert, Case, FAILED_LOGINS, Group, REQUESTS, Selectors, Severity, Shown, input};
 
 /// Errors of the server over what ended in success or error; with the least number of requests that
 /// a ratio is worth something of: one failure of 20 is never more than 5 %.
 fn error_ratio(s: &Selectors<'_>, over: &str) -> String {
     let errors = s.by_tool("mcp_request_errors_total", r#"error_type!~"client_.*""#);
     let ended = s.by_tool("mcp_requests_total", r#"status=~"success|error""#);
+    let (range, least) = (REQUESTS.range(), REQUESTS.least);
     format!(
         "(
-    sum by (job, instance) (rate({errors}[2m]))
+    sum by (job, instance) (rate({errors}[{range}]))
   /
-    sum by (job, instance) (rate({ended}[2m]))
+    sum by (job, instance) (rate({ended}[{range}]))
 ) > {over}
 and
-sum by (job, instance) (increase({ended}[2m])) >= 20"
+sum by (job, instance) (increase({ended}[{range}])) >= {least}"
     )
 }
 
 fn latency(s: &Selectors<'_>, over: &str) -> String {
     let buckets = s.by_tool("mcp_request_duration_seconds_bucket", "");
     let count = s.by_tool("mcp_request_duration_seconds_count", "");
+    let (range, least) = (REQUESTS.range(), REQUESTS.least);
     format!(
-        "histogram_quantile(0.95, sum by (job, instance, le) (rate({buckets}[2m]))) > {over}
+        "histogram_quantile(0.95, sum by (job, instance, le) (rate({buckets}[{range}]))) > {over}
 and
-sum by (job, instance) (increase({count}[2m])) >= 20"
+sum by (job, instance) (increase({count}[{range}])) >= {least}"
     )
 }
 
@@ -59,7 +61,7 @@ sum by (job, instance) ({active}) > 1.5 * sum by (job, instance) ({active} offse
 
 fn failed_logins(s: &Selectors<'_>, over: &str) -> String {
     let failed = s.of("mcp_auth_attempts_total", r#"status="failed""#);
-    format!("sum by (job, instance) (rate({failed}[1m])) > {over}")
+    format!("sum by (job, instance) (rate({failed}[{}])) > {over}", FAILED_LOGINS.range())
 }
 
 fn login_failures(s: &Selectors<'_>, over: &str) -> String {

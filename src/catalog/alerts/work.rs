@@ -1,25 +1,26 @@
 //! Alerts about agents, tasks and models.
 
 use super::Samples::{As, Count, Level};
-use super::{Alert, Case, Group, Selectors, Severity, Shown, input};
+use super::{AGENTS, Alert, Case, Group, Selectors, Severity, Shown, input};
 
 /// Failures count as events too: agents that were spawned long ago and fail now, with none spawned
 /// meanwhile, are a ratio of +Inf, and fire.
 fn agent_failures(s: &Selectors<'_>, over: &str) -> String {
     let failed = s.of("mcp_agents_failed_total", "");
     let spawned = s.of("mcp_agents_spawned_total", "");
+    let (range, least) = (AGENTS.range(), AGENTS.least);
     format!(
         "(
-    sum by (job, instance) (rate({failed}[5m]))
+    sum by (job, instance) (rate({failed}[{range}]))
   /
-    sum by (job, instance) (rate({spawned}[5m]))
+    sum by (job, instance) (rate({spawned}[{range}]))
 ) > {over}
 and
 (
-    sum by (job, instance) (increase({failed}[5m]))
+    sum by (job, instance) (increase({failed}[{range}]))
   +
-    sum by (job, instance) (increase({spawned}[5m]))
-) >= 10"
+    sum by (job, instance) (increase({spawned}[{range}]))
+) >= {least}"
     )
 }
 
