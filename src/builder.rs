@@ -394,6 +394,14 @@ impl VitalsBuilder {
         self.label_values_limit.unwrap_or(unset)
     }
 
+    /// How many of the last lines are kept for the console, where there is one.
+    pub(crate) fn recent_lines(&self) -> Option<crate::store::lines::Bounds> {
+        #[cfg(feature = "console")]
+        return self.console.lines();
+        #[cfg(not(feature = "console"))]
+        None
+    }
+
     /// What can be said of the settings without starting anything.
     fn check(&self) -> Result<(), Error> {
         check("", "memory_limit", self.memory_limit, 1 << 20..=1 << 40)?;
@@ -415,7 +423,7 @@ impl VitalsBuilder {
         let millis = u64::try_from(self.collect_deadline.as_millis()).unwrap_or(u64::MAX);
         check("", "collect_deadline (milliseconds)", millis, 1..=60_000)?;
         if let Some(logs) = &self.logs {
-            logs.check()?;
+            logs.check(self.recent_lines().is_some())?;
         }
         if let Some(flight) = &self.flight {
             flight.check()?;

@@ -170,7 +170,8 @@ impl Vitals {
             let config = builder.logs.clone().unwrap_or_else(LogConfig::nothing);
             let traces = builder.traces.as_ref();
             let flight = builder.flight.as_ref();
-            let logs = logs::Logs::start(&vitals, &config, traces, flight, space, service)?;
+            let recent = builder.recent_lines().filter(|_| builder.logs.is_some());
+            let logs = logs::Logs::start(&vitals, &config, traces, flight, recent, space, service)?;
             let _ = core.logs.set(logs);
         }
         // Its requests are logged.

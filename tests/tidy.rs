@@ -79,7 +79,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("serve", &["api", "error", "sync", "background", "console", "export"]),
     // It reads with a visitor of its own, what it wants alone; and names what it evaluates by the
     // catalog's rules.
-    ("console", &["api", "error", "sync", "background", "catalog", "export", "snapshot", "traces"]),
+    (
+        "console",
+        &[
+            "api",
+            "error",
+            "sync",
+            "background",
+            "batch",
+            "catalog",
+            "encode",
+            "export",
+            "logs",
+            "ring",
+            "snapshot",
+            "store",
+            "traces",
+        ],
+    ),
     // Stdout for the protocol; strays go out by a sink.
     ("stdio", &["api", "error", "sync", "background", "export"]),
     // The same names as `api`, taken from where they are made.

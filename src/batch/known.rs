@@ -58,6 +58,25 @@ impl Known {
         (site, Names { logger, thread, recovered: false })
     }
 
+    /// What a thread is called, of a frame that was learnt.
+    pub(crate) fn thread(&self, number: u32) -> Arc<str> {
+        match &self.last_thread {
+            (last, name) if *last == number => name.clone(),
+            _ => match self.threads.get(&number) {
+                Some(name) => name.clone(),
+                None => names::thread_name(number),
+            },
+        }
+    }
+
+    /// Threads are called so from now on, whatever they were called before: for frames that are older
+    /// than the process's own memory of names.
+    #[cfg_attr(not(feature = "console"), allow(dead_code))]
+    pub(crate) fn set_threads(&mut self, threads: &HashMap<u32, Arc<str>>) {
+        self.threads.clone_from(threads);
+        self.last_thread = Default::default();
+    }
+
     /// Where a call site stands, and what its lines say where that is always the same.
     pub(crate) fn place(&self, site: u32) -> (String, String) {
         let site = self.sites.get((site as usize).wrapping_sub(1)).map_or(&self.nowhere, |s| s);

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::error::Error;
+use crate::error::{Error, check};
+use crate::store::lines::Bounds;
 
 /// Most names that one may add.
 const MOST_HOSTS: u64 = 64;
@@ -23,11 +24,20 @@ pub struct ConsoleConfig {
     pub(crate) history: bool,
     pub(crate) beyond_loopback: bool,
     pub(crate) hosts: Vec<String>,
+    pub(crate) log_lines: u32,
+    pub(crate) log_bytes: u32,
 }
 
 impl Default for ConsoleConfig {
     fn default() -> Self {
-        ConsoleConfig { on: true, history: true, beyond_loopback: false, hosts: Vec::new() }
+        ConsoleConfig {
+            on: true,
+            history: true,
+            beyond_loopback: false,
+            hosts: Vec::new(),
+            log_lines: 2_000,
+            log_bytes: 2 << 20,
+        }
     }
 }
 
@@ -70,6 +80,31 @@ impl ConsoleConfig {
         self
     }
 
+    /// Most lines of the logs that are kept for it, `100..=20_000`; default 2,000. They are those that
+    /// the [filter](crate::logs::LogConfig::level) lets through, as the sinks get them, whatever level
+    /// a sink wants; the oldest go. Where the engine has [`logs`](crate::VitalsBuilder::logs) without
+    /// a sink they are seen here alone; where it has none there is nothing to be seen.
+    ///
+    /// A line costs the logs' own thread about 10 ns more, and the caller nothing.
+    pub fn log_lines(mut self, lines: u32) -> Self {
+        self.log_lines = lines;
+        self
+    }
+
+    /// Bytes that these lines may take, 256 KiB to 64 MiB, charged to
+    /// [`memory_limit`](crate::VitalsBuilder::memory_limit) as they are used; default 2 MiB, which is
+    /// about 15,000 short lines. The oldest go, 64 KiB of them at a time.
+    pub fn log_bytes(mut self, bytes: u32) -> Self {
+        self.log_bytes = bytes;
+        self
+    }
+
+    /// How much of the logs is kept; nothing where the console is off.
+    pub(crate) fn lines(&self) -> Option<Bounds> {
+        let bounds = Bounds { lines: self.log_lines.into(), bytes: self.log_bytes.into() };
+        self.on.then_some(bounds)
+    }
+
     /// What can be said without an address.
     pub(crate) fn check(&self, listens: bool) -> Result<(), Error> {
         if !self.on {
@@ -79,7 +114,9 @@ impl ConsoleConfig {
         if !listens {
             return refuse("there is no endpoint to serve it: `.listen(8080)` opens one".into());
         }
-        crate::error::check("", "console hosts", self.hosts.len() as u64, 0..=MOST_HOSTS)?;
+        check("", "console hosts", self.hosts.len() as u64, 0..=MOST_HOSTS)?;
+        check("", "console.log_lines", self.log_lines.into(), 100..=20_000)?;
+        check("", "console.log_bytes", self.log_bytes.into(), 256 << 10..=64 << 20)?;
         let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#".contains(c);
         let wrong = |host: &&String| {
             let port = host.rsplit_once(':').is_some_and(|(name, _)| !name.contains(':'));
@@ -135,5 +172,19 @@ mod tests {
         assert!(many.check(true).is_err());
         assert!(ConsoleConfig::new().check(false).unwrap_err().to_string().contains(".listen("));
         assert!(ConsoleConfig::from(false).check(false).is_ok());
+    }
+
+    #[test]
+    fn lines_are_kept_within_bounds_where_it_is_on() {
+        let ok = |config: ConsoleConfig| config.check(true).is_ok();
+        assert!(ok(ConsoleConfig::new().log_lines(100).log_bytes(256 << 10)));
+        assert!(ok(ConsoleConfig::new().log_lines(20_000).log_bytes(64 << 20)));
+        assert!(
+            !ok(ConsoleConfig::new().log_lines(99)) && !ok(ConsoleConfig::new().log_lines(20_001))
+        );
+        assert!(!ok(ConsoleConfig::new().log_bytes((256 << 10) - 1)));
+        assert_eq!(ConsoleConfig::from(false).lines(), None);
+        let lines = ConsoleConfig::new().lines();
+        assert_eq!(lines, Some(Bounds { lines: 2_000, bytes: 2 << 20 }));
     }
 }

@@ -14,6 +14,8 @@ mod events;
 mod guard;
 mod history;
 mod interval;
+pub(crate) mod lines;
+mod query;
 mod reading;
 mod routes;
 mod rules;

@@ -14,6 +14,7 @@ use crate::logs::{Level, LogFormat, Redacted, Redaction, Redactor, SiteRules};
 use crate::ring::frame::{Frame, kind};
 use crate::ring::names::SiteText;
 use crate::store::flight::Recorder;
+use crate::store::lines::RecentLines;
 use crate::sync::contained;
 
 /// Bytes of lines from which on they go to their sinks within a round.
@@ -71,6 +72,8 @@ struct Group {
     /// Both as they were before the frame under way.
     mark: (usize, [u32; 5]),
     outlets: Vec<Outlet>,
+    /// Keeps all that goes out here.
+    recent: Option<Arc<RecentLines>>,
 }
 
 /// What is let out, and how.
@@ -84,6 +87,8 @@ pub(crate) struct Manner {
     pub(crate) source: bool,
     /// Keeps all that is let through, whatever sinks want of it.
     pub(crate) recorder: Option<Arc<Recorder>>,
+    /// Keeps the last of these lines for the console.
+    pub(crate) recent: Option<Arc<RecentLines>>,
 }
 
 /// What was kept out.
@@ -136,8 +141,23 @@ impl Router {
                     counts: [0; 5],
                     mark: (0, [0; 5]),
                     outlets: vec![outlet],
+                    recent: None,
                 }),
             }
+        }
+        if manner.recent.is_some() {
+            groups.push(Group {
+                form: Form::Frames,
+                level: Level::Trace,
+                lines: None,
+                source: manner.source,
+                sites: Vec::new(),
+                bytes: Vec::new(),
+                counts: [0; 5],
+                mark: (0, [0; 5]),
+                outlets: Vec::new(),
+                recent: manner.recent,
+            });
         }
         Router {
             known: Known::default(),
@@ -220,7 +240,7 @@ impl Router {
                 if group.is_noted() {
                     more = false;
                 } else {
-                    group.send(0, self.patience);
+                    group.send(0, self.patience, &self.known);
                 }
             }
         }
@@ -229,9 +249,9 @@ impl Router {
 
     /// Gives the sinks what there is.
     pub(crate) fn send(&mut self) {
-        let patience = self.patience;
-        self.groups.iter_mut().filter(|group| !group.is_noted()).for_each(|group| {
-            group.send(0, patience);
+        let Router { groups, patience, known, .. } = self;
+        groups.iter_mut().filter(|group| !group.is_noted()).for_each(|group| {
+            group.send(0, *patience, known);
         });
     }
 
@@ -244,7 +264,7 @@ impl Router {
     /// nothing, or the sink had no room for it.
     pub(crate) fn send_noted(&mut self, ticket: u64) -> bool {
         let noted = self.groups.iter_mut().find(|group| group.is_noted());
-        noted.is_some_and(|group| group.send(ticket, self.patience))
+        noted.is_some_and(|group| group.send(ticket, self.patience, &self.known))
     }
 }
 
@@ -278,12 +298,18 @@ impl Group {
     }
 
     /// False where there was nothing, or the last sink had no room for it.
-    fn send(&mut self, ticket: u64, patience: Option<Duration>) -> bool {
+    fn send(&mut self, ticket: u64, patience: Option<Duration>, known: &Known) -> bool {
         if self.bytes.is_empty() {
             return false;
         }
         let counts = std::mem::take(&mut self.counts);
-        let Some((last, others)) = self.outlets.split_last_mut() else { return false };
+        if let Some(recent) = &self.recent {
+            recent.add(&self.bytes, |thread| known.thread(thread));
+        }
+        let Some((last, others)) = self.outlets.split_last_mut() else {
+            self.bytes.clear();
+            return false;
+        };
         for outlet in others {
             let mut bytes = outlet.sink.buffer();
             bytes.extend_from_slice(&self.bytes);

@@ -88,7 +88,8 @@ pub(crate) const RINGS: u32 = 64;
 pub(crate) const QUEUE_BYTES: u32 = 4 << 20;
 
 impl LogConfig {
-    /// Without a sink, which [`Vitals`](crate::Vitals) refuses.
+    /// Without a sink, which [`Vitals`](crate::Vitals) refuses unless there is a console (feature
+    /// `console`), which then has the only copy of the lines.
     pub fn new() -> LogConfig {
         LogConfig::default()
     }
@@ -260,7 +261,9 @@ impl LogConfig {
     }
 
     /// Refuses what is out of its range.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    ///
+    /// * `shown`: the lines are seen in the console, also where there is no sink.
+    pub(crate) fn check(&self, shown: bool) -> Result<(), Error> {
         let bytes = |bytes: Option<u32>, or: u32| u64::from(bytes.unwrap_or(or));
         check("", "logs.ring_bytes", bytes(self.ring_bytes, RING_BYTES), 4 << 10..=64 << 20)?;
         check("", "logs.rings", bytes(self.rings, RINGS), 1..=1_024)?;
@@ -272,7 +275,7 @@ impl LogConfig {
             let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
             check("", "logs.deduplicate (milliseconds)", millis, 1..=86_400_000)?;
         }
-        if self.sinks.is_empty() {
+        if self.sinks.is_empty() && !shown {
             return Err(Error::Logs { rule: "no sink: add file, stderr, memory or export" });
         }
         if self.durable.is_some() {

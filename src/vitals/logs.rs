@@ -21,6 +21,7 @@ use crate::metrics::{Counter, Desc, Gauge};
 use crate::ring::set::{Rings, Settings};
 use crate::shard::space::Space;
 use crate::store::flight::{FlightRecorder, Recorder};
+use crate::store::lines::{Bounds, RecentLines};
 use crate::sync::lock;
 use crate::traces::TraceConfig;
 
@@ -36,6 +37,8 @@ pub(crate) struct Logs {
     memory: Option<Memory>,
     traces: Option<Traces>,
     flight: Option<Mutex<flight::Shown>>,
+    /// Where there is a console, and somebody wants lines at all.
+    recent: Option<Arc<RecentLines>>,
     shown: Mutex<Shown>,
 }
 
@@ -46,6 +49,7 @@ impl Logs {
         config: &LogConfig,
         traces: Option<&TraceConfig>,
         flight: Option<&FlightRecorder>,
+        recent: Option<Bounds>,
         space: &Arc<Space>,
         service: &(String, String),
     ) -> Result<Logs, Error> {
@@ -83,12 +87,16 @@ impl Logs {
             Some(flight) => Some(Recorder::new(flight.clone(), space.clone()).ok_or_else(no_room)?),
             None => None,
         };
+        let recent = recent.map(|bounds| {
+            Arc::new(RecentLines::new(bounds, !config.without_source, space.clone()))
+        });
         let manner = Manner {
             patience: config.patience(),
             redaction: config.redaction.clone(),
             limit: config.limit,
             source: !config.without_source,
             recorder: recorder.clone(),
+            recent: recent.clone(),
         };
         let traces = traced
             .map(|(of, service)| Traces::start(vitals, of, service, config, space, rings.id()))
@@ -109,7 +117,7 @@ impl Logs {
         let loggers = Loggers::new(rings, config.filter.clone());
         let flight = recorder.map(|recorder| flight::Shown::new(vitals, recorder)).transpose()?;
         let (shown, flight) = (Mutex::new(shown), flight.map(Mutex::new));
-        Ok(Logs { loggers, flusher, held, memory, traces, flight, shown })
+        Ok(Logs { loggers, flusher, held, memory, traces, flight, recent, shown })
     }
 
     pub(crate) fn logger(&self, name: &str) -> Logger {
@@ -131,6 +139,11 @@ impl Logs {
 
     pub(super) fn recorder(&self) -> Option<Arc<Recorder>> {
         Some(lock(self.flight.as_ref()?).recorder().clone())
+    }
+
+    #[cfg_attr(not(feature = "console"), allow(dead_code))]
+    pub(crate) fn recent(&self) -> Option<Arc<RecentLines>> {
+        self.recent.clone()
     }
 
     pub(crate) fn traces(&self) -> Option<&Traces> {
@@ -397,6 +410,12 @@ impl Vitals {
         if let Some(logs) = self.logs() {
             logs.set_filter(filter.into());
         }
+    }
+
+    /// The last lines, for the console; nothing where there is none, or where nothing is logged.
+    #[cfg(feature = "console")]
+    pub(crate) fn recent_lines(&self) -> Option<Arc<RecentLines>> {
+        self.logs()?.recent()
     }
 
     /// For lines in other crates' words; nothing where nothing is logged.

@@ -23,6 +23,14 @@ use crate::logs::LogFormat;
 use key::Keys;
 use time::Stamp;
 
+/// A text as it stands between the quotes of a line in JSON.
+#[cfg_attr(not(feature = "console"), allow(dead_code))]
+pub(crate) fn in_quotes(text: &str) -> String {
+    let mut out = Vec::new();
+    escape::quoted(text.as_bytes(), &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Writes records as lines. One for each sink, or one for all that share a format.
 pub(crate) struct Lines {
     format: LogFormat,
