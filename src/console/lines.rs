@@ -7,7 +7,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::query::{BadQuery, Query};
+use super::query::{BadQuery, Query, fold, folded};
 use crate::batch::{Known, Record, timed};
 use crate::encode::line::{Lines as Writer, SiteLine, in_quotes};
 use crate::logs::{Level, LogFormat};
@@ -42,30 +42,13 @@ struct Needle {
 
 impl Needle {
     fn new(text: &str) -> Needle {
-        let fold = |text: &str| {
-            let mut folded = String::new();
-            fold(text, &mut folded);
-            folded
-        };
         let escaped = Some(in_quotes(text)).filter(|escaped| escaped != text);
-        Needle { folded: fold(text), escaped: escaped.map(|escaped| fold(&escaped)) }
+        Needle { folded: folded(text), escaped: escaped.map(|escaped| folded(&escaped)) }
     }
 
     fn is_in(&self, folded: &str) -> bool {
         folded.contains(&*self.folded)
             || self.escaped.as_ref().is_some_and(|escaped| folded.contains(&**escaped))
-    }
-}
-
-/// Appends `text` in lower case, character by character: what a letter becomes does not depend on
-/// those around it, so that a part of a text is found in it.
-fn fold(text: &str, out: &mut String) {
-    if text.is_ascii() {
-        let from = out.len();
-        out.push_str(text);
-        out[from..].make_ascii_lowercase();
-    } else {
-        out.extend(text.chars().flat_map(char::to_lowercase));
     }
 }
 

@@ -14,13 +14,14 @@ mod events;
 mod guard;
 mod history;
 mod interval;
-pub(crate) mod lines;
+mod lines;
 mod query;
 mod reading;
 mod routes;
 mod rules;
 mod sampler;
 mod state;
+mod traces;
 
 pub use self::config::ConsoleConfig;
 pub(crate) use self::events::Events;

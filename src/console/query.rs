@@ -78,6 +78,25 @@ impl<'a> Query<'a> {
     }
 }
 
+/// Appends `text` in lower case, character by character: what a letter becomes does not depend on
+/// those around it, so that a part of a text is found in it.
+pub(crate) fn fold(text: &str, out: &mut String) {
+    if text.is_ascii() {
+        let from = out.len();
+        out.push_str(text);
+        out[from..].make_ascii_lowercase();
+    } else {
+        out.extend(text.chars().flat_map(char::to_lowercase));
+    }
+}
+
+/// The same as a text of its own.
+pub(crate) fn folded(text: &str) -> String {
+    let mut folded = String::new();
+    fold(text, &mut folded);
+    folded
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

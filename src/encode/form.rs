@@ -92,7 +92,7 @@ impl<'a> Service<'a> {
 const MANY: usize = 24;
 
 /// Fields by their names, of two of one name the later one, in the order of what is left.
-pub(super) fn latest<'a>(
+pub(crate) fn latest<'a>(
     fields: impl Iterator<Item = Field<'a>> + Clone,
     mut see: impl FnMut(&'a [u8], Value<'a>),
 ) {
@@ -116,7 +116,7 @@ pub(super) fn latest<'a>(
 }
 
 /// The same of an event: an error is three texts, as OpenTelemetry has them.
-pub(super) fn of_event<'a>(
+pub(crate) fn of_event<'a>(
     fields: impl Iterator<Item = Field<'a>> + Clone,
     mut see: impl FnMut(&'a [u8], Value<'a>),
 ) {

@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::recent::{Entry, Store};
+use super::recent::{Entry, Store, Summary};
 use super::table::Id;
 use crate::batch::{Known, SpanRecord};
 use crate::traces::{SpanBatch, TraceId};
 
 /// Traces that a look-up gives unless it says otherwise.
 const LIMIT: usize = 20;
+/// Names of traces that are read at once, with the store locked.
+const NAMES: usize = 64;
 
 /// The traces in memory, from [`Vitals::traces`](crate::Vitals::traces).
 ///
@@ -101,6 +103,35 @@ impl RecentTraces {
                 |name: &str| trace.spans().any(|span| span.name.as_bytes() == name.as_bytes());
             if name.as_deref().is_none_or(has) {
                 found.push(trace);
+            }
+        }
+        found
+    }
+
+    /// The newest of those that `wanted` takes by their summaries and `called` by what they are called:
+    /// see [`Store::names`]. Copies no trace.
+    #[cfg_attr(not(feature = "console"), allow(dead_code))]
+    pub(crate) fn overview(
+        &self,
+        wanted: impl Fn(&Summary) -> bool,
+        called: impl Fn(&str) -> bool,
+        limit: usize,
+    ) -> Vec<(Summary, String)> {
+        let Some(store) = &self.store else { return Vec::new() };
+        let mut all = store.list();
+        all.retain(wanted);
+        let mut found = Vec::new();
+        for some in all.chunks(NAMES) {
+            let names = store.names(some.iter().map(|one| one.id));
+            for (summary, name) in some.iter().zip(names) {
+                if found.len() >= limit {
+                    return found;
+                }
+                // Else it has gone meanwhile.
+                let name = name.map(|name| String::from_utf8_lossy(&name).into_owned());
+                if let Some(name) = name.filter(|name| called(name)) {
+                    found.push((*summary, name));
+                }
             }
         }
         found

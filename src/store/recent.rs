@@ -7,7 +7,7 @@ use super::table::{At, Id, Table};
 use crate::batch::timed;
 use crate::clock::Clock;
 use crate::ring::frame::Frame;
-use crate::ring::span::Fixed;
+use crate::ring::span::{Fixed, SpanFrame};
 use crate::shard::space::Space;
 use crate::sync::lock;
 use crate::traces::SpanStatus;
@@ -85,6 +85,25 @@ pub(crate) struct Entry {
     pub(crate) rooted: bool,
     /// Spans that are missing.
     pub(crate) left_out: u32,
+    /// Spans that are there, and those of them that failed.
+    spans: u32,
+    errors: u32,
+    head: Head,
+}
+
+/// The span that a trace is called by: of those of the highest [`rank`] the one that took longest.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
+    rank: u8,
+    nanos: u64,
+    /// Where its frame stands.
+    at: usize,
+}
+
+/// How well a span stands for its trace: the root before what another process has asked for, and this
+/// before a part of either.
+pub(crate) fn rank(is_root: bool, has_remote_parent: bool) -> u8 {
+    if is_root { 2 } else { has_remote_parent.into() }
 }
 
 /// What is known of a trace without a look at its spans.
@@ -94,6 +113,9 @@ pub(crate) struct Summary {
     pub(crate) end: u64,
     pub(crate) nanos: u64,
     pub(crate) failed: bool,
+    /// Spans that are there, and those of them that failed.
+    pub(crate) spans: u32,
+    pub(crate) errors: u32,
 }
 
 /// Recent traces. The flusher adds chunks of spans, anybody looks them up; either holds the lock for a
@@ -164,13 +186,27 @@ impl Store {
         let all: Vec<At> = (0..QUEUES).flat_map(|queue| inner.table.all(queue)).collect();
         let summary = |at: At| {
             let id = inner.table.id(at);
-            let Entry { start, end, failed, .. } = *inner.table.get(at);
-            Summary { id, end, nanos: end.saturating_sub(start), failed }
+            let Entry { start, end, failed, spans, errors, .. } = *inner.table.get(at);
+            Summary { id, end, nanos: end.saturating_sub(start), failed, spans, errors }
         };
         let mut all: Vec<Summary> = all.into_iter().map(summary).collect();
         drop(inner);
         all.sort_by_key(|one| std::cmp::Reverse(one.end));
         all
+    }
+
+    /// What these traces are called, in their order; nothing for one that has gone. Copies no more of
+    /// them, and holds the lock meanwhile: for some dozens at a time.
+    #[cfg_attr(not(feature = "console"), allow(dead_code))]
+    pub(crate) fn names(&self, ids: impl Iterator<Item = Id>) -> Vec<Option<Box<[u8]>>> {
+        let mut inner = lock(&self.0);
+        let name = |id| {
+            let at = inner.table.find(id)?;
+            let Entry { frames, head, .. } = inner.table.get(at);
+            let frame = Frame::first(frames.get(head.at..)?)?;
+            Some(SpanFrame::read(frame)?.name.as_bytes().into())
+        };
+        ids.map(name).collect()
     }
 
     pub(crate) fn stored(&self) -> Stored {
@@ -209,12 +245,20 @@ impl Inner {
         if entry.frames.is_empty() {
             entry.start = start;
         }
+        let head = entry.frames.len() + 8;
         entry.frames.extend_from_slice(&end.to_le_bytes());
         entry.frames.extend_from_slice(frame.bytes());
         entry.start = entry.start.min(start);
         entry.end = entry.end.max(end);
-        entry.failed |= fixed.status == SpanStatus::Error as u8;
-        entry.rooted |= fixed.parent == [0; 8] || fixed.flags & flag::REMOTE != 0;
+        let failed = fixed.status == SpanStatus::Error as u8;
+        let rank = rank(fixed.parent == [0; 8], fixed.flags & flag::REMOTE != 0);
+        entry.failed |= failed;
+        entry.rooted |= rank > 0;
+        entry.spans += 1;
+        entry.errors += u32::from(failed);
+        if entry.spans == 1 || (rank, took) > (entry.head.rank, entry.head.nanos) {
+            entry.head = Head { rank, nanos: took, at: head };
+        }
         let queue = match entry {
             Entry { failed: true, .. } => FAILED,
             Entry { start, end, .. } if *end - *start >= slow => SLOW,

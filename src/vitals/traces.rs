@@ -228,6 +228,14 @@ impl Vitals {
         self.traced().is_none_or(|traces| traces.control.keep(id))
     }
 
+    /// The recent traces and what the service is called, for the console; nothing where no spans are
+    /// recorded.
+    #[cfg(feature = "console")]
+    pub(crate) fn shown_traces(&self) -> Option<(RecentTraces, &str)> {
+        let traces = self.traced().filter(|traces| traces.core.engine != 0)?;
+        Some((self.traces(), traces.service.0.as_str()))
+    }
+
     /// What makes the engine's tracers, for whoever must not keep the engine alive; nothing where
     /// nothing is recorded.
     #[cfg_attr(not(feature = "tracing"), allow(dead_code))]
