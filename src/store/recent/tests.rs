@@ -19,11 +19,18 @@ struct Given {
 
 impl Given {
     fn bytes(&self) -> Vec<u8> {
+        self.ranked(2)
+    }
+
+    /// As what its [`rank`] says: a root, one that another process has asked for, a part.
+    fn ranked(&self, rank: u8) -> Vec<u8> {
         let clock = Clock::get();
         let mut ids = [1; 24];
         ids[..16].copy_from_slice(&self.trace.to_be_bytes());
         let fixed = Fixed {
             ids,
+            parent: [if rank < 2 { 9 } else { 0 }; 8],
+            flags: if rank == 1 { flag::REMOTE } else { 0 },
             start: u64::MAX / 4 - clock.ticks_of(self.nanos),
             status: if self.failed { 2 } else { 0 },
             ..Fixed::default()
@@ -176,6 +183,39 @@ proptest! {
             let mut expected: Vec<u128> = oracle.0.iter().map(|one| one.0).collect();
             expected.sort();
             prop_assert_eq!(ids(&store), expected);
+        }
+    }
+
+    /// The oracle looks at the spans that are there, one by one.
+    #[test]
+    fn a_summary_says_what_the_spans_say(given in prop::collection::vec(
+        (0u128..4, 0u8..3, 0u64..5, any::<bool>(), 1usize..9), 1..100))
+    {
+        let (store, _) = store(BOUNDS);
+        for (trace, rank, nanos, failed, name) in given {
+            // Ticks are not nanoseconds: far enough from each other.
+            let given = Given { trace, end: 10_000, nanos: nanos * 1_000, failed, name };
+            store.add(&given.ranked(rank));
+        }
+        for summary in store.list() {
+            let entry = store.get(summary.id).unwrap();
+            let (mut rest, mut spans) = (&entry.frames[..], Vec::new());
+            while let Some((_, frame)) = timed(&mut rest) {
+                spans.push(SpanFrame::read(frame).unwrap());
+            }
+            prop_assert_eq!(summary.spans as usize, spans.len());
+            let errors = spans.iter().filter(|span| span.fixed.status == 2).count();
+            prop_assert_eq!(summary.errors as usize, errors);
+            let of = |span: &SpanFrame<'_>| {
+                let is_remote = span.fixed.flags & flag::REMOTE != 0;
+                let took = Clock::get().nanos(span.end - span.fixed.start);
+                (u8::from(is_remote).max(u8::from(span.fixed.parent == [0; 8]) * 2), took)
+            };
+            // The last of those that are as good is the first here.
+            let head = spans.iter().rev().max_by_key(|span| of(span)).unwrap();
+            let names = store.names([summary.id, u128::MAX].into_iter());
+            prop_assert_eq!(names[0].as_deref(), Some(head.name.as_bytes()));
+            prop_assert_eq!(&names[1], &None);
         }
     }
 
