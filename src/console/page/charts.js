@@ -4,7 +4,7 @@
 
 import uPlot from './vendor/uPlot.esm.js';
 import { h, put, attr } from './dom.js';
-import { clock, digits } from './format.js';
+import { clock, digits, neat } from './format.js';
 import { colour, onTheme } from './theme.js';
 
 const FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", sans-serif';
@@ -18,7 +18,8 @@ export function timeEnds(t, end, seconds) {
 }
 
 /** What all charts have in common: axes in the theme's colours, one cursor, no legend of uPlot's. */
-export function frame({ sync, unit, log, ends, height, yRange }) {
+export function frame({ sync, unit, log, steps, ends, height, yRange }) {
+  const write = neat(unit);
   const axis = (extra) => ({
     stroke: () => colour('--dim'),
     font: FONT,
@@ -30,20 +31,46 @@ export function frame({ sync, unit, log, ends, height, yRange }) {
     height,
     width: 300,
     legend: { show: false },
-    padding: [6, 8, 0, 0],
+    padding: [8, 12, 0, 0],
     cursor: { sync: { key: sync, setSeries: false }, drag: { x: false, y: false }, points: { size: 6 }, y: false },
     scales: { x: { time: true, range: () => ends() }, y: log ? { distr: 3, log: 10, range: yRange } : { range: yRange } },
     axes: [
-      axis({ size: 24, gap: 4, space: 70, grid: { show: false }, values: (_, splits) => splits.map((s) => axisTime(s, ends())) }),
-      axis({ size: AXIS_LEFT, gap: 6, space: 26, values: (_, splits) => splits.map((v) => (v === null ? null : unit(v))) }),
+      axis({ size: 24, gap: 4, space: 64, grid: { show: false }, values: (_, splits) => splits.map((s) => axisTime(s, ends())) }),
+      axis({
+        size: AXIS_LEFT,
+        gap: 6,
+        space: 26,
+        incrs: steps,
+        splits: log ? (u, i, low, high) => decades(low, high) : undefined,
+        filter: (_, splits) => splits,
+        values: (_, splits) => splits.map((v) => (v === null ? null : write(v))),
+      }),
     ],
   };
 }
 
-// Seconds are written only where the axis is short enough to need them.
+/** Steps of an axis of bytes: powers of two, which 9.54 MiB is not. */
+export const BINARY_STEPS = Array.from({ length: 44 }, (_, i) => 2 ** i);
+
+// Whole minutes need no seconds, and the last label must not be cut off by the edge.
 function axisTime(seconds, [from, to]) {
+  if (to - seconds < (to - from) * 0.04 || seconds - from < (to - from) * 0.02) return '';
   const text = clock(seconds * 1000);
-  return to - from > 400 ? text.slice(0, 5) : text;
+  return seconds % 60 === 0 ? text.slice(0, 5) : text;
+}
+
+// 1, 10, 100 where there are decades, 1, 2, 5, 10 where there are few.
+function decades(low, high) {
+  const spans = Math.log10(high / low);
+  const within = spans > 2 ? [1] : spans > 0.8 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
+  const splits = [];
+  for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++) {
+    for (const digit of within) {
+      const value = digit * 10 ** e;
+      if (value >= low && value <= high) splits.push(value);
+    }
+  }
+  return splits;
 }
 
 /** Whole decades would waste half the chart: from a little below the least to a little above the most. */
@@ -68,10 +95,12 @@ function linearRange(values, floor, ceiling) {
 
 /** A uPlot that has the width of its place and the colours of the theme for as long as it lives. */
 export function mount(place, options, data) {
-  const plot = new uPlot({ ...options, width: Math.max(place.clientWidth, 120) }, data, place);
+  // Where the style gives the place a height, the chart has that one.
+  const height = () => (options.fills ? Math.max(place.clientHeight, options.height) : options.height);
+  const plot = new uPlot({ ...options, width: Math.max(place.clientWidth, 120), height: height() }, data, place);
   const observer = new ResizeObserver(() => {
     const width = place.clientWidth;
-    if (width > 0 && width !== plot.width) plot.setSize({ width, height: options.height });
+    if (width > 0 && (width !== plot.width || height() !== plot.height)) plot.setSize({ width, height: height() });
   });
   observer.observe(place);
   const forget = onTheme(() => plot.redraw(false, true));
@@ -102,7 +131,7 @@ export function figure(title, note, legend) {
  * value; `floor` is the least height of a linear scale, so that noise around nothing stays flat.
  * `draw(window, seconds)` brings it up to date; `slow` points are shown where `marks` are given.
  */
-export function lineChart({ title, note, series, unit = digits, log = false, floor = 1, ceiling, height = 150, sync = 'time' }) {
+export function lineChart({ title, note, series, unit = digits, log = false, floor = 1, ceiling, steps, height = 150, sync = 'time' }) {
   const values = series.map(() => h('b', { class: 'legend-value' }, '–'));
   const legend = h(
     'span',
@@ -115,7 +144,7 @@ export function lineChart({ title, note, series, unit = digits, log = false, flo
   let onDraw = () => {};
   let columns = series.map(() => []);
   const options = {
-    ...frame({ sync, unit, log, height, ends: () => ends, yRange: () => (log ? logRange(columns, extra) : linearRange(columns, floor, ceiling)) }),
+    ...frame({ sync, unit, log, steps, height, ends: () => ends, yRange: () => (log ? logRange(columns, extra) : linearRange(columns, floor, ceiling)) }),
     series: [
       {},
       ...series.map((one) => ({

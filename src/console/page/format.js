@@ -61,6 +61,9 @@ export const ratio = joined(parts.ratio);
 export const percent = joined(parts.percent);
 export const rate = joined(parts.rate);
 
+/** The same without zeros that say nothing, for axes and thresholds: 5% and 2 s, not 5.00% and 2.00 s. */
+export const neat = (write) => (value) => write(value).replace(/(\.\d*?)0+(?=\D|$)/, '$1').replace(/\.(?=\D|$)/, '');
+
 const two = (n) => String(n).padStart(2, '0');
 
 /** The viewer's own time of day: 03:10:05. */
@@ -79,6 +82,11 @@ export function clockMs(unixMs) {
 export function moment(unixMs) {
   const at = new Date(unixMs);
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clockMs(unixMs)}`;
+}
+
+/** A round length of time: 2 min, 90 s. */
+export function period(seconds) {
+  return seconds >= 60 && seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`;
 }
 
 /** How long: 12 s, 3 m 20 s, 2 h 05 m, 4 d 3 h. */

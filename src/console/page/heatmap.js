@@ -17,6 +17,7 @@ export function heatmap({ title, note, height = 180, sync = 'time' }) {
   let spoken = 0;
 
   const options = {
+    fills: true,
     ...frame({ sync, unit: ms, log: true, height, ends: () => ends, yRange: () => y }),
     series: [{}, { paths: () => null, points: { show: false } }],
     hooks: { drawAxes: [cells], setCursor: [read] },
@@ -50,7 +51,7 @@ export function heatmap({ title, note, height = 180, sync = 'time' }) {
         // By the second, as a step of ten holds ten times as many; by the logarithm, as one slow
         // request among thousands of quick ones is what one looks for.
         ctx.globalAlpha = 0.16 + 0.84 * Math.min(1, Math.log1p(n / view.steps[p]) / Math.log1p(most));
-        ctx.fillRect(Math.floor(from), upper, Math.max(1, Math.ceil(right) - Math.floor(from)), Math.max(1, lower - upper - 1));
+        ctx.fillRect(Math.round(from), upper, Math.max(1, Math.round(right) - Math.round(from)), Math.max(1, lower - upper - 1));
       });
     });
     ctx.restore();

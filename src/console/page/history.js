@@ -89,12 +89,12 @@ export class History {
    * isn't blank. Where points are missing, a point of nulls breaks the line.
    */
   window(seconds) {
-    const end = Math.max(this.fine.newest(), this.coarse.newest());
+    const end = Math.max(this.fine.newest(), this.coarse.newest()) || Date.now() / 1000;
     const picks = seconds <= KEPT.fine * this.steps.fine ? this.picksOfBoth(end - seconds) : this.picks(this.coarse, end - seconds, this.steps.coarse);
     const broken = [];
     for (const pick of picks) {
       const last = broken[broken.length - 1];
-      if (last && pick.t - last.t > 1.6 * Math.max(pick.step, last.step)) broken.push({ t: last.t + last.step, step: last.step, range: null, i: 0 });
+      if (last && pick.t - last.t > 2.6 * Math.max(pick.step, last.step)) broken.push({ t: last.t + last.step, step: last.step, range: null, i: 0 });
       broken.push(pick);
     }
     return {

@@ -2,7 +2,7 @@
 // A sign beside each colour says the same to those who don't see colours.
 
 import { bar, h, put, attr } from './dom.js';
-import { bytes, digits, ratio, span, ms, percent, plural } from './format.js';
+import { bytes, digits, ratio, span, ms, neat, percent, period, plural } from './format.js';
 
 const SIGNS = { ok: '●', pending: '◐', firing: '▲', no_data: '○' };
 const WORDS = { ok: 'ok', pending: 'pending', firing: 'firing', no_data: 'no data' };
@@ -49,8 +49,8 @@ export function rulesPanel() {
         put(parts.state, WORDS[rule.state] ?? rule.state);
         put(parts.value, rule.value === null ? '–' : unit(rule.value));
         parts.gauge.set(rule.value === null ? 0 : rule.value / (rule.threshold || 1));
-        const since = rule.since_unix_ms && rule.state !== 'ok' ? `, ${span((Date.now() - rule.since_unix_ms) / 1000)} now` : '';
-        put(parts.detail, `${rule.meaning} over ${unit(rule.threshold)}${rule.for_s ? ` for ${span(rule.for_s)}` : ''}${since}`);
+        const since = rule.since_unix_ms && (rule.state === 'firing' || rule.state === 'pending') ? `; for ${span((Date.now() - rule.since_unix_ms) / 1000)}` : '';
+        put(parts.detail, `${rule.meaning} over ${neat(unit)(rule.threshold)}${rule.for_s ? ` for ${period(rule.for_s)}` : ''}${since}`);
       }
       const firing = rules.filter((rule) => rule.state === 'firing');
       const pending = rules.filter((rule) => rule.state === 'pending').length;

@@ -52,17 +52,13 @@ export function open(shell) {
     ],
   });
   const tasks = table({
-    caption: 'Tasks by type and outcome',
-    rowKey: (row) => `${row.task_type}/${row.status}`,
+    caption: 'Tasks that ended, by outcome',
+    rowKey: (row) => row.status,
     sort: { key: 'total', down: true },
     empty: 'No task has ended.',
     columns: [
-      { key: 'task_type', label: 'Type' },
       { key: 'status', label: 'Outcome' },
-      { key: 'total', label: 'Tasks', num: true, cell: (cell, row) => metric(cell, count(row.total), row.total, 'mcp_task_duration_seconds_count', { task_type: row.task_type, status: row.status }) },
-      { key: 'rate', label: 'Rate', num: true, text: (row) => rate(row.rate) },
-      { key: 'p50_ms', label: 'p50', num: true, text: (row) => ms(row.p50_ms) },
-      { key: 'p95_ms', label: 'p95', num: true, text: (row) => ms(row.p95_ms) },
+      { key: 'total', label: 'Tasks', num: true, cell: (cell, row) => metric(cell, count(row.total), row.total, 'mcp_task_duration_seconds_count', { status: row.status }) },
     ],
   });
   const models = table({
@@ -75,8 +71,8 @@ export function open(shell) {
       { key: 'inferences', label: 'Answers', num: true, cell: (cell, row) => metric(cell, count(row.inferences), row.inferences, 'mcp_neural_inference_duration_seconds_count', { model: row.model }) },
       { key: 'p50_ms', label: 'p50', num: true, text: (row) => ms(row.p50_ms) },
       { key: 'p95_ms', label: 'p95', num: true, text: (row) => ms(row.p95_ms) },
-      { key: 'tokens_in', label: 'Tokens in', num: true, cell: tokensCell('tokens_in', 'input') },
-      { key: 'tokens_out', label: 'Tokens out', num: true, cell: tokensCell('tokens_out', 'output') },
+      { key: 'tokens_in', label: 'Read', title: 'Tokens in', num: true, cell: tokensCell('tokens_in', 'input') },
+      { key: 'tokens_out', label: 'Wrote', title: 'Tokens out', num: true, cell: tokensCell('tokens_out', 'output') },
       { key: 'tokens_rate', label: 'Tokens/s', num: true, text: (row) => digits(row.tokens_rate) },
     ],
   });
@@ -155,7 +151,7 @@ export function open(shell) {
     h('div', { class: 'view-head' }, h('h1', null, 'Agents & tasks'), range.element),
     h('div', { class: 'strip strip-six' }, Object.values(tiles).map((one) => one.element)),
     h('div', { class: 'grid three' }, charts.map((chart) => chart.element)),
-    h('div', { class: 'grid panels' }, panel('Agents', agentsPlace), panel('Failures', failures.element), panel('Models', models.element), panel('Tasks waiting', pending.element), panel('Tasks ended', tasks.element), panel('Memory store', memory.element), panel('Log-ins', logins.element), panel('Memory', usage.element)),
+    h('div', { class: 'columns' }, panel('Agents', agentsPlace), panel('Failures', failures.element), panel('Models', models.element), panel('Tasks waiting', pending.element), panel('Tasks ended', tasks.element), panel('Memory store', memory.element), panel('Log-ins', logins.element), panel('Memory', usage.element)),
   );
 
   return {
@@ -165,7 +161,7 @@ export function open(shell) {
       drawAgents(agents);
       failures.set(agents.failed);
       pending.set(state.tasks.pending);
-      tasks.set(state.tasks.by_type ?? []);
+      tasks.set(state.tasks.by_status);
       models.set(state.neural.models);
       memory.set(state.memory.operations);
       logins.set(auth.by_method ?? []);
@@ -173,14 +169,15 @@ export function open(shell) {
       tiles.alive.set(sum(agents.active, 'value'));
       put(tiles.alive.below, `of ${by(agents.active, 'type').length} types`);
       tiles.spawned.set(sum(agents.spawned, 'total'));
-      put(tiles.spawned.below, `${count(sum(agents.failed, 'total'))} failed`);
+      put(tiles.spawned.below, agents.spawned_rate === null ? `${count(sum(agents.failed, 'total'))} failed` : `${rate(agents.spawned_rate)}, ${count(sum(agents.failed, 'total'))} failed`);
       tiles.waiting.set(sum(state.tasks.pending, 'value'));
-      put(tiles.waiting.below, state.tasks.running === undefined ? '\u00a0' : `${count(state.tasks.running)} running`);
+      if (state.tasks.running !== null) metric(tiles.waiting.below, `${count(state.tasks.running)} running`, state.tasks.running, 'mcp_tasks_running');
       tiles.done.set(state.tasks.rate);
-      put(tiles.done.below, `p95 ${ms(state.tasks.p95_ms)}`);
-      tiles.tokens.set(sum(state.neural.models, 'tokens_rate'));
+      put(tiles.done.below, state.tasks.p95_ms === null ? `${count(state.tasks.total)} in all` : `p50 ${ms(state.tasks.p50_ms)}, p95 ${ms(state.tasks.p95_ms)}`);
+      tiles.tokens.set(state.neural.tokens_rate);
       put(tiles.tokens.below, `${count(sum(state.neural.models, 'tokens_in') + sum(state.neural.models, 'tokens_out'))} in all`);
       tiles.logins.set(auth.success);
+      metric(tiles.logins.number, count(auth.success), auth.success, 'mcp_auth_attempts_total', { status: 'success' });
       put(tiles.logins.below, `${count(auth.failed)} failed, ${count(auth.rate_limit_hits)} over limit`);
     },
     history(history) {

@@ -1,7 +1,7 @@
 // Cardinality: how many series there are, which families have them, and which values go past a limit.
 
-import { bar, h, metric, put } from './dom.js';
-import { count, parts, ratio } from './format.js';
+import { bar, h, put } from './dom.js';
+import { bytes, count, parts, ratio } from './format.js';
 import { table } from './table.js';
 import { tile } from './tile.js';
 
@@ -49,7 +49,7 @@ export function open() {
   }
 
   function overflowCell(cell, row) {
-    metric(cell, count(row.overflow), row.overflow, 'mcp_vitals_series_overflow_total', { metric: row.name });
+    put(cell, count(row.overflow));
     cell.classList.toggle('bad', row.overflow > 0);
   }
 
@@ -58,13 +58,12 @@ export function open() {
       'div',
       { class: 'view' },
       h('div', { class: 'view-head' }, h('h1', null, 'Cardinality'), h('p', { class: 'dim lead' }, 'A series is one set of label values. Past its limit a family counts under _other, and says so here.')),
-      h('div', { class: 'strip strip-three' }, series.element, families.element, overflow.element),
+      h('div', { class: 'strip strip-three plain' }, series.element, families.element, overflow.element),
       h('div', { class: 'grid wide-left' }, h('section', { class: 'panel', 'aria-label': 'Families' }, h('h2', null, 'Largest families'), largest.element), h('section', { class: 'panel', 'aria-label': 'Offenders' }, h('h2', null, 'Offenders'), offenders.element)),
     ),
     state({ cardinality, engine }) {
       series.set(cardinality.series);
-      metric(series.number, count(cardinality.series), cardinality.series, 'mcp_vitals_series');
-      put(series.below, cardinality.limit ? `of ${count(cardinality.limit)} allowed` : `in ${parts.bytes(engine.memory_bytes).join(' ')} with everything else`);
+      put(series.below, `${bytes(engine.memory_bytes)} with all else`);
       families.set(cardinality.families.length);
       put(families.below, 'the largest are listed');
       const past = cardinality.families.reduce((sum, row) => sum + row.overflow, 0);

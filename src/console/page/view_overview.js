@@ -1,9 +1,9 @@
 // Overview: is it well? Big numbers, rate, errors, latency and its heatmap, the key rules, and what
 // the server has in hand.
 
-import { h, put, metric } from './dom.js';
+import { code, empty, h, put, metric, show } from './dom.js';
 import { bytes, count, ms, parts, percent, plural, rate, ratio, digits } from './format.js';
-import { lineChart } from './charts.js';
+import { lineChart, BINARY_STEPS } from './charts.js';
 import { heatmap } from './heatmap.js';
 import { marksOn, slowest } from './marks.js';
 import { rangeButtons } from './range.js';
@@ -36,20 +36,22 @@ export function open(shell) {
         { label: 'p99', colour: '--p99', column: 'all/p99_ms' },
       ],
     }),
-    agents: small('Agents alive', count, '--agents', 'agents_active', 4),
-    tasks: small('Tasks waiting', count, '--tasks', 'tasks_pending', 10),
-    tokens: small('Tokens', (value) => `${digits(value)}/s`, '--tokens', 'tokens_rate', 10),
-    memory: small('Memory', bytes, '--memory', 'memory_bytes', 1 << 20),
-    cpu: small('CPU', percent, '--cpu', 'cpu_percent', 10, 100),
+    agents: small('Agents alive', count, '--agents', 'agents_active', { floor: 4 }),
+    tasks: small('Tasks waiting', count, '--tasks', 'tasks_pending', { floor: 10 }),
+    tokens: small('Tokens', (value) => `${digits(value)}/s`, '--tokens', 'tokens_rate', { floor: 10 }),
+    memory: small('Memory', bytes, '--memory', 'memory_bytes', { floor: 1 << 20, steps: BINARY_STEPS }),
+    cpu: small('CPU', percent, '--cpu', 'cpu_percent', { floor: 10, ceiling: 100 }),
   };
   const heat = heatmap({ title: 'Where durations lie', note: 'requests by duration' });
   const marks = marksOn(charts.latency);
   const range = rangeButtons();
   const rules = rulesPanel();
+  const quiet = h('div', { class: 'panel', hidden: true }, empty('No request has come yet.', 'Wrap the server, and each request is counted from then on:', code('let service = server.instrumented(&vitals);')));
   const element = h(
     'div',
     { class: 'view overview' },
     h('div', { class: 'view-head' }, h('h1', null, 'Overview'), range.element),
+    quiet,
     h('div', { class: 'strip' }, Object.values(tiles).map((one) => one.element)),
     h('div', { class: 'grid three' }, charts.rate.element, charts.errors.element, charts.latency.element),
     h('div', { class: 'grid wide-left' }, heat.element, rules.element),
@@ -60,21 +62,23 @@ export function open(shell) {
     element,
     state(state) {
       const { requests, process } = state;
+      show(quiet, requests.total === 0 && requests.in_flight === 0);
       tiles.rate.set(requests.rate);
       metric(tiles.rate.below, `${count(requests.total)} in all`, requests.total, 'mcp_requests_total');
       tiles.errors.set(requests.error_ratio);
       metric(tiles.errors.below, `${plural(requests.errors, 'error')} in all`, requests.errors, 'mcp_requests_total', { status: 'error' });
       for (const name of ['p50', 'p95', 'p99']) tiles[name].set(requests[`${name}_ms`]);
       put(tiles.p50.below, 'half are quicker');
-      put(tiles.p95.below, 'one in twenty slower');
-      put(tiles.p99.below, requests.max_ms === null ? 'one in a hundred' : `most ${ms(requests.max_ms)}`);
+      put(tiles.p95.below, 'one in 20 is slower');
+      put(tiles.p99.below, requests.max_ms === null ? 'one in 100 is slower' : `most ${ms(requests.max_ms)}`);
       tiles.flight.set(requests.in_flight);
       metric(tiles.flight.below, `${count(requests.cancelled)} cancelled`, requests.cancelled, 'mcp_requests_total', { status: 'cancelled' });
       tiles.sessions.set(requests.sessions);
+      put(tiles.sessions.below, 'open now');
       metric(tiles.sessions.number, count(requests.sessions), requests.sessions, 'mcp_sessions_active');
       metric(tiles.flight.number, count(requests.in_flight), requests.in_flight, 'mcp_requests_in_flight');
       tiles.cpu.set(process.cpu_percent);
-      put(tiles.cpu.below, 'of the machine');
+      put(tiles.cpu.below, process.threads ? plural(process.threads, 'thread') : '\u00a0');
       const used = process.memory.find((one) => one.type === 'heap') ?? process.memory.find((one) => one.type === 'rss');
       const all = process.memory.find((one) => one.type === 'total');
       tiles.memory.set(used?.bytes ?? null);
@@ -99,6 +103,6 @@ export function open(shell) {
   };
 }
 
-function small(title, unit, colour, column, floor, ceiling) {
-  return lineChart({ title, unit, floor, ceiling, height: 96, series: [{ label: title.toLowerCase(), colour, fill: true, column }] });
+function small(title, unit, colour, column, scale) {
+  return lineChart({ title, unit, ...scale, height: 96, series: [{ label: title.toLowerCase(), colour, fill: true, column }] });
 }

@@ -22,7 +22,7 @@ export function open(shell, name) {
   };
   const latency = lineChart({
     title: 'Latency',
-    note: 'diamonds are slow requests: open one for its trace',
+    note: 'diamonds lead to traces',
     unit: ms,
     log: true,
     height: 230,
@@ -63,9 +63,9 @@ export function open(shell, name) {
     sort: { key: 'ms', down: true },
     empty: empty('No slow request with a trace in this range.', 'Requests are linked to traces where the engine records both:', code('.traces(TraceConfig::new())\n.exemplars(true)')),
     columns: [
+      { key: 't', label: 'At', text: (row) => clock(row.t * 1000), value: (row) => row.t },
+      { key: 'trace_id', label: 'Trace', cell: (cell, row) => cell.firstChild || cell.append(traceLink(row.trace_id, row.trace_id.slice(0, 16))) },
       { key: 'ms', label: 'Duration', num: true, text: (row) => ms(row.ms) },
-      { key: 't', label: 'At', num: true, text: (row) => clock(row.t * 1000) },
-      { key: 'trace_id', label: 'Trace', cell: (cell, row) => cell.firstChild || cell.append(traceLink(row.trace_id, row.trace_id)) },
     ],
   });
   const element = h(
@@ -80,8 +80,7 @@ export function open(shell, name) {
     ),
     h('div', { class: 'strip strip-five' }, Object.values(tiles).map((one) => one.element)),
     h('div', { class: 'grid tool-charts' }, latency.element, ...charts.map((chart) => chart.element)),
-    h('section', { class: 'panel', 'aria-label': 'Operations' }, h('h2', null, 'Operations'), operations.element),
-    h('section', { class: 'panel', 'aria-label': 'Slow requests' }, h('h2', null, 'Slow requests'), slow.element),
+    h('div', { class: 'grid wide-left' }, h('section', { class: 'panel', 'aria-label': 'Operations' }, h('h2', null, 'Operations'), operations.element), h('section', { class: 'panel', 'aria-label': 'Slow requests' }, h('h2', null, 'Slow requests'), slow.element)),
   );
 
   return {
@@ -98,8 +97,8 @@ export function open(shell, name) {
       tiles.rate.below.textContent = `${count(row.total)} in all`;
       tiles.error_ratio.below.textContent = `${count(row.errors)} in all, ${ratio(row.total ? row.errors / row.total : null)}`;
       tiles.p50_ms.below.textContent = 'half are quicker';
-      tiles.p95_ms.below.textContent = 'one in twenty slower';
-      tiles.p99_ms.below.textContent = row.max_ms === null ? 'one in a hundred' : `most ${ms(row.max_ms)}`;
+      tiles.p95_ms.below.textContent = 'one in 20 is slower';
+      tiles.p99_ms.below.textContent = row.max_ms === null ? 'one in 100 is slower' : `most ${ms(row.max_ms)}`;
     },
     history(history) {
       const { seconds } = shell.range();

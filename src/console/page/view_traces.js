@@ -9,7 +9,7 @@ import { link, replace } from './router.js';
 import * as trace from './view_trace.js';
 
 const EVERY_MS = 2000;
-const LIMIT = 200;
+const LIMIT = 100;
 const TYPING_MS = 250;
 
 export function open(shell, arg, query) {

@@ -43,8 +43,8 @@ export function waterfall(trace) {
       'button',
       { type: 'button', class: 'wf-row', 'aria-expanded': 'false', 'data-failed': span.failed, 'data-path': path.length > 0, 'aria-label': spoken(span, path), on: { click: () => toggle(button, span), keydown: (event) => step(event, button) } },
       label,
-      h('span', { class: 'num' }, ms(span.duration_ms)),
-      h('span', { class: 'num dim' }, ms(span.self_ms)),
+      h('span', { class: 'num wf-took' }, ms(span.duration_ms)),
+      h('span', { class: 'num dim wf-self' }, ms(span.self_ms)),
       timeline,
     );
     return h('div', { role: 'listitem', class: 'wf-item' }, button);
