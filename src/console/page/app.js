@@ -76,7 +76,7 @@ function buildHeader() {
   byId('keys').append(
     h('h2', { id: 'keys-title' }, 'Keys'),
     h('dl', { class: 'keys' }, KEYS.flatMap(([key, what]) => [h('dt', null, h('kbd', null, key)), h('dd', null, what)])),
-    h('form', { method: 'dialog' }, h('button', null, 'Close')),
+    h('button', { type: 'button', on: { click: () => byId('keys').close() } }, 'Close'),
   );
   const label = () => {
     const other = theme() === 'dark' ? 'light' : 'dark';

@@ -9,6 +9,12 @@ export function count(value) {
   return missing(value) ? none : whole.format(value);
 }
 
+/** A count that may be large: 12,345, 1.23M. */
+export function compact(value) {
+  if (missing(value) || value < 100_000) return count(value);
+  return value < 1e6 ? `${digits(value / 1e3)}k` : value < 1e9 ? `${digits(value / 1e6)}M` : `${digits(value / 1e9)}G`;
+}
+
 /** Three digits: 0.123, 1.23, 12.3, 123, 1,234. */
 export function digits(value) {
   if (missing(value)) return none;

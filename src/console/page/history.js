@@ -111,7 +111,7 @@ export class History {
 
   picksOfBoth(from) {
     const fine = this.picks(this.fine, from, this.steps.fine);
-    const coarse = this.picks(this.coarse, from, this.steps.coarse).filter(({ t, step }) => !fine.some((near) => near.t > t - step && near.t <= t + this.steps.fine));
+    const coarse = this.picks(this.coarse, from, this.steps.coarse).filter(({ t, step }) => fine.filter((near) => near.t > t - step && near.t <= t).length < 4);
     return [...coarse, ...fine].sort((a, b) => a.t - b.t);
   }
 }

@@ -2,7 +2,7 @@
 // its memory store, log-ins. Where nothing was reported, which call reports it.
 
 import { h, code, empty, metric, put } from './dom.js';
-import { bytes, count, digits, ms, parts, rate } from './format.js';
+import { bytes, compact, count, digits, ms, parts, rate } from './format.js';
 import { lineChart } from './charts.js';
 import { rangeButtons } from './range.js';
 import { table } from './table.js';
@@ -111,7 +111,7 @@ export function open(shell) {
   });
 
   function tokensCell(field, direction) {
-    return (cell, row) => metric(cell, count(row[field]), row[field], 'mcp_neural_tokens_processed_total', { model: row.model, direction });
+    return (cell, row) => metric(cell, compact(row[field]), row[field], 'mcp_neural_tokens_processed_total', { model: row.model, direction });
   }
 
   // A row for each type, a column for each status that there is.
@@ -175,7 +175,7 @@ export function open(shell) {
       tiles.done.set(state.tasks.rate);
       put(tiles.done.below, state.tasks.p95_ms === null ? `${count(state.tasks.total)} in all` : `p50 ${ms(state.tasks.p50_ms)}, p95 ${ms(state.tasks.p95_ms)}`);
       tiles.tokens.set(state.neural.tokens_rate);
-      put(tiles.tokens.below, `${count(sum(state.neural.models, 'tokens_in') + sum(state.neural.models, 'tokens_out'))} in all`);
+      put(tiles.tokens.below, `${compact(sum(state.neural.models, 'tokens_in') + sum(state.neural.models, 'tokens_out'))} in all`);
       tiles.logins.set(auth.success);
       metric(tiles.logins.number, count(auth.success), auth.success, 'mcp_auth_attempts_total', { status: 'success' });
       put(tiles.logins.below, `${count(auth.failed)} failed, ${count(auth.rate_limit_hits)} over limit`);
