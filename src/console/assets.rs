@@ -61,6 +61,7 @@ assets! {
     "style.css" => CSS,
     "icon.svg" => SVG,
     "app.js" => SCRIPT,
+    "agents_tables.js" => SCRIPT,
     "charts.js" => SCRIPT,
     "dom.js" => SCRIPT,
     "format.js" => SCRIPT,

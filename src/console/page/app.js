@@ -12,6 +12,8 @@
 //   charts.js heatmap.js marks.js spark.js    what is drawn; uPlot is in vendor/
 //   table.js      sortable tables, brought up to date in place
 //   logline.js    a log line as a row that opens; waterfall.js  the spans of a trace
+//   tile.js       a big number; range.js  five minutes or an hour; rules.js  the key rules
+//   agents_tables.js   the tables of agents & tasks
 //   view_*.js     a view each: export open(shell, arg, query) → { element, ... }
 //
 // A view is built once when it is opened, at its full size, and then only its texts change. What it
@@ -75,7 +77,11 @@ function buildHeader() {
   byId('help').addEventListener('click', showKeys);
   byId('keys').append(
     h('h2', { id: 'keys-title' }, 'Keys'),
-    h('dl', { class: 'keys' }, KEYS.flatMap(([key, what]) => [h('dt', null, h('kbd', null, key)), h('dd', null, what)])),
+    h(
+      'dl',
+      { class: 'keys' },
+      KEYS.flatMap(([key, what]) => [h('dt', null, h('kbd', null, key)), h('dd', null, what)]),
+    ),
     h('button', { type: 'button', on: { click: () => byId('keys').close() } }, 'Close'),
   );
   const label = () => {
@@ -146,12 +152,18 @@ function showLink() {
   const away = since === null ? null : Math.round((Date.now() - since) / 1000);
   const lost = how === 'lost';
   attr(byId('link'), 'data-link', how);
-  put(byId('link-text'), { live: 'live', polling: 'every 5 s', lost: 'not connected', connecting: 'connecting' }[how]);
+  put(
+    byId('link-text'),
+    { live: 'live', polling: 'every 5 s', lost: 'not connected', connecting: 'connecting' }[how],
+  );
   attr(byId('link'), 'title', why || null);
   document.body.classList.toggle('is-stale', lost);
   show(byId('stale'), lost || how === 'polling');
   if (lost) {
-    const text = away === null ? 'Not connected: the server does not answer. Trying again.' : `Not connected for ${span(away)}. What is shown is from then. Trying again.`;
+    const text =
+      away === null
+        ? 'Not connected: the server does not answer. Trying again.'
+        : `Not connected for ${span(away)}. What is shown is from then. Trying again.`;
     put(byId('stale'), why && why !== 'The server does not answer.' ? `${text} ${why}` : text);
     say('Not connected. What is shown is old.');
   } else if (how === 'polling') {

@@ -32,10 +32,24 @@ export function frame({ sync, unit, log, steps, ends, height, yRange }) {
     width: 300,
     legend: { show: false },
     padding: [8, 12, 0, 0],
-    cursor: { sync: { key: sync, setSeries: false }, drag: { x: false, y: false }, points: { size: 6 }, y: false },
-    scales: { x: { time: true, range: () => ends() }, y: log ? { distr: 3, log: 10, range: yRange } : { range: yRange } },
+    cursor: {
+      sync: { key: sync, setSeries: false },
+      drag: { x: false, y: false },
+      points: { size: 6 },
+      y: false,
+    },
+    scales: {
+      x: { time: true, range: () => ends() },
+      y: log ? { distr: 3, log: 10, range: yRange } : { range: yRange },
+    },
     axes: [
-      axis({ size: 24, gap: 4, space: 64, grid: { show: false }, values: (_, splits) => splits.map((s) => axisTime(s, ends())) }),
+      axis({
+        size: 24,
+        gap: 4,
+        space: 64,
+        grid: { show: false },
+        values: (_, splits) => splits.map((s) => axisTime(s, ends())),
+      }),
       axis({
         size: AXIS_LEFT,
         gap: 6,
@@ -97,10 +111,15 @@ function linearRange(values, floor, ceiling) {
 export function mount(place, options, data) {
   // Where the style gives the place a height, the chart has that one.
   const height = () => (options.fills ? Math.max(place.clientHeight, options.height) : options.height);
-  const plot = new uPlot({ ...options, width: Math.max(place.clientWidth, 120), height: height() }, data, place);
+  const plot = new uPlot(
+    { ...options, width: Math.max(place.clientWidth, 120), height: height() },
+    data,
+    place,
+  );
   const observer = new ResizeObserver(() => {
     const width = place.clientWidth;
-    if (width > 0 && (width !== plot.width || height() !== plot.height)) plot.setSize({ width, height: height() });
+    if (width > 0 && (width !== plot.width || height() !== plot.height))
+      plot.setSize({ width, height: height() });
   });
   observer.observe(place);
   const forget = onTheme(() => plot.redraw(false, true));
@@ -120,7 +139,13 @@ export function figure(title, note, legend) {
   const element = h(
     'figure',
     { class: 'chart' },
-    h('figcaption', { class: 'chart-head' }, h('span', { class: 'chart-title' }, title), note ? h('span', { class: 'dim' }, note) : null, legend),
+    h(
+      'figcaption',
+      { class: 'chart-head' },
+      h('span', { class: 'chart-title' }, title),
+      note ? h('span', { class: 'dim' }, note) : null,
+      legend,
+    ),
     place,
   );
   return { element, place };
@@ -131,12 +156,31 @@ export function figure(title, note, legend) {
  * value; `floor` is the least height of a linear scale, so that noise around nothing stays flat.
  * `draw(window, seconds)` brings it up to date; `slow` points are shown where `marks` are given.
  */
-export function lineChart({ title, note, series, unit = digits, log = false, floor = 1, ceiling, steps, height = 150, sync = 'time' }) {
+export function lineChart({
+  title,
+  note,
+  series,
+  unit = digits,
+  log = false,
+  floor = 1,
+  ceiling,
+  steps,
+  height = 150,
+  sync = 'time',
+}) {
   const values = series.map(() => h('b', { class: 'legend-value' }, '–'));
   const legend = h(
     'span',
     { class: 'legend' },
-    series.map((one, i) => h('span', { class: 'legend-item' }, series.length > 1 ? h('i', { class: `swatch swatch${one.colour}` }) : null, series.length > 1 ? `${one.label} ` : null, values[i])),
+    series.map((one, i) =>
+      h(
+        'span',
+        { class: 'legend-item' },
+        series.length > 1 ? h('i', { class: `swatch swatch${one.colour}` }) : null,
+        series.length > 1 ? `${one.label} ` : null,
+        values[i],
+      ),
+    ),
   );
   const { element, place } = figure(title, note, legend);
   let ends = [0, FIRST_WINDOW_S];
@@ -144,7 +188,15 @@ export function lineChart({ title, note, series, unit = digits, log = false, flo
   let onDraw = () => {};
   let columns = series.map(() => []);
   const options = {
-    ...frame({ sync, unit, log, steps, height, ends: () => ends, yRange: () => (log ? logRange(columns, extra) : linearRange(columns, floor, ceiling)) }),
+    ...frame({
+      sync,
+      unit,
+      log,
+      steps,
+      height,
+      ends: () => ends,
+      yRange: () => (log ? logRange(columns, extra) : linearRange(columns, floor, ceiling)),
+    }),
     series: [
       {},
       ...series.map((one) => ({
@@ -179,7 +231,9 @@ export function lineChart({ title, note, series, unit = digits, log = false, flo
     draw(window, seconds, marks = []) {
       columns = series.map((one) => window.column(one.column));
       // A logarithm has no zero.
-      const drawn = log ? columns.map((column) => column.map((value) => (value > 0 ? value : null))) : columns;
+      const drawn = log
+        ? columns.map((column) => column.map((value) => (value > 0 ? value : null)))
+        : columns;
       extra = marks.map((mark) => mark.ms);
       ends = timeEnds(window.t, window.end, seconds);
       const data = [window.t, ...drawn];
@@ -202,7 +256,8 @@ export function lineChart({ title, note, series, unit = digits, log = false, flo
 
 // The newest of the last few points: a second in which nothing ended has no percentile.
 function newest(column) {
-  for (let i = column.length - 1; i >= Math.max(0, column.length - 5); i--) if (column[i] !== null) return column[i];
+  for (let i = column.length - 1; i >= Math.max(0, column.length - 5); i--)
+    if (column[i] !== null) return column[i];
   return null;
 }
 

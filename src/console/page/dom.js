@@ -74,7 +74,12 @@ export function traceLink(id, text = id.slice(0, 8)) {
 
 /** What a view says when there is nothing to show, and what to switch on. */
 export function empty(title, ...how) {
-  return h('div', { class: 'empty' }, h('p', { class: 'empty-title' }, title), ...how.map((line) => (typeof line === 'string' ? h('p', null, line) : line)));
+  return h(
+    'div',
+    { class: 'empty' },
+    h('p', { class: 'empty-title' }, title),
+    ...how.map((line) => (typeof line === 'string' ? h('p', null, line) : line)),
+  );
 }
 
 /** A line of code in an empty state. */

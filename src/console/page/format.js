@@ -12,7 +12,11 @@ export function count(value) {
 /** A count that may be large: 12,345, 1.23M. */
 export function compact(value) {
   if (missing(value) || value < 100_000) return count(value);
-  return value < 1e6 ? `${digits(value / 1e3)}k` : value < 1e9 ? `${digits(value / 1e6)}M` : `${digits(value / 1e9)}G`;
+  return value < 1e6
+    ? `${digits(value / 1e3)}k`
+    : value < 1e9
+      ? `${digits(value / 1e6)}M`
+      : `${digits(value / 1e9)}G`;
 }
 
 /** Three digits: 0.123, 1.23, 12.3, 123, 1,234. */
@@ -58,7 +62,11 @@ function percentDigits(value) {
 
 const joined = (part) => (value) => {
   const [number, unit] = part(value);
-  return number === none || unit === '' ? number : unit === '%' || unit === '/s' ? number + unit : `${number} ${unit}`;
+  return number === none || unit === ''
+    ? number
+    : unit === '%' || unit === '/s'
+      ? number + unit
+      : `${number} ${unit}`;
 };
 
 export const ms = joined(parts.ms);
@@ -68,7 +76,10 @@ export const percent = joined(parts.percent);
 export const rate = joined(parts.rate);
 
 /** The same without zeros that say nothing, for axes and thresholds: 5% and 2 s, not 5.00% and 2.00 s. */
-export const neat = (write) => (value) => write(value).replace(/(\.\d*?)0+(?=\D|$)/, '$1').replace(/\.(?=\D|$)/, '');
+export const neat = (write) => (value) =>
+  write(value)
+    .replace(/(\.\d*?)0+(?=\D|$)/, '$1')
+    .replace(/\.(?=\D|$)/, '');
 
 const two = (n) => String(n).padStart(2, '0');
 

@@ -28,7 +28,10 @@ export function heatmap({ title, note, height = 180, sync = 'time' }) {
   function bucket(i) {
     const { bounds } = view;
     const factor = bounds.length > 1 ? bounds[1] / bounds[0] : 2;
-    return [i === 0 ? bounds[0] / factor : bounds[i - 1], i < bounds.length ? bounds[i] : bounds[bounds.length - 1] * factor];
+    return [
+      i === 0 ? bounds[0] / factor : bounds[i - 1],
+      i < bounds.length ? bounds[i] : bounds[bounds.length - 1] * factor,
+    ];
   }
 
   function cells(u) {
@@ -51,7 +54,12 @@ export function heatmap({ title, note, height = 180, sync = 'time' }) {
         // By the second, as a step of ten holds ten times as many; by the logarithm, as one slow
         // request among thousands of quick ones is what one looks for.
         ctx.globalAlpha = 0.16 + 0.84 * Math.min(1, Math.log1p(n / view.steps[p]) / Math.log1p(most));
-        ctx.fillRect(Math.round(from), upper, Math.max(1, Math.round(right) - Math.round(from)), Math.max(1, lower - upper - 1));
+        ctx.fillRect(
+          Math.round(from),
+          upper,
+          Math.max(1, Math.round(right) - Math.round(from)),
+          Math.max(1, lower - upper - 1),
+        );
       });
     });
     ctx.restore();
@@ -64,7 +72,10 @@ export function heatmap({ title, note, height = 180, sync = 'time' }) {
     const i = view.counts[idx].findIndex((_, b) => at > bucket(b)[0] && at <= bucket(b)[1]);
     if (i < 0) return put(reading, '');
     const [low, high] = bucket(i);
-    put(reading, `${clock(view.t[idx] * 1000)}  ${ms(low)} to ${ms(high)}: ${plural(view.counts[idx][i], 'request')}`);
+    put(
+      reading,
+      `${clock(view.t[idx] * 1000)}  ${ms(low)} to ${ms(high)}: ${plural(view.counts[idx][i], 'request')}`,
+    );
   }
 
   return {
@@ -76,13 +87,15 @@ export function heatmap({ title, note, height = 180, sync = 'time' }) {
       let high = -1;
       most = 0;
       const sums = [];
-      view.counts.forEach((counts, p) => counts?.forEach((n, i) => {
-        if (!n) return;
-        low = Math.min(low, i);
-        high = Math.max(high, i);
-        most = Math.max(most, n / view.steps[p]);
-        sums[i] = (sums[i] ?? 0) + n;
-      }));
+      view.counts.forEach((counts, p) =>
+        counts?.forEach((n, i) => {
+          if (!n) return;
+          low = Math.min(low, i);
+          high = Math.max(high, i);
+          most = Math.max(most, n / view.steps[p]);
+          sums[i] = (sums[i] ?? 0) + n;
+        }),
+      );
       if (high >= 0) y = [bucket(low)[0], bucket(high)[1]];
       const data = [view.t, view.t.map(() => null)];
       if (mounted) mounted.plot.setData(data);
@@ -90,7 +103,13 @@ export function heatmap({ title, note, height = 180, sync = 'time' }) {
       if (Date.now() - spoken > 5000) {
         spoken = Date.now();
         const peak = sums.reduce((best, n, i) => (n > (sums[best] ?? 0) ? i : best), 0);
-        attr(place, 'aria-label', high < 0 ? `${title}: no requests yet.` : `${title}. Most requests took ${bucket(peak).map(ms).join(' to ')}; the slowest ${ms(bucket(high)[0])} or more. At most ${digits(most)} a second in one bucket.`);
+        attr(
+          place,
+          'aria-label',
+          high < 0
+            ? `${title}: no requests yet.`
+            : `${title}. Most requests took ${bucket(peak).map(ms).join(' to ')}; the slowest ${ms(bucket(high)[0])} or more. At most ${digits(most)} a second in one bucket.`,
+        );
       }
     },
     destroy() {

@@ -90,11 +90,15 @@ export class History {
    */
   window(seconds) {
     const end = Math.max(this.fine.newest(), this.coarse.newest()) || Date.now() / 1000;
-    const picks = seconds <= KEPT.fine * this.steps.fine ? this.picksOfBoth(end - seconds) : this.picks(this.coarse, end - seconds, this.steps.coarse);
+    const picks =
+      seconds <= KEPT.fine * this.steps.fine
+        ? this.picksOfBoth(end - seconds)
+        : this.picks(this.coarse, end - seconds, this.steps.coarse);
     const broken = [];
     for (const pick of picks) {
       const last = broken[broken.length - 1];
-      if (last && pick.t - last.t > 2.6 * Math.max(pick.step, last.step)) broken.push({ t: last.t + last.step, step: last.step, range: null, i: 0 });
+      if (last && pick.t - last.t > 2.6 * Math.max(pick.step, last.step))
+        broken.push({ t: last.t + last.step, step: last.step, range: null, i: 0 });
       broken.push(pick);
     }
     return {
@@ -111,7 +115,9 @@ export class History {
 
   picksOfBoth(from) {
     const fine = this.picks(this.fine, from, this.steps.fine);
-    const coarse = this.picks(this.coarse, from, this.steps.coarse).filter(({ t, step }) => fine.filter((near) => near.t > t - step && near.t <= t).length < 4);
+    const coarse = this.picks(this.coarse, from, this.steps.coarse).filter(
+      ({ t, step }) => fine.filter((near) => near.t > t - step && near.t <= t).length < 4,
+    );
     return [...coarse, ...fine].sort((a, b) => a.t - b.t);
   }
 }

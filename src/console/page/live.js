@@ -101,22 +101,25 @@ function startPolling() {
   events?.close();
   events = null;
   clearTimeout(poll);
-  poll = setTimeout(async () => {
-    let refused = '';
-    try {
-      const answer = await fetch('events', { headers: { accept: 'text/event-stream' }, cache: 'no-store' });
-      if (answer.ok) {
-        await answer.body?.cancel();
-        return open();
+  poll = setTimeout(
+    async () => {
+      let refused = '';
+      try {
+        const answer = await fetch('events', { headers: { accept: 'text/event-stream' }, cache: 'no-store' });
+        if (answer.ok) {
+          await answer.body?.cancel();
+          return open();
+        }
+        refused = (await answer.text()).trim().slice(0, 300);
+        arrived(await ask('api/state'));
+        setLink('polling', refused);
+      } catch (error) {
+        setLink('lost', refused || error.message);
       }
-      refused = (await answer.text()).trim().slice(0, 300);
-      arrived(await ask('api/state'));
-      setLink('polling', refused);
-    } catch (error) {
-      setLink('lost', refused || error.message);
-    }
-    startPolling();
-  }, connection.link === 'polling' ? POLL_MS : 2000);
+      startPolling();
+    },
+    connection.link === 'polling' ? POLL_MS : 2000,
+  );
 }
 
 function close() {

@@ -29,9 +29,22 @@ export function onRange(listener) {
 /** Two buttons. `close()` when the view goes. */
 export function rangeButtons() {
   const buttons = Object.values(RANGES).map((range) =>
-    h('button', { type: 'button', 'aria-label': `Show ${range.spoken}`, 'data-range': range.name, on: { click: () => setRange(range.name) } }, range.label),
+    h(
+      'button',
+      {
+        type: 'button',
+        'aria-label': `Show ${range.spoken}`,
+        'data-range': range.name,
+        on: { click: () => setRange(range.name) },
+      },
+      range.label,
+    ),
   );
-  const press = () => buttons.forEach((button) => attr(button, 'aria-pressed', String(button.dataset.range === current.name)));
+  const press = () =>
+    buttons.forEach((button) => attr(button, 'aria-pressed', String(button.dataset.range === current.name)));
   press();
-  return { element: h('div', { class: 'segmented', role: 'group', 'aria-label': 'Range of the charts' }, buttons), close: onRange(press) };
+  return {
+    element: h('div', { class: 'segmented', role: 'group', 'aria-label': 'Range of the charts' }, buttons),
+    close: onRange(press),
+  };
 }

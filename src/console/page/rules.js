@@ -23,7 +23,12 @@ export function rulesPanel() {
   const list = h('ul', { class: 'rules' });
   const summary = h('span', { class: 'dim', role: 'status' }, 'waiting for the first numbers');
   const rows = new Map();
-  const element = h('section', { class: 'panel', 'aria-labelledby': 'rules-title' }, h('div', { class: 'panel-head' }, h('h2', { id: 'rules-title' }, 'Key rules'), summary), list);
+  const element = h(
+    'section',
+    { class: 'panel', 'aria-labelledby': 'rules-title' },
+    h('div', { class: 'panel-head' }, h('h2', { id: 'rules-title' }, 'Key rules'), summary),
+    list,
+  );
 
   function row(rule) {
     const sign = h('span', { class: 'sign', 'aria-hidden': 'true' });
@@ -31,7 +36,16 @@ export function rulesPanel() {
     const value = h('span', { class: 'rule-value' });
     const gauge = bar();
     const detail = h('span', { class: 'rule-detail dim' });
-    const line = h('li', { class: 'rule' }, sign, h('span', { class: 'rule-name' }, rule.name), state, value, gauge.element, detail);
+    const line = h(
+      'li',
+      { class: 'rule' },
+      sign,
+      h('span', { class: 'rule-name' }, rule.name),
+      state,
+      value,
+      gauge.element,
+      detail,
+    );
     list.append(line);
     return { line, sign, state, value, gauge, detail };
   }
@@ -49,12 +63,22 @@ export function rulesPanel() {
         put(parts.state, WORDS[rule.state] ?? rule.state);
         put(parts.value, rule.value === null ? '–' : unit(rule.value));
         parts.gauge.set(rule.value === null ? 0 : rule.value / (rule.threshold || 1));
-        const since = rule.since_unix_ms && (rule.state === 'firing' || rule.state === 'pending') ? `; for ${span((Date.now() - rule.since_unix_ms) / 1000)}` : '';
-        put(parts.detail, `${rule.meaning} over ${neat(unit)(rule.threshold)}${rule.for_s ? ` for ${period(rule.for_s)}` : ''}${since}`);
+        const since =
+          rule.since_unix_ms && (rule.state === 'firing' || rule.state === 'pending')
+            ? `; for ${span((Date.now() - rule.since_unix_ms) / 1000)}`
+            : '';
+        put(
+          parts.detail,
+          `${rule.meaning} over ${neat(unit)(rule.threshold)}${rule.for_s ? ` for ${period(rule.for_s)}` : ''}${since}`,
+        );
       }
       const firing = rules.filter((rule) => rule.state === 'firing');
       const pending = rules.filter((rule) => rule.state === 'pending').length;
-      const text = firing.length ? `${firing.length} firing${pending ? `, ${pending} pending` : ''}` : pending ? `${pending} pending` : `${plural(rules.length, 'rule')}, none firing`;
+      const text = firing.length
+        ? `${firing.length} firing${pending ? `, ${pending} pending` : ''}`
+        : pending
+          ? `${pending} pending`
+          : `${plural(rules.length, 'rule')}, none firing`;
       put(summary, text);
       attr(summary, 'data-firing', firing.length || null);
     },

@@ -16,10 +16,17 @@ export function table({ caption, columns, rowKey, sort = null, empty, onSort, na
   const known = new Map();
   const heads = columns.map((column) => {
     const arrow = h('span', { class: 'arrow', 'aria-hidden': 'true' });
-    const button = h('button', { type: 'button', title: column.title, on: { click: () => sortBy(column) } }, column.label, arrow);
+    const button = h(
+      'button',
+      { type: 'button', title: column.title, on: { click: () => sortBy(column) } },
+      column.label,
+      arrow,
+    );
     return h('th', { scope: 'col', class: column.num ? 'num' : null }, button);
   });
-  const body = h('tbody', { on: { pointerenter: () => (held = true), pointerleave: () => ((held = false), arrange()) } });
+  const body = h('tbody', {
+    on: { pointerenter: () => (held = true), pointerleave: () => ((held = false), arrange()) },
+  });
   const nothing = h('div', { class: 'table-empty', hidden: true }, empty ?? 'Nothing yet.');
   const element = h(
     'div',
@@ -50,7 +57,13 @@ export function table({ caption, columns, rowKey, sort = null, empty, onSort, na
   const byName = (a, b) => rowKey(a).localeCompare(rowKey(b));
 
   function arrange() {
-    heads.forEach((head, i) => attr(head, 'aria-sort', order?.key === columns[i].key ? (order.down ? 'descending' : 'ascending') : null));
+    heads.forEach((head, i) =>
+      attr(
+        head,
+        'aria-sort',
+        order?.key === columns[i].key ? (order.down ? 'descending' : 'ascending') : null,
+      ),
+    );
     // Rows that change places below the pointer are clicked by mistake.
     const sorted = order && !held ? [...rows].sort(compare) : rows;
     let before = body.firstChild;
@@ -63,7 +76,9 @@ export function table({ caption, columns, rowKey, sort = null, empty, onSort, na
   }
 
   function line(row) {
-    const cells = columns.map((column, i) => (i === 0 ? h('th', { scope: 'row' }) : h('td', { class: column.num ? 'num' : null })));
+    const cells = columns.map((column, i) =>
+      i === 0 ? h('th', { scope: 'row' }) : h('td', { class: column.num ? 'num' : null }),
+    );
     return { line: h('tr', null, cells), cells };
   }
 

@@ -10,7 +10,14 @@ export function tile({ label, part, tone = '', sparkOptions = {}, href }) {
   const below = h('p', { class: 'tile-below' }, '\u00a0');
   const line = spark(tone);
   const name = href ? h('a', { href }, label) : label;
-  const element = h('div', { class: 'tile' }, h('h2', { class: 'tile-label' }, name), h('p', { class: 'tile-value' }, number, unit), below, line.element);
+  const element = h(
+    'div',
+    { class: 'tile' },
+    h('h2', { class: 'tile-label' }, name),
+    h('p', { class: 'tile-value' }, number, unit),
+    below,
+    line.element,
+  );
   return {
     element,
     number,

@@ -17,8 +17,20 @@ export function open() {
       { key: 'name', label: 'Family' },
       { key: 'series', label: 'Series', num: true, text: (row) => count(row.series) },
       { key: 'limit', label: 'Limit', num: true, text: (row) => count(row.limit) },
-      { key: 'used', label: 'Used', cell: usedCell, value: (row) => (row.limit ? row.series / row.limit : null), num: true },
-      { key: 'overflow', label: 'Overflow', num: true, title: 'Look-ups whose value became _other', cell: overflowCell },
+      {
+        key: 'used',
+        label: 'Used',
+        cell: usedCell,
+        value: (row) => (row.limit ? row.series / row.limit : null),
+        num: true,
+      },
+      {
+        key: 'overflow',
+        label: 'Overflow',
+        num: true,
+        title: 'Look-ups whose value became _other',
+        cell: overflowCell,
+      },
     ],
   });
   const offenders = table({
@@ -29,7 +41,11 @@ export function open() {
     columns: [
       { key: 'family', label: 'Family' },
       { key: 'label', label: 'Label' },
-      { key: 'value', label: 'Value', cell: (cell, row) => (put(cell, row.value ?? '–'), cell.classList.add('mono', 'clip')) },
+      {
+        key: 'value',
+        label: 'Value',
+        cell: (cell, row) => (put(cell, row.value ?? '–'), cell.classList.add('mono', 'clip')),
+      },
       { key: 'count', label: 'At least', num: true, text: (row) => count(row.count) },
     ],
   });
@@ -57,9 +73,33 @@ export function open() {
     element: h(
       'div',
       { class: 'view' },
-      h('div', { class: 'view-head' }, h('h1', null, 'Cardinality'), h('p', { class: 'dim lead' }, 'A series is one set of label values. Past its limit a family counts under _other, and says so here.')),
+      h(
+        'div',
+        { class: 'view-head' },
+        h('h1', null, 'Cardinality'),
+        h(
+          'p',
+          { class: 'dim lead' },
+          'A series is one set of label values. Past its limit a family counts under _other, and says so here.',
+        ),
+      ),
       h('div', { class: 'strip strip-three plain' }, series.element, families.element, overflow.element),
-      h('div', { class: 'grid wide-left' }, h('section', { class: 'panel', 'aria-label': 'Families' }, h('h2', null, 'Largest families'), largest.element), h('section', { class: 'panel', 'aria-label': 'Offenders' }, h('h2', null, 'Offenders'), offenders.element)),
+      h(
+        'div',
+        { class: 'grid wide-left' },
+        h(
+          'section',
+          { class: 'panel', 'aria-label': 'Families' },
+          h('h2', null, 'Largest families'),
+          largest.element,
+        ),
+        h(
+          'section',
+          { class: 'panel', 'aria-label': 'Offenders' },
+          h('h2', null, 'Offenders'),
+          offenders.element,
+        ),
+      ),
     ),
     state({ cardinality, engine }) {
       series.set(cardinality.series);

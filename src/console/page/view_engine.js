@@ -22,12 +22,20 @@ export function open() {
     list.append(h('dt', null, label, h('span', { class: 'dim' }, about)), value);
     facts.push((engine) => show(value, engine));
   }
-  fact('Series', 'label sets that are held', (cell, engine) => metric(cell, count(engine.series), engine.series, 'mcp_vitals_series'));
-  fact('Shards', 'one for each recording thread', (cell, engine) => metric(cell, count(engine.shards), engine.shards, 'mcp_vitals_shards'));
+  fact('Series', 'label sets that are held', (cell, engine) =>
+    metric(cell, count(engine.series), engine.series, 'mcp_vitals_series'),
+  );
+  fact('Shards', 'one for each recording thread', (cell, engine) =>
+    metric(cell, count(engine.shards), engine.shards, 'mcp_vitals_shards'),
+  );
   fact('Scrapes', 'since the start', (cell, engine) => put(cell, count(engine.scrapes)));
-  fact('Common records', 'by threads without a shard of their own', (cell, engine) => metric(cell, count(engine.records_common), engine.records_common, 'mcp_vitals_common_records_total'));
+  fact('Common records', 'by threads without a shard of their own', (cell, engine) =>
+    metric(cell, count(engine.records_common), engine.records_common, 'mcp_vitals_common_records_total'),
+  );
   fact('This console', 'time of one state', (cell, engine) => put(cell, ms(engine.console.state_ms)));
-  fact('Its history', 'an hour, in bounded memory', (cell, engine) => put(cell, bytes(engine.console.history_bytes)));
+  fact('Its history', 'an hour, in bounded memory', (cell, engine) =>
+    put(cell, bytes(engine.console.history_bytes)),
+  );
 
   const losses = table({
     caption: 'What was lost, by reason',
@@ -53,13 +61,30 @@ export function open() {
     element: h(
       'div',
       { class: 'view' },
-      h('div', { class: 'view-head' }, h('h1', null, 'Engine'), h('p', { class: 'dim lead' }, 'What measuring costs this process, and what could not be kept.')),
-      h('div', { class: 'strip strip-six plain' }, [memory, scrape, lines, spans, lost, viewers].map((one) => one.element)),
-      h('div', { class: 'grid two' }, h('section', { class: 'panel', 'aria-label': 'Cost' }, h('h2', null, 'Cost'), list), h('section', { class: 'panel', 'aria-label': 'Losses' }, h('h2', null, 'Losses'), losses.element)),
+      h(
+        'div',
+        { class: 'view-head' },
+        h('h1', null, 'Engine'),
+        h('p', { class: 'dim lead' }, 'What measuring costs this process, and what could not be kept.'),
+      ),
+      h(
+        'div',
+        { class: 'strip strip-six plain' },
+        [memory, scrape, lines, spans, lost, viewers].map((one) => one.element),
+      ),
+      h(
+        'div',
+        { class: 'grid two' },
+        h('section', { class: 'panel', 'aria-label': 'Cost' }, h('h2', null, 'Cost'), list),
+        h('section', { class: 'panel', 'aria-label': 'Losses' }, h('h2', null, 'Losses'), losses.element),
+      ),
     ),
     state({ engine }) {
       memory.set(engine.memory_bytes);
-      put(memory.below, `${ratio(engine.memory_limit ? engine.memory_bytes / engine.memory_limit : null)} of ${bytes(engine.memory_limit)}`);
+      put(
+        memory.below,
+        `${ratio(engine.memory_limit ? engine.memory_bytes / engine.memory_limit : null)} of ${bytes(engine.memory_limit)}`,
+      );
       share.set(engine.memory_limit ? engine.memory_bytes / engine.memory_limit : 0);
       scrape.set(engine.scrape_last_ms);
       put(scrape.below, `one in 100 over ${ms(engine.scrape_p99_ms ?? null)}`);
@@ -78,7 +103,10 @@ export function open() {
       put(lost.below, all ? 'see why below' : 'as it should be');
       lost.element.classList.toggle('is-bad', all > 0);
       viewers.set(engine.console.viewers);
-      put(viewers.below, engine.console.viewers_most ? `of ${count(engine.console.viewers_most)} at most` : 'of this console');
+      put(
+        viewers.below,
+        engine.console.viewers_most ? `of ${count(engine.console.viewers_most)} at most` : 'of this console',
+      );
       for (const one of facts) one(engine);
       losses.set(rows);
     },

@@ -24,17 +24,52 @@ export function open(shell, arg, query) {
   let wasHidden = false;
   let lostLines = 0;
 
-  const level = h('select', { 'aria-label': 'Least severe level shown', on: { change: filtered } }, h('option', { value: '' }, 'all levels'), LEVELS.slice(0, 4).map((name) => h('option', { value: name }, name === 'error' ? 'error' : `${name} and worse`)));
-  const input = (name, placeholder, label) => h('input', { type: 'search', name, placeholder, 'aria-label': label, autocomplete: 'off', spellcheck: 'false', on: { input: typed } });
-  const inputs = { level, text: input('text', 'text', 'Text that a line contains'), logger: input('logger', 'logger', 'Logger'), trace: input('trace', 'trace id', 'Trace id') };
+  const level = h(
+    'select',
+    { 'aria-label': 'Least severe level shown', on: { change: filtered } },
+    h('option', { value: '' }, 'all levels'),
+    LEVELS.slice(0, 4).map((name) =>
+      h('option', { value: name }, name === 'error' ? 'error' : `${name} and worse`),
+    ),
+  );
+  const input = (name, placeholder, label) =>
+    h('input', {
+      type: 'search',
+      name,
+      placeholder,
+      'aria-label': label,
+      autocomplete: 'off',
+      spellcheck: 'false',
+      on: { input: typed },
+    });
+  const inputs = {
+    level,
+    text: input('text', 'text', 'Text that a line contains'),
+    logger: input('logger', 'logger', 'Logger'),
+    trace: input('trace', 'trace id', 'Trace id'),
+  };
   const follow = h('button', { type: 'button', class: 'follow', on: { click: toggle } });
   const status = h('span', { class: 'dim log-status' });
-  const list = h('div', { class: 'lines', tabindex: '0', role: 'log', 'aria-label': 'Log lines, the newest last', 'aria-live': 'off', on: { scroll } });
+  const list = h('div', {
+    class: 'lines',
+    tabindex: '0',
+    role: 'log',
+    'aria-label': 'Log lines, the newest last',
+    'aria-live': 'off',
+    on: { scroll },
+  });
   const nothing = h('div', { class: 'lines-empty' }, 'Loading…');
   const element = h(
     'div',
     { class: 'view view-logs' },
-    h('div', { class: 'view-head' }, h('h1', null, 'Logs'), h('div', { class: 'filters', role: 'search', 'aria-label': 'Filter log lines' }, Object.values(inputs)), follow, status),
+    h(
+      'div',
+      { class: 'view-head' },
+      h('h1', null, 'Logs'),
+      h('div', { class: 'filters', role: 'search', 'aria-label': 'Filter log lines' }, Object.values(inputs)),
+      follow,
+      status,
+    ),
     h('div', { class: 'lines-frame' }, list, nothing),
   );
 
@@ -92,7 +127,13 @@ export function open(shell, arg, query) {
 
   function off() {
     close();
-    nothing.replaceChildren(empty('Log lines are not shown here.', 'The console shows what the logs of this engine write. Switch them on in the builder:', code('Vitals::builder()\n    .logs(LogConfig::new())\n    .console(true)')));
+    nothing.replaceChildren(
+      empty(
+        'Log lines are not shown here.',
+        'The console shows what the logs of this engine write. Switch them on in the builder:',
+        code('Vitals::builder()\n    .logs(LogConfig::new())\n    .console(true)'),
+      ),
+    );
     show(nothing, true);
     put(status, 'logs are off');
   }
@@ -144,7 +185,16 @@ export function open(shell, arg, query) {
     const shown = list.childElementCount;
     put(status, `${plural(shown, 'line')}${lostLines ? `, ${count(lostLines)} passed by` : ''}`);
     const narrowed = FIELDS.some((name) => filters()[name]);
-    if (!shown) nothing.replaceChildren(narrowed ? empty('No line matches these filters.', 'New ones that do appear here.', h('p', null, h('a', { href: link('logs') }, 'Show all lines'))) : empty('No line yet.', 'They appear here as they are written.'));
+    if (!shown)
+      nothing.replaceChildren(
+        narrowed
+          ? empty(
+              'No line matches these filters.',
+              'New ones that do appear here.',
+              h('p', null, h('a', { href: link('logs') }, 'Show all lines')),
+            )
+          : empty('No line yet.', 'They appear here as they are written.'),
+      );
     show(nothing, shown === 0);
     const held = waiting.length + dropped;
     put(follow, following ? 'Following' : held ? `Paused · ${count(held)} new` : 'Paused');

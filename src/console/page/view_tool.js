@@ -33,8 +33,20 @@ export function open(shell, name) {
     ],
   });
   const charts = [
-    lineChart({ title: 'Requests', note: 'per second', unit: rate, height: 230, series: [{ label: 'requests', colour: '--rate', fill: true, column: column('rate') }] }),
-    lineChart({ title: 'Errors', note: 'per second', unit: rate, height: 230, series: [{ label: 'errors', colour: '--error', fill: true, column: column('errors') }] }),
+    lineChart({
+      title: 'Requests',
+      note: 'per second',
+      unit: rate,
+      height: 230,
+      series: [{ label: 'requests', colour: '--rate', fill: true, column: column('rate') }],
+    }),
+    lineChart({
+      title: 'Errors',
+      note: 'per second',
+      unit: rate,
+      height: 230,
+      series: [{ label: 'errors', colour: '--error', fill: true, column: column('errors') }],
+    }),
   ];
   const marks = marksOn(latency);
   const range = rangeButtons();
@@ -54,17 +66,32 @@ export function open(shell, name) {
       { key: 'p95_ms', label: 'p95', num: true, text: (row) => ms(row.p95_ms) },
       { key: 'p99_ms', label: 'p99', num: true, text: (row) => ms(row.p99_ms) },
       { key: 'max_ms', label: 'Max', num: true, text: (row) => ms(row.max_ms) },
-      { key: 'exemplar', label: 'Slow trace', num: true, cell: exemplarCell, value: (row) => row.exemplar?.ms ?? null },
+      {
+        key: 'exemplar',
+        label: 'Slow trace',
+        num: true,
+        cell: exemplarCell,
+        value: (row) => row.exemplar?.ms ?? null,
+      },
     ],
   });
   const slow = table({
     caption: `Slow requests of ${name}`,
     rowKey: (row) => row.trace_id,
     sort: { key: 'ms', down: true },
-    empty: empty('No slow request with a trace in this range.', 'Requests are linked to traces where the engine records both:', code('.traces(TraceConfig::new())\n.exemplars(true)')),
+    empty: empty(
+      'No slow request with a trace in this range.',
+      'Requests are linked to traces where the engine records both:',
+      code('.traces(TraceConfig::new())\n.exemplars(true)'),
+    ),
     columns: [
       { key: 't', label: 'At', text: (row) => clock(row.t * 1000), value: (row) => row.t },
-      { key: 'trace_id', label: 'Trace', cell: (cell, row) => cell.firstChild || cell.append(traceLink(row.trace_id, row.trace_id.slice(0, 16))) },
+      {
+        key: 'trace_id',
+        label: 'Trace',
+        cell: (cell, row) =>
+          cell.firstChild || cell.append(traceLink(row.trace_id, row.trace_id.slice(0, 16))),
+      },
       { key: 'ms', label: 'Duration', num: true, text: (row) => ms(row.ms) },
     ],
   });
@@ -74,13 +101,43 @@ export function open(shell, name) {
     h(
       'div',
       { class: 'view-head' },
-      h('h1', null, h('a', { href: link('tools'), class: 'up' }, 'Tools'), h('span', { class: 'crumb', 'aria-hidden': 'true' }, '/'), name),
-      h('span', { class: 'head-links' }, h('a', { href: link('logs', '', { text: `"tool":"${name}"` }) }, 'its log lines'), h('a', { href: link('traces', '', { name }) }, 'its traces')),
+      h(
+        'h1',
+        null,
+        h('a', { href: link('tools'), class: 'up' }, 'Tools'),
+        h('span', { class: 'crumb', 'aria-hidden': 'true' }, '/'),
+        name,
+      ),
+      h(
+        'span',
+        { class: 'head-links' },
+        h('a', { href: link('logs', '', { text: `"tool":"${name}"` }) }, 'its log lines'),
+        h('a', { href: link('traces', '', { name }) }, 'its traces'),
+      ),
       range.element,
     ),
-    h('div', { class: 'strip strip-five' }, Object.values(tiles).map((one) => one.element)),
+    h(
+      'div',
+      { class: 'strip strip-five' },
+      Object.values(tiles).map((one) => one.element),
+    ),
     h('div', { class: 'grid tool-charts' }, latency.element, ...charts.map((chart) => chart.element)),
-    h('div', { class: 'grid wide-left' }, h('section', { class: 'panel', 'aria-label': 'Operations' }, h('h2', null, 'Operations'), operations.element), h('section', { class: 'panel', 'aria-label': 'Slow requests' }, h('h2', null, 'Slow requests'), slow.element)),
+    h(
+      'div',
+      { class: 'grid wide-left' },
+      h(
+        'section',
+        { class: 'panel', 'aria-label': 'Operations' },
+        h('h2', null, 'Operations'),
+        operations.element,
+      ),
+      h(
+        'section',
+        { class: 'panel', 'aria-label': 'Slow requests' },
+        h('h2', null, 'Slow requests'),
+        slow.element,
+      ),
+    ),
   );
 
   return {
@@ -98,7 +155,8 @@ export function open(shell, name) {
       tiles.error_ratio.below.textContent = `${count(row.errors)} in all, ${ratio(row.total ? row.errors / row.total : null)}`;
       tiles.p50_ms.below.textContent = 'half are quicker';
       tiles.p95_ms.below.textContent = 'one in 20 is slower';
-      tiles.p99_ms.below.textContent = row.max_ms === null ? 'one in 100 is slower' : `most ${ms(row.max_ms)}`;
+      tiles.p99_ms.below.textContent =
+        row.max_ms === null ? 'one in 100 is slower' : `most ${ms(row.max_ms)}`;
     },
     history(history) {
       const { seconds } = shell.range();
@@ -108,7 +166,8 @@ export function open(shell, name) {
       slow.set(found);
       latency.draw(window, seconds, found);
       for (const chart of charts) chart.draw(window, seconds);
-      for (const [key, one] of Object.entries(tiles)) one.draw(window.column(column(key === 'error_ratio' ? 'errors' : key)));
+      for (const [key, one] of Object.entries(tiles))
+        one.draw(window.column(column(key === 'error_ratio' ? 'errors' : key)));
     },
     close() {
       range.close();

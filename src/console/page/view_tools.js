@@ -51,7 +51,14 @@ export function open(shell, arg, query) {
     { key: 'p95_ms', label: 'p95', num: true, text: (row) => ms(row.p95_ms) },
     { key: 'p99_ms', label: 'p99', num: true, text: (row) => ms(row.p99_ms) },
     { key: 'max_ms', label: 'Max', num: true, text: (row) => ms(row.max_ms) },
-    { key: 'exemplar', label: 'Slow trace', num: true, title: 'Duration of the slowest request that has a trace', cell: exemplarCell, value: (row) => row.exemplar?.ms ?? null },
+    {
+      key: 'exemplar',
+      label: 'Slow trace',
+      num: true,
+      title: 'Duration of the slowest request that has a trace',
+      cell: exemplarCell,
+      value: (row) => row.exemplar?.ms ?? null,
+    },
   ];
   const list = table({
     caption: 'Tools and methods',
@@ -59,16 +66,34 @@ export function open(shell, arg, query) {
     columns,
     rowKey: key,
     sort: { key: 'total', down: true },
-    empty: empty('No request has come yet.', 'Every tool and method is listed here from its first request on.', code('let service = server.instrumented(&vitals);')),
+    empty: empty(
+      'No request has come yet.',
+      'Every tool and method is listed here from its first request on.',
+      code('let service = server.instrumented(&vitals);'),
+    ),
   });
-  const filter = h('input', { type: 'search', placeholder: 'filter by name', 'aria-label': 'Filter tools by name', value: query.name ?? '', on: { input: draw } });
+  const filter = h('input', {
+    type: 'search',
+    placeholder: 'filter by name',
+    'aria-label': 'Filter tools by name',
+    value: query.name ?? '',
+    on: { input: draw },
+  });
   const shown = h('span', { class: 'dim', role: 'status' });
   const range = rangeButtons();
-  const element = h('div', { class: 'view' }, h('div', { class: 'view-head' }, h('h1', null, 'Tools'), filter, shown, range.element), list.element);
+  const element = h(
+    'div',
+    { class: 'view' },
+    h('div', { class: 'view-head' }, h('h1', null, 'Tools'), filter, shown, range.element),
+    list.element,
+  );
 
   function nameCell(cell, row) {
     if (cell.firstChild) return;
-    cell.append(h('a', { href: link('tools', row.tool), class: 'tool-name' }, row.tool), h('span', { class: 'operation' }, ` ${row.operation}`));
+    cell.append(
+      h('a', { href: link('tools', row.tool), class: 'tool-name' }, row.tool),
+      h('span', { class: 'operation' }, ` ${row.operation}`),
+    );
   }
 
   function trendCell(cell, row) {

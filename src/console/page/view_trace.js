@@ -18,10 +18,31 @@ export function open(shell, id) {
   const element = h(
     'div',
     { class: 'view view-trace' },
-    h('div', { class: 'view-head' }, h('h1', null, h('a', { href: link('traces'), class: 'up' }, 'Traces'), h('span', { class: 'crumb', 'aria-hidden': 'true' }, '/'), title)),
+    h(
+      'div',
+      { class: 'view-head' },
+      h(
+        'h1',
+        null,
+        h('a', { href: link('traces'), class: 'up' }, 'Traces'),
+        h('span', { class: 'crumb', 'aria-hidden': 'true' }, '/'),
+        title,
+      ),
+    ),
     facts,
     place,
-    h('section', { class: 'panel', 'aria-labelledby': 'trace-lines-title' }, h('div', { class: 'panel-head' }, h('h2', { id: 'trace-lines-title' }, 'Log lines'), about, h('a', { href: link('logs', '', { trace: id }), class: 'aside' }, 'in the logs')), lines),
+    h(
+      'section',
+      { class: 'panel', 'aria-labelledby': 'trace-lines-title' },
+      h(
+        'div',
+        { class: 'panel-head' },
+        h('h2', { id: 'trace-lines-title' }, 'Log lines'),
+        about,
+        h('a', { href: link('logs', '', { trace: id }), class: 'aside' }, 'in the logs'),
+      ),
+      lines,
+    ),
   );
 
   function fact(label, ...value) {
@@ -49,7 +70,13 @@ export function open(shell, id) {
       if (error.name === 'AbortError') return;
       const gone = error.status === 404;
       place.replaceChildren(
-        empty(gone ? 'This trace is no longer in memory.' : 'The trace could not be loaded.', gone ? 'The store keeps recent traces, and the slow and failed ones longest; TraceConfig::store sets how many. A sampler or tail rules may also have left it out.' : error.message, h('p', null, h('a', { href: link('traces') }, 'Recent traces'))),
+        empty(
+          gone ? 'This trace is no longer in memory.' : 'The trace could not be loaded.',
+          gone
+            ? 'The store keeps recent traces, and the slow and failed ones longest; TraceConfig::store sets how many. A sampler or tail rules may also have left it out.'
+            : error.message,
+          h('p', null, h('a', { href: link('traces') }, 'Recent traces')),
+        ),
       );
     }
   }
@@ -58,7 +85,14 @@ export function open(shell, id) {
     try {
       const answer = await ask(`api/logs?trace=${encodeURIComponent(id)}&limit=200`, asked.signal);
       lines.replaceChildren(...answer.lines.map((one) => logLine(one.line)));
-      put(about, answer.lines.length ? plural(answer.lines.length, 'line') : answer.on ? 'none of them in memory' : 'logs are off');
+      put(
+        about,
+        answer.lines.length
+          ? plural(answer.lines.length, 'line')
+          : answer.on
+            ? 'none of them in memory'
+            : 'logs are off',
+      );
     } catch (error) {
       if (error.name !== 'AbortError') put(about, error.message);
     }

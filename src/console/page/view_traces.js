@@ -20,8 +20,20 @@ export function open(shell, arg, query) {
   let typing = null;
   let longest = 1;
 
-  const name = h('input', { type: 'search', placeholder: 'name', 'aria-label': 'Name that the trace contains', on: { input: typed } });
-  const least = h('input', { type: 'number', min: '0', step: 'any', placeholder: 'at least ms', 'aria-label': 'Least duration in milliseconds', on: { input: typed } });
+  const name = h('input', {
+    type: 'search',
+    placeholder: 'name',
+    'aria-label': 'Name that the trace contains',
+    on: { input: typed },
+  });
+  const least = h('input', {
+    type: 'number',
+    min: '0',
+    step: 'any',
+    placeholder: 'at least ms',
+    'aria-label': 'Least duration in milliseconds',
+    on: { input: typed },
+  });
   const errors = h('input', { type: 'checkbox', on: { change: filtered } });
   const follow = h('button', { type: 'button', class: 'follow', on: { click: toggle } });
   const status = h('span', { class: 'dim', role: 'status' }, 'loading…');
@@ -38,15 +50,45 @@ export function open(shell, arg, query) {
       { key: 'start_unix_ms', label: 'Start', num: true, text: (row) => clockMs(row.start_unix_ms) },
       { key: 'duration_ms', label: 'Duration', num: true, cell: durationCell },
       { key: 'spans', label: 'Spans', num: true, text: (row) => count(row.spans) },
-      { key: 'errors', label: 'Errors', num: true, cell: (cell, row) => (put(cell, row.errors ? count(row.errors) : '–'), cell.classList.toggle('bad', row.errors > 0)) },
-      { key: 'service', label: 'Service', value: (row) => row.root.service, text: (row) => row.root.service ?? '–' },
-      { key: 'trace_id', label: 'Id', cell: (cell, row) => (put(cell, row.trace_id), cell.classList.add('mono', 'dim')) },
+      {
+        key: 'errors',
+        label: 'Errors',
+        num: true,
+        cell: (cell, row) => (
+          put(cell, row.errors ? count(row.errors) : '–'),
+          cell.classList.toggle('bad', row.errors > 0)
+        ),
+      },
+      {
+        key: 'service',
+        label: 'Service',
+        value: (row) => row.root.service,
+        text: (row) => row.root.service ?? '–',
+      },
+      {
+        key: 'trace_id',
+        label: 'Id',
+        cell: (cell, row) => (put(cell, row.trace_id), cell.classList.add('mono', 'dim')),
+      },
     ],
   });
   const element = h(
     'div',
     { class: 'view' },
-    h('div', { class: 'view-head' }, h('h1', null, 'Traces'), h('div', { class: 'filters', role: 'search', 'aria-label': 'Filter traces' }, name, least, h('label', { class: 'check' }, errors, 'with errors')), follow, status),
+    h(
+      'div',
+      { class: 'view-head' },
+      h('h1', null, 'Traces'),
+      h(
+        'div',
+        { class: 'filters', role: 'search', 'aria-label': 'Filter traces' },
+        name,
+        least,
+        h('label', { class: 'check' }, errors, 'with errors'),
+      ),
+      follow,
+      status,
+    ),
     list.element,
   );
 
@@ -85,7 +127,9 @@ export function open(shell, arg, query) {
     clearTimeout(timer);
     asked?.abort();
     asked = new AbortController();
-    const search = new URLSearchParams(Object.entries({ ...filters(), limit: LIMIT }).filter(([, value]) => value));
+    const search = new URLSearchParams(
+      Object.entries({ ...filters(), limit: LIMIT }).filter(([, value]) => value),
+    );
     try {
       const answer = await ask(`api/traces?${search}`, asked.signal);
       longest = Math.max(1e-6, ...answer.traces.map((one) => one.duration_ms));
@@ -100,17 +144,42 @@ export function open(shell, arg, query) {
 
   // Rows that move below the pointer are clicked by mistake; a hidden tab asks for nothing.
   function renew() {
-    if (following && !document.hidden && connection.link !== 'lost' && !list.element.matches(':hover') && !list.element.contains(document.activeElement)) load();
+    if (
+      following &&
+      !document.hidden &&
+      connection.link !== 'lost' &&
+      !list.element.matches(':hover') &&
+      !list.element.contains(document.activeElement)
+    )
+      load();
     else timer = setTimeout(renew, EVERY_MS);
   }
 
   function explain(answer) {
     const { traces, on } = answer;
-    put(status, on ? `${plural(traces.length, 'trace')}${traces.length === LIMIT ? ', the newest' : ''}` : 'traces are off');
+    put(
+      status,
+      on
+        ? `${plural(traces.length, 'trace')}${traces.length === LIMIT ? ', the newest' : ''}`
+        : 'traces are off',
+    );
     if (traces.length) return;
     const narrowed = Object.values(filters()).some(Boolean);
-    if (!on) nothing.replaceChildren(empty('Traces are not recorded.', 'Switch them on in the builder; recent ones are then kept in memory, and shown here:', code('Vitals::builder()\n    .traces(TraceConfig::new())\n    .console(true)')));
-    else if (narrowed) nothing.replaceChildren(empty('No trace matches these filters.', h('p', null, h('a', { href: link('traces') }, 'Show all traces'))));
+    if (!on)
+      nothing.replaceChildren(
+        empty(
+          'Traces are not recorded.',
+          'Switch them on in the builder; recent ones are then kept in memory, and shown here:',
+          code('Vitals::builder()\n    .traces(TraceConfig::new())\n    .console(true)'),
+        ),
+      );
+    else if (narrowed)
+      nothing.replaceChildren(
+        empty(
+          'No trace matches these filters.',
+          h('p', null, h('a', { href: link('traces') }, 'Show all traces')),
+        ),
+      );
     else nothing.replaceChildren(empty('No trace yet.', 'Each request becomes one.'));
     show(nothing, true);
   }

@@ -9,13 +9,34 @@ const DEEPEST = 12; // levels that are indented; deeper ones stand below these
 
 export function waterfall(trace) {
   const total = Math.max(trace.duration_ms, 1e-9);
-  const pieces = trace.path.reduce((all, piece) => all.set(piece.span, [...(all.get(piece.span) ?? []), piece]), new Map());
+  const pieces = trace.path.reduce(
+    (all, piece) => all.set(piece.span, [...(all.get(piece.span) ?? []), piece]),
+    new Map(),
+  );
   const rows = h('div', { class: 'wf-rows', role: 'list', 'aria-label': 'Spans' });
-  const element = h('section', { class: 'wf', 'aria-labelledby': 'wf-title' }, h('div', { class: 'panel-head' }, h('h2', { id: 'wf-title' }, 'Spans'), legend()), h('div', { class: 'wf-scroll', tabindex: '0', role: 'region', 'aria-label': 'Waterfall' }, h('div', { class: 'wf-inner' }, head(), rows)));
+  const element = h(
+    'section',
+    { class: 'wf', 'aria-labelledby': 'wf-title' },
+    h('div', { class: 'panel-head' }, h('h2', { id: 'wf-title' }, 'Spans'), legend()),
+    h(
+      'div',
+      { class: 'wf-scroll', tabindex: '0', role: 'region', 'aria-label': 'Waterfall' },
+      h('div', { class: 'wf-inner' }, head(), rows),
+    ),
+  );
   const at = (share) => `${(Math.max(0, Math.min(1, share)) * 100).toFixed(3)}%`;
 
   function legend() {
-    return h('span', { class: 'wf-legend dim' }, h('i', { class: 'key-span' }), 'span', h('i', { class: 'key-path' }), 'critical path', h('i', { class: 'key-failed' }), 'failed');
+    return h(
+      'span',
+      { class: 'wf-legend dim' },
+      h('i', { class: 'key-span' }),
+      'span',
+      h('i', { class: 'key-path' }),
+      'critical path',
+      h('i', { class: 'key-failed' }),
+      'failed',
+    );
   }
 
   function head() {
@@ -24,7 +45,14 @@ export function waterfall(trace) {
       tick.style.left = `${share * 100}%`;
       return tick;
     });
-    return h('div', { class: 'wf-head', 'aria-hidden': 'true' }, h('span', null, 'Span'), h('span', { class: 'num' }, 'Duration'), h('span', { class: 'num' }, 'Self'), h('span', { class: 'wf-scale' }, ticks));
+    return h(
+      'div',
+      { class: 'wf-head', 'aria-hidden': 'true' },
+      h('span', null, 'Span'),
+      h('span', { class: 'num' }, 'Duration'),
+      h('span', { class: 'num' }, 'Self'),
+      h('span', { class: 'wf-scale' }, ticks),
+    );
   }
 
   function place(bar, from, to) {
@@ -35,13 +63,34 @@ export function waterfall(trace) {
 
   function row(span, i) {
     const path = pieces.get(i) ?? [];
-    const timeline = h('span', { class: 'wf-time' }, place(h('i', { class: 'wf-bar' }), span.start_ms, span.start_ms + span.duration_ms), path.map((piece) => place(h('i', { class: 'wf-path' }), piece.start_ms, piece.end_ms)));
-    for (const event of span.events) timeline.append(place(h('i', { class: 'wf-event', title: event.name }), event.at_ms, event.at_ms));
-    const label = h('span', { class: 'wf-name' }, span.name, span.service && span.service !== trace.spans[0].service ? h('span', { class: 'dim' }, ` ${span.service}`) : null);
+    const timeline = h(
+      'span',
+      { class: 'wf-time' },
+      place(h('i', { class: 'wf-bar' }), span.start_ms, span.start_ms + span.duration_ms),
+      path.map((piece) => place(h('i', { class: 'wf-path' }), piece.start_ms, piece.end_ms)),
+    );
+    for (const event of span.events)
+      timeline.append(place(h('i', { class: 'wf-event', title: event.name }), event.at_ms, event.at_ms));
+    const label = h(
+      'span',
+      { class: 'wf-name' },
+      span.name,
+      span.service && span.service !== trace.spans[0].service
+        ? h('span', { class: 'dim' }, ` ${span.service}`)
+        : null,
+    );
     label.style.paddingLeft = `${Math.min(span.depth, DEEPEST) * 14}px`;
     const button = h(
       'button',
-      { type: 'button', class: 'wf-row', 'aria-expanded': 'false', 'data-failed': span.failed, 'data-path': path.length > 0, 'aria-label': spoken(span, path), on: { click: () => toggle(button, span), keydown: (event) => step(event, button) } },
+      {
+        type: 'button',
+        class: 'wf-row',
+        'aria-expanded': 'false',
+        'data-failed': span.failed,
+        'data-path': path.length > 0,
+        'aria-label': spoken(span, path),
+        on: { click: () => toggle(button, span), keydown: (event) => step(event, button) },
+      },
       label,
       h('span', { class: 'num wf-took' }, ms(span.duration_ms)),
       h('span', { class: 'num dim wf-self' }, ms(span.self_ms)),
@@ -73,17 +122,39 @@ export function waterfall(trace) {
   function draw(most) {
     rows.replaceChildren(...trace.spans.slice(0, most).map(row));
     const left = trace.spans.length - most;
-    if (left > 0) rows.append(h('div', { role: 'listitem' }, h('button', { type: 'button', class: 'wf-more', on: { click: () => draw(trace.spans.length) } }, `Show ${plural(left, 'more span')}`)));
+    if (left > 0)
+      rows.append(
+        h(
+          'div',
+          { role: 'listitem' },
+          h(
+            'button',
+            { type: 'button', class: 'wf-more', on: { click: () => draw(trace.spans.length) } },
+            `Show ${plural(left, 'more span')}`,
+          ),
+        ),
+      );
   }
 
   function details(span) {
-    const dl = (pairs) => h('dl', { class: 'line-fields' }, pairs.flatMap(([name, value]) => [h('dt', null, name), h('dd', null, h('span', null, typeof value === 'string' ? value : JSON.stringify(value)))]));
+    const dl = (pairs) =>
+      h(
+        'dl',
+        { class: 'line-fields' },
+        pairs.flatMap(([name, value]) => [
+          h('dt', null, name),
+          h('dd', null, h('span', null, typeof value === 'string' ? value : JSON.stringify(value))),
+        ]),
+      );
     const facts = [
       ['kind', span.kind],
       ['status', span.message ? `${span.status}: ${span.message}` : span.status],
       ['start', `${ms(span.start_ms)} after the trace's`],
       ['duration', ms(span.duration_ms)],
-      ['self time', `${ms(span.self_ms)}, ${ratio(span.duration_ms ? span.self_ms / span.duration_ms : null)} of it`],
+      [
+        'self time',
+        `${ms(span.self_ms)}, ${ratio(span.duration_ms ? span.self_ms / span.duration_ms : null)} of it`,
+      ],
       ['on the critical path', `${ms(span.path_ms)}, ${ratio(span.path_ms / total)} of the trace`],
       ['service', span.service ?? '–'],
       ['span id', span.span_id],
@@ -94,8 +165,27 @@ export function waterfall(trace) {
       { class: 'wf-details' },
       part('Span', dl(facts)),
       span.attributes.length ? part('Attributes', dl(span.attributes)) : null,
-      span.events.length ? part('Events', span.events.map((event) => h('div', { class: 'wf-event-detail' }, h('p', null, h('b', null, event.name), ` at ${ms(event.at_ms)}`), dl(event.attributes)))) : null,
-      span.links.length ? part('Links', span.links.map((one) => h('p', null, traceLink(one.trace_id, one.trace_id), ` span ${one.span_id}`))) : null,
+      span.events.length
+        ? part(
+            'Events',
+            span.events.map((event) =>
+              h(
+                'div',
+                { class: 'wf-event-detail' },
+                h('p', null, h('b', null, event.name), ` at ${ms(event.at_ms)}`),
+                dl(event.attributes),
+              ),
+            ),
+          )
+        : null,
+      span.links.length
+        ? part(
+            'Links',
+            span.links.map((one) =>
+              h('p', null, traceLink(one.trace_id, one.trace_id), ` span ${one.span_id}`),
+            ),
+          )
+        : null,
     );
   }
 
