@@ -54,11 +54,41 @@ macro_rules! assets {
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
 
 assets! {
     "index.html" => HTML,
     "style.css" => CSS,
+    "icon.svg" => SVG,
     "app.js" => SCRIPT,
+    "agents_tables.js" => SCRIPT,
+    "charts.js" => SCRIPT,
+    "dom.js" => SCRIPT,
+    "format.js" => SCRIPT,
+    "heatmap.js" => SCRIPT,
+    "history.js" => SCRIPT,
+    "live.js" => SCRIPT,
+    "logline.js" => SCRIPT,
+    "marks.js" => SCRIPT,
+    "range.js" => SCRIPT,
+    "router.js" => SCRIPT,
+    "rules.js" => SCRIPT,
+    "spark.js" => SCRIPT,
+    "table.js" => SCRIPT,
+    "theme.js" => SCRIPT,
+    "tile.js" => SCRIPT,
+    "view_agents.js" => SCRIPT,
+    "view_cardinality.js" => SCRIPT,
+    "view_engine.js" => SCRIPT,
+    "view_logs.js" => SCRIPT,
+    "view_overview.js" => SCRIPT,
+    "view_tool.js" => SCRIPT,
+    "view_tools.js" => SCRIPT,
+    "view_trace.js" => SCRIPT,
+    "view_traces.js" => SCRIPT,
+    "waterfall.js" => SCRIPT,
+    "vendor/uPlot.esm.js" => SCRIPT,
+    "vendor/uPlot.min.css" => CSS,
 }
 
 #[cfg(test)]
