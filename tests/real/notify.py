@@ -337,7 +337,7 @@ class Notify:
         self.prometheus = server.url
 
     def quiet(self):
-        """Panics of a tool that nobody asked for yet are 0 in Prometheus; the next is the very first."""
+        """Panics of a tool that nobody asked for yet are 0 in Prometheus."""
         self.until("the target", lambda: up(self.prometheus))
         panics = f'mcp_panics_total{{job="mcp", tool="{TOOL}"}}'
         scrapes = f"count_over_time({panics}[1m]) >= 2"
