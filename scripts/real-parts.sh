@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the real parts against the demo: Prometheus, promtool, the Python parser, vmagent and
-# VictoriaMetrics, then from a fault over Alertmanager to its notification, then the readers of spans against what the example trace_forms writes, then rsyslog,
+# VictoriaMetrics, then from a fault over Alertmanager to its notification, then the readers of spans
+# against what the example trace_forms writes, then rsyslog,
 # syslog-ng and lnav against a log that is rolled, then gRPC and rotel for spans, then the MCP clients.
 #
 #   scripts/real-parts.sh BINARY       everything; BINARY is the built mcp-vitals

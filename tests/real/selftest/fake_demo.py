@@ -199,8 +199,6 @@ def main():
             """An MCP server whose one tool panics."""
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             answer = {"jsonrpc": "2.0", "id": request.get("id"), "result": {}}
-            if request["method"] == "tools/list":
-                answer["result"] = {"tools": [{"name": "neural_predict"}]}
             if request["method"] == "tools/call":
                 PANICS.append(request)
                 answer = {"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32603}}

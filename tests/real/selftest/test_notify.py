@@ -138,7 +138,7 @@ class MissingParts(unittest.TestCase):
                 got, output = notify("nothing", ci, path)
                 self.assertEqual(got, code, output)
                 self.assertRegex(output, rf"{word}: amtool .*: amtool is missing")
-                self.assertRegex(output, rf"{word}: Alertmanager .*: prometheus-alertm.* is missing")
+                self.assertRegex(output, rf"{word}: Alertmanager .*: prometheus-al.* is missing")
 
 
 if __name__ == "__main__":
