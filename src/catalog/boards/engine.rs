@@ -1,6 +1,6 @@
 //! The dashboard of the measuring itself.
 
-use super::{Board, Draw, Row, lines, q, quantile, stat};
+use super::{Board, Draw, Row, any, lines, q, quantile, stat, warns};
 
 pub(super) static BOARD: Board = Board {
     uid: "mcp-vitals-engine",
@@ -14,40 +14,37 @@ pub(super) static BOARD: Board = Board {
                     "Metrics",
                     "What could not be kept as it was recorded, a second, by metric.",
                     "ops",
-                    8,
+                    12,
                     &[
                         q(
-                            "sum by (metric) (rate(mcp_vitals_series_overflow_total{@}~)) > 0 or sum(rate(mcp_vitals_series_overflow_total{@}~))",
-                            "{{metric}} recorded as _other",
+                            any!("metric", "mcp_vitals_series_overflow_total{@}"),
+                            "{{metric}}: recorded as _other",
                         ),
-                        q(
-                            "sum by (metric) (rate(mcp_vitals_lost_total{@}~)) > 0 or sum(rate(mcp_vitals_lost_total{@}~))",
-                            "{{metric}} no room",
-                        ),
-                        q(
-                            "sum by (metric) (rate(mcp_vitals_refused_total{@}~)) > 0 or sum(rate(mcp_vitals_refused_total{@}~))",
-                            "{{metric}} not finite",
-                        ),
-                        q(
-                            "sum by (metric) (rate(mcp_vitals_clamped_total{@}~)) > 0 or sum(rate(mcp_vitals_clamped_total{@}~))",
-                            "{{metric}} clamped",
-                        ),
+                        q(any!("metric", "mcp_vitals_lost_total{@}"), "{{metric}}: no room"),
+                        q(any!("metric", "mcp_vitals_refused_total{@}"), "{{metric}}: not finite"),
+                        q(any!("metric", "mcp_vitals_clamped_total{@}"), "{{metric}}: clamped"),
                         q("sum(rate(mcp_vitals_mismatched_total{@}~))", "wrong labels"),
                         q(
-                            "sum by (reason) (rate(mcp_vitals_unknown_tool_calls_total{@}~))",
-                            "unknown tool: {{reason}}",
-                        ),
-                        q(
-                            "sum by (metric) (rate(mcp_vitals_values_cut_total{@}~)) > 0 or sum(rate(mcp_vitals_values_cut_total{@}~))",
-                            "{{metric}} label cut",
+                            any!("metric", "mcp_vitals_values_cut_total{@}"),
+                            "{{metric}}: label cut",
                         ),
                     ],
+                ),
+                lines(
+                    "Unknown tools",
+                    "Calls of tools that the server does not have, a second; their series is _other.",
+                    "ops",
+                    12,
+                    &[q(
+                        "sum by (reason) (rate(mcp_vitals_unknown_tool_calls_total{@}~))",
+                        "{{reason}}",
+                    )],
                 ),
                 lines(
                     "Lines",
                     "Lines that were lost, a second, by place and reason.",
                     "ops",
-                    8,
+                    12,
                     &[q(
                         "sum by (place, reason) (rate(mcp_vitals_log_lost_total{@}~))",
                         "{{place}}: {{reason}}",
@@ -57,7 +54,7 @@ pub(super) static BOARD: Board = Board {
                     "Spans",
                     "Spans that were lost, a second, by place and reason.",
                     "ops",
-                    8,
+                    12,
                     &[q(
                         "sum by (place, reason) (rate(mcp_vitals_span_lost_total{@}~))",
                         "{{place}}: {{reason}}",
@@ -114,7 +111,7 @@ pub(super) static BOARD: Board = Board {
                         "{{instance}}",
                     )],
                 )
-                .steps(&[(0.5, "orange")]),
+                .steps(&[warns("ScrapeSlow")]),
                 lines(
                     "Lines written",
                     "A second, by sink and level.",

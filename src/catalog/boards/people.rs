@@ -1,6 +1,6 @@
 //! Dashboards of the machine that a server runs on, and of who comes in.
 
-use super::{Board, OF_PERCENT, OF_SHARE, Row, lines, q, share, stat};
+use super::{Board, OF_CPU, OF_MEMORY, OF_SYSTEM_MEMORY, Row, holds, lines, q, share, stat, warns};
 
 pub(super) static SYSTEM: Board = Board {
     uid: "mcp-vitals-system",
@@ -11,9 +11,9 @@ pub(super) static SYSTEM: Board = Board {
             title: "Memory",
             panels: &[
                 stat("Memory usage", "Resident memory of the process, of what it may use: the fullest instance.", "percentunit", 6,
-                    &[q("max(mcp_memory_usage_bytes{@, type=\"rss\"} / ignoring (type) (mcp_memory_usage_bytes{@, type=\"total\"} > 0))", "")]).up_to(1.0).steps(OF_SHARE),
-                lines("Memory by kind", "`total` is the limit of the cgroup, or else the memory of the host.", "bytes", 9,
-                    &[q("mcp_memory_usage_bytes{@}", "{{instance}} {{type}}")]),
+                    &[q("max(mcp_memory_usage_bytes{@, type=\"rss\"} / ignoring (type) (mcp_memory_usage_bytes{@, type=\"total\"} > 0))", "")]).up_to(1.0).steps(OF_MEMORY),
+                lines("Memory by kind", "What the process holds. What it may hold is the limit of its cgroup, or else the memory of its host: the type total of the same metric.", "bytes", 9,
+                    &[q("mcp_memory_usage_bytes{@, type!=\"total\"}", "{{instance}} {{type}}")]),
                 lines("Memory operations", "Of the server's memory store, a second.", "ops", 9,
                     &[q("sum by (operation, status) (rate(mcp_memory_operations_total{@}~))", "{{operation}} {{status}}")]),
             ],
@@ -22,17 +22,17 @@ pub(super) static SYSTEM: Board = Board {
             title: "System",
             panels: &[
                 stat("CPU", "In use, of what the cgroup allows or the machine has: the busiest instance.", "percent", 6,
-                    &[q("max(mcp_system_cpu_usage_percent{@})", "")]).up_to(100.0).steps(OF_PERCENT),
+                    &[q("max(mcp_system_cpu_usage_percent{@})", "")]).up_to(100.0).steps(OF_CPU),
                 lines("CPU by instance", "Of what the cgroup allows or the machine has.", "percent", 9,
-                    &[q("mcp_system_cpu_usage_percent{@}", "{{instance}}")]).up_to(100.0).steps(OF_PERCENT),
-                lines("CPU of the process", "In cores.", "none", 9,
+                    &[q("mcp_system_cpu_usage_percent{@}", "{{instance}}")]).up_to(100.0).steps(OF_CPU),
+                lines("CPU of the process", "In cores: 1 is one core, all of the time.", "none", 9,
                     &[q("rate(process_cpu_seconds_total{@}~)", "{{instance}}")]),
                 stat("System memory", "In use, of what the cgroup allows or the machine has: the fullest instance.", "percent", 6,
-                    &[q("max(mcp_system_memory_usage_percent{@})", "")]).up_to(100.0).steps(OF_PERCENT),
-                lines("System memory by instance", "", "percent", 9,
-                    &[q("mcp_system_memory_usage_percent{@}", "{{instance}}")]).up_to(100.0).steps(OF_PERCENT),
-                lines("Starts", "How often the process was started in the last hour.", "short", 9,
-                    &[q("changes(process_start_time_seconds{@}[1h])", "{{instance}}")]),
+                    &[q("max(mcp_system_memory_usage_percent{@})", "")]).up_to(100.0).steps(OF_SYSTEM_MEMORY),
+                lines("System memory by instance", "Of what the cgroup allows or the machine has.", "percent", 9,
+                    &[q("mcp_system_memory_usage_percent{@}", "{{instance}}")]).up_to(100.0).steps(OF_SYSTEM_MEMORY),
+                lines("Restarts", "How often the process was started anew in the last hour.", "short", 9,
+                    &[q("changes(process_start_time_seconds{@}[1h])", "{{instance}}")]).whole(),
             ],
         },
     ],
@@ -59,7 +59,8 @@ pub(super) static AUTH: Board = Board {
                     "",
                 )],
             )
-            .up_to(1.0),
+            .up_to(1.0)
+            .good(&[holds("HighAuthenticationFailureRate")]),
             stat(
                 "Rate-limit violations",
                 "Requests refused a second because a user went over a limit.",
@@ -67,7 +68,7 @@ pub(super) static AUTH: Board = Board {
                 6,
                 &[q("sum(rate(mcp_auth_rate_limit_exceeded_total{@}~))", "")],
             )
-            .steps(&[(1.0, "orange")]),
+            .steps(&[warns("HighRateLimitViolations")]),
             lines(
                 "Attempts by method",
                 "A second.",
@@ -80,7 +81,7 @@ pub(super) static AUTH: Board = Board {
             ),
             lines(
                 "Auth success rate by method",
-                "",
+                "Of the attempts to authenticate, those that succeeded.",
                 "percentunit",
                 12,
                 &[q(

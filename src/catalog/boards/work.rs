@@ -1,6 +1,6 @@
 //! Dashboards of what a server works at: agents and tasks, models and tokens.
 
-use super::{Board, Draw, Row, lines, q, quantile, share, stat};
+use super::{Board, Draw, OF_INFERENCE, OF_QUEUE, Row, holds, lines, q, quantile, share, stat};
 
 pub(super) static AGENTS: Board = Board {
     uid: "mcp-vitals-agents",
@@ -10,7 +10,13 @@ pub(super) static AGENTS: Board = Board {
         Row {
             title: "Agents",
             panels: &[
-                stat("Active agents", "", "short", 4, &[q("sum(mcp_agents_active{@})", "")]),
+                stat(
+                    "Active agents",
+                    "All that live, busy or idle.",
+                    "short",
+                    4,
+                    &[q("sum(mcp_agents_active{@})", "")],
+                ),
                 stat(
                     "Agent success rate",
                     "Of the agents that were spawned, those that did not fail.",
@@ -25,26 +31,40 @@ pub(super) static AGENTS: Board = Board {
                         "",
                     )],
                 )
-                .up_to(1.0),
+                .up_to(1.0)
+                .good(&[holds("HighAgentFailureRate")]),
                 lines(
                     "Active agents by type",
                     "",
                     "short",
                     8,
-                    &[q("sum by (type, status) (mcp_agents_active{@})", "{{type}} {{status}}")],
+                    &[q("sum by (type) (mcp_agents_active{@})", "{{type}}")],
+                )
+                .whole(),
+                lines(
+                    "Active agents by status",
+                    "",
+                    "short",
+                    8,
+                    &[q("sum by (status) (mcp_agents_active{@})", "{{status}}")],
+                )
+                .whole(),
+                lines(
+                    "Agents spawned",
+                    "A second, by type.",
+                    "ops",
+                    12,
+                    &[q("sum by (type) (rate(mcp_agents_spawned_total{@}~))", "{{type}}")],
                 ),
                 lines(
-                    "Agents spawned and failed",
-                    "A second.",
+                    "Agents failed",
+                    "A second, by type and reason.",
                     "ops",
-                    8,
-                    &[
-                        q("sum by (type) (rate(mcp_agents_spawned_total{@}~))", "{{type}} spawned"),
-                        q(
-                            "sum by (type, reason) (rate(mcp_agents_failed_total{@}~))",
-                            "{{type}} failed: {{reason}}",
-                        ),
-                    ],
+                    12,
+                    &[q(
+                        "sum by (type, reason) (rate(mcp_agents_failed_total{@}~))",
+                        "{{type}}: {{reason}}",
+                    )],
                 ),
             ],
         },
@@ -58,8 +78,14 @@ pub(super) static AGENTS: Board = Board {
                     4,
                     &[q("sum(mcp_tasks_pending{@})", "")],
                 )
-                .steps(&[(50.0, "orange"), (200.0, "red")]),
-                stat("Tasks running", "", "short", 4, &[q("sum(mcp_tasks_running{@})", "")]),
+                .steps(OF_QUEUE),
+                stat(
+                    "Tasks running",
+                    "Tasks that a worker has taken up.",
+                    "short",
+                    4,
+                    &[q("sum(mcp_tasks_running{@})", "")],
+                ),
                 lines(
                     "Task queue depth by priority",
                     "",
@@ -70,7 +96,8 @@ pub(super) static AGENTS: Board = Board {
                         q("sum(mcp_tasks_running{@})", "running"),
                     ],
                 )
-                .steps(&[(50.0, "orange"), (200.0, "red")]),
+                .whole()
+                .steps(OF_QUEUE),
                 lines(
                     "Tasks finished",
                     "A second.",
@@ -113,22 +140,22 @@ pub(super) static NEURAL: Board = Board {
         panels: &[
             stat(
                 "Inference p95",
-                "",
+                "The duration that one answer in twenty exceeds.",
                 "s",
                 6,
                 &[q(quantile!("0.95", "mcp_neural_inference_duration_seconds", "@", ""), "")],
             )
-            .steps(&[(10.0, "orange")]),
+            .steps(OF_INFERENCE),
             stat(
                 "Inference p50",
-                "",
+                "The duration that half of the answers exceed.",
                 "s",
                 6,
                 &[q(quantile!("0.5", "mcp_neural_inference_duration_seconds", "@", ""), "")],
             ),
             stat(
                 "Inferences",
-                "A second.",
+                "Answers a second.",
                 "ops",
                 6,
                 &[q("sum(rate(mcp_neural_inference_duration_seconds_count{@}~))", "")],
@@ -142,19 +169,10 @@ pub(super) static NEURAL: Board = Board {
             ),
             lines(
                 "Inference duration: p50 and p95",
-                "",
+                "By model and operation.",
                 "s",
                 12,
                 &[
-                    q(
-                        quantile!(
-                            "0.95",
-                            "mcp_neural_inference_duration_seconds",
-                            "@",
-                            "model, operation, "
-                        ),
-                        "{{model}} {{operation}} p95",
-                    ),
                     q(
                         quantile!(
                             "0.5",
@@ -164,9 +182,18 @@ pub(super) static NEURAL: Board = Board {
                         ),
                         "{{model}} {{operation}} p50",
                     ),
+                    q(
+                        quantile!(
+                            "0.95",
+                            "mcp_neural_inference_duration_seconds",
+                            "@",
+                            "model, operation, "
+                        ),
+                        "{{model}} {{operation}} p95",
+                    ),
                 ],
             )
-            .steps(&[(10.0, "orange")]),
+            .steps(OF_INFERENCE),
             lines(
                 "Token throughput by model",
                 "Tokens a second.",
@@ -190,7 +217,7 @@ pub(super) static NEURAL: Board = Board {
             .drawn(Draw::Heat),
             lines(
                 "Tokens an inference",
-                "",
+                "How much a model reads and writes for one answer.",
                 "short",
                 12,
                 &[q(
