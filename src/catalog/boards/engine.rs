@@ -65,37 +65,18 @@ pub(super) static BOARD: Board = Board {
         Row {
             title: "What it holds",
             panels: &[
-                lines(
-                    "Memory of the engine",
-                    "Charged to memory_limit.",
-                    "bytes",
-                    8,
-                    &[
-                        q("mcp_vitals_memory_used_bytes{@}", "{{instance}} used"),
-                        q("mcp_vitals_memory_limit_bytes{@}", "{{instance}} limit"),
-                    ],
-                ),
-                lines(
-                    "Series and shards",
-                    "",
-                    "short",
-                    8,
-                    &[
-                        q("mcp_vitals_series{@}", "{{instance}} series"),
-                        q("mcp_vitals_shards_leased{@}", "{{instance}} shards in use"),
-                        q("mcp_vitals_shards{@}", "{{instance}} shards"),
-                    ],
-                ),
-                lines(
-                    "Queues",
-                    "Bytes that wait for a sink of the logs.",
-                    "bytes",
-                    8,
-                    &[q(
-                        "sum by (instance, sink) (mcp_vitals_log_queued_bytes{@})",
-                        "{{instance}} {{sink}}",
-                    )],
-                ),
+                lines("Memory of the engine", "Charged to memory_limit.", "bytes", 6, &[
+                    q("mcp_vitals_memory_used_bytes{@}", "{{instance}} used"),
+                    q("mcp_vitals_memory_limit_bytes{@}", "{{instance}} limit"),
+                ]),
+                lines("Series", "Label sets that are held.", "short", 6,
+                    &[q("mcp_vitals_series{@}", "{{instance}}")]).whole(),
+                lines("Shards", "Cells of threads that record: all, and those that a thread has now.", "short", 6, &[
+                    q("mcp_vitals_shards{@}", "{{instance}}"),
+                    q("mcp_vitals_shards_leased{@}", "{{instance}} in use"),
+                ]).whole(),
+                lines("Queues", "Bytes that wait for a sink of the logs.", "bytes", 6,
+                    &[q("sum by (instance, sink) (mcp_vitals_log_queued_bytes{@})", "{{instance}} {{sink}}")]),
             ],
         },
         Row {
@@ -129,14 +110,17 @@ pub(super) static BOARD: Board = Board {
                     8,
                     &[q("sum by (instance) (rate(mcp_vitals_spans_total{@}~))", "{{instance}}")],
                 ),
-                stat("Version", "", "none", 8, &[q("mcp_vitals_build_info{@}", "{{version}}")])
+                stat("Version", "Of mcp-vitals.", "none", 4, &[q("mcp_vitals_build_info{@}", "{{version}}")])
                     .drawn(Draw::Name),
                 lines(
                     "Every series of the engine",
-                    "As it stands, from the start of the process.",
+                    "What is not 0, as it stands, from the start of the process, over the instances.",
                     "short",
-                    16,
-                    &[q("{__name__=~\"mcp_vitals_.+\", @}", "Value")],
+                    20,
+                    &[q(
+                        "sum by (__name__, metric, place, sink, reason) ({__name__=~\"mcp_vitals_.+\", __name__!~\".+_bucket\", @}) > 0",
+                        "Value",
+                    )],
                 )
                 .drawn(Draw::Table),
             ],

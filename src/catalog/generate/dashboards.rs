@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Generated;
 use crate::catalog::alerts::{AlertSettings, alerts};
-use crate::catalog::boards::{BOARDS, Board, Draw, Panel, Query, expanded};
+use crate::catalog::boards::{BOARDS, Board, Draw, Panel, Query, Row, expanded};
 
 /// Columns of a dashboard.
 const COLUMNS: u32 = 24;
@@ -134,10 +134,7 @@ fn panels(board: &Board, settings: &AlertSettings) -> Vec<Value> {
             if x + each.wide > COLUMNS {
                 (x, y, tallest) = (0, y + tallest, 0);
             }
-            let high = match each.draw {
-                Draw::Stat if row.panels.iter().all(|other| other.draw == Draw::Stat) => 5,
-                _ => 8,
-            };
+            let high = height(each, row);
             let place = json!({ "h": high, "w": each.wide, "x": x, "y": y });
             all.push(panel(each, settings, all.len() + 1, &place));
             x += each.wide;
@@ -146,6 +143,18 @@ fn panels(board: &Board, settings: &AlertSettings) -> Vec<Value> {
         y += tallest;
     }
     all
+}
+
+/// Room for what there is many of: tools, and rows of a table.
+fn height(panel: &Panel, row: &Row) -> u32 {
+    let of_tools = panel.wide >= 12 && panel.queries.iter().any(|query| query.legend == "{{tool}}");
+    match panel.draw {
+        Draw::Stat if row.panels.iter().all(|other| other.draw == Draw::Stat) => 5,
+        Draw::Table => 12,
+        Draw::Name => 12,
+        _ if of_tools => 10,
+        _ => 8,
+    }
 }
 
 fn panel(panel: &Panel, settings: &AlertSettings, id: usize, place: &Value) -> Value {
@@ -223,7 +232,7 @@ fn options(panel: &Panel) -> Value {
         // Where there is room, the legend says the numbers, too.
         Draw::Lines => json!({
             "legend": if panel.wide >= 12 {
-                json!({ "displayMode": "table", "placement": "right", "showLegend": true, "calcs": ["lastNotNull", "max"] })
+                json!({ "displayMode": "table", "placement": "right", "showLegend": true, "calcs": ["lastNotNull", "max"], "sortBy": "Last *", "sortDesc": true })
             } else {
                 json!({ "displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": [] })
             },
@@ -253,7 +262,11 @@ fn options(panel: &Panel) -> Value {
             "showHeader": true,
             "cellHeight": "sm",
             "frameIndex": 0,
-            "sortBy": panel.queries.first().map(|first| json!({ "displayName": first.legend, "desc": true })).into_iter().collect::<Vec<_>>(),
+            "sortBy": match panel.queries {
+                [_] => json!([{ "displayName": "Name", "desc": false }]),
+                [first, ..] => json!([{ "displayName": first.legend, "desc": true }]),
+                [] => json!([]),
+            },
         }),
     }
 }
@@ -325,9 +338,11 @@ fn overrides(panel: &Panel) -> Vec<Value> {
         };
         let columns =
             panel.queries.iter().filter_map(|query| Some((query.legend, unit(query.legend)?)));
-        return columns
-            .map(|(name, unit)| of(name, json!([{ "id": "unit", "value": unit }, { "id": "decimals", "value": if unit == "s" { 3 } else { 2 } }])))
-            .collect();
+        let name = of("Name", json!([{ "id": "custom.width", "value": 380 }]));
+        let with_units = columns
+            .map(|(name, unit)| of(name, json!([{ "id": "unit", "value": unit }, { "id": "decimals", "value": if unit == "s" { 1 } else { 2 } }])))
+            ;
+        return with_units.chain([name]).collect();
     }
     let said: Vec<&str> = panel.queries.iter().map(|query| query.legend).collect();
     styles()
@@ -362,6 +377,9 @@ fn styles() -> Vec<(&'static str, &'static str, Value)> {
         ("cancelled", "/cancelled$/", shades("purple")),
         ("{{level}}", "/ error$/", fixed("red")),
         ("{{level}}", "/ warn$/", fixed("orange")),
+        ("{{level}}", "/ info$/", fixed("green")),
+        ("{{level}}", "/ debug$/", fixed("blue")),
+        ("{{level}}", "/ trace$/", fixed("purple")),
         ("p50", "/^p50$/", fixed("green")),
         ("p95", "/^p95$/", fixed("yellow")),
         ("p99", "/^p99$/", fixed("orange")),
@@ -369,6 +387,14 @@ fn styles() -> Vec<(&'static str, &'static str, Value)> {
         (" p95", "/ p95$/", shades("yellow")),
         ("limit", "/ limit$/", and_dashed(fixed("orange"))),
     ]
+}
+
+/// The labels that tables have, in their order.
+const LABELS: [&str; 7] = ["__name__", "tool", "operation", "metric", "place", "sink", "reason"];
+
+fn titled(label: &str) -> String {
+    let label = label.trim_matches('_');
+    label[..1].to_uppercase() + &label[1..]
 }
 
 /// One row for each label set, a column for each query.
@@ -382,13 +408,15 @@ fn columns(panel: &Panel) -> Value {
         .iter()
         .zip('A'..)
         .map(|(query, id)| (value(id), json!(query.legend)))
-        .chain([("tool".to_owned(), json!("Tool")), ("operation".to_owned(), json!("Operation"))])
+        .chain(LABELS.map(|label| (label.to_owned(), json!(titled(label)))))
         .collect();
+    let order: serde_json::Map<String, Value> =
+        LABELS.iter().zip(0..).map(|(label, at)| ((*label).to_owned(), json!(at))).collect();
     json!([
         { "id": "merge", "options": {} },
         { "id": "organize", "options": {
             "excludeByName": { "Time": true },
-            "indexByName": { "__name__": 0, "tool": 0, "operation": 1 },
+            "indexByName": order,
             "renameByName": renamed,
         } },
     ])
