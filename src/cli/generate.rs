@@ -78,11 +78,11 @@ pub(crate) fn command() -> clap::Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("A TOML file; what is said here goes before it"),
             value("matchers", "LIST")
-                .help("Matchers that each selector of a rule gets, as in PromQL"),
+                .help("Matchers that each selector gets, as in PromQL"),
             value("threshold", "NAME=N")
                 .action(ArgAction::Append)
                 .value_parser(threshold)
-                .help("What an alert compares with; for one tool: NAME:TOOL=N"),
+                .help("What an alert compares with, and where colours change;\nfor one tool, only the alert: NAME:TOOL=N"),
             value("objective", "PERCENT")
                 .value_parser(objective)
                 .help("Of the burn-rate rules: 90 to 99.99 [default: 99]"),
@@ -192,7 +192,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     let wanted = |part: &str| options.only.as_deref().is_none_or(|only| only == part);
     let mut files = Vec::new();
     if wanted("dashboards") {
-        files.extend(dashboard_files());
+        files.extend(dashboard_files(&settings));
     }
     if wanted("alerts") {
         files.extend(alert_files(&settings));

@@ -66,6 +66,8 @@ export class Host {
     await page.waitForFunction(() => window.seen ?? window.failed, undefined, { timeout: 60_000 });
     const failed = await page.evaluate(() => window.failed);
     if (failed) throw new Error(`the page of ${board}: ${failed}`);
+    // The icons are there, too.
+    await page.waitForLoadState('networkidle');
     return { page, said };
   }
 

@@ -5,7 +5,6 @@ import { BOARDS, here, load, parts, root } from './parts.mjs';
 
 /** What tsc says of `models`, by name; nothing is good. */
 export function typeProblems(models) {
-  const ts = load('typescript');
   // Beside node_modules, where the compiler looks for packages.
   const folder = join(parts, 'types');
   rmSync(folder, { recursive: true, force: true });
@@ -17,12 +16,28 @@ export function typeProblems(models) {
     writeFileSync(file, `import type { Board } from './model';\nexport const board: Board = ${text};\n`);
     return file;
   });
+  return compiled(folder, files, []);
+}
+
+/** What tsc says of the page that draws them. */
+export function pageProblems() {
+  const folder = join(parts, 'page-types');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  cpSync(join(here, 'model.ts'), join(folder, 'model.ts'));
+  cpSync(join(here, 'page'), join(folder, 'page'), { recursive: true });
+  writeFileSync(join(folder, 'css.d.ts'), "declare module '*.css';\n");
+  return compiled(folder, [join(folder, 'page', 'main.tsx'), join(folder, 'css.d.ts')], ['react', 'react-dom']);
+}
+
+function compiled(folder, files, types) {
+  const ts = load('typescript');
   const program = ts.createProgram(files, {
     noEmit: true,
     strict: true,
-    exactOptionalPropertyTypes: false,
     skipLibCheck: true,
-    types: [],
+    types,
+    jsx: ts.JsxEmit.ReactJSX,
     target: ts.ScriptTarget.ES2022,
     module: ts.ModuleKind.ESNext,
     moduleResolution: ts.ModuleResolutionKind.Bundler,

@@ -1,6 +1,6 @@
 //! The dashboard of the measuring itself.
 
-use super::{Board, Draw, Row, lines, q, quantile, stat};
+use super::{Board, Draw, Row, any, lines, q, quantile, stat, warns};
 
 pub(super) static BOARD: Board = Board {
     uid: "mcp-vitals-engine",
@@ -14,40 +14,37 @@ pub(super) static BOARD: Board = Board {
                     "Metrics",
                     "What could not be kept as it was recorded, a second, by metric.",
                     "ops",
-                    8,
+                    12,
                     &[
                         q(
-                            "sum by (metric) (rate(mcp_vitals_series_overflow_total{@}~)) > 0 or sum(rate(mcp_vitals_series_overflow_total{@}~))",
-                            "{{metric}} recorded as _other",
+                            any!("metric", "mcp_vitals_series_overflow_total{@}"),
+                            "{{metric}}: recorded as _other",
                         ),
-                        q(
-                            "sum by (metric) (rate(mcp_vitals_lost_total{@}~)) > 0 or sum(rate(mcp_vitals_lost_total{@}~))",
-                            "{{metric}} no room",
-                        ),
-                        q(
-                            "sum by (metric) (rate(mcp_vitals_refused_total{@}~)) > 0 or sum(rate(mcp_vitals_refused_total{@}~))",
-                            "{{metric}} not finite",
-                        ),
-                        q(
-                            "sum by (metric) (rate(mcp_vitals_clamped_total{@}~)) > 0 or sum(rate(mcp_vitals_clamped_total{@}~))",
-                            "{{metric}} clamped",
-                        ),
+                        q(any!("metric", "mcp_vitals_lost_total{@}"), "{{metric}}: no room"),
+                        q(any!("metric", "mcp_vitals_refused_total{@}"), "{{metric}}: not finite"),
+                        q(any!("metric", "mcp_vitals_clamped_total{@}"), "{{metric}}: clamped"),
                         q("sum(rate(mcp_vitals_mismatched_total{@}~))", "wrong labels"),
                         q(
-                            "sum by (reason) (rate(mcp_vitals_unknown_tool_calls_total{@}~))",
-                            "unknown tool: {{reason}}",
-                        ),
-                        q(
-                            "sum by (metric) (rate(mcp_vitals_values_cut_total{@}~)) > 0 or sum(rate(mcp_vitals_values_cut_total{@}~))",
-                            "{{metric}} label cut",
+                            any!("metric", "mcp_vitals_values_cut_total{@}"),
+                            "{{metric}}: label cut",
                         ),
                     ],
+                ),
+                lines(
+                    "Unknown tools",
+                    "Calls of tools that the server does not have, a second; their series is _other.",
+                    "ops",
+                    12,
+                    &[q(
+                        "sum by (reason) (rate(mcp_vitals_unknown_tool_calls_total{@}~))",
+                        "{{reason}}",
+                    )],
                 ),
                 lines(
                     "Lines",
                     "Lines that were lost, a second, by place and reason.",
                     "ops",
-                    8,
+                    12,
                     &[q(
                         "sum by (place, reason) (rate(mcp_vitals_log_lost_total{@}~))",
                         "{{place}}: {{reason}}",
@@ -57,7 +54,7 @@ pub(super) static BOARD: Board = Board {
                     "Spans",
                     "Spans that were lost, a second, by place and reason.",
                     "ops",
-                    8,
+                    12,
                     &[q(
                         "sum by (place, reason) (rate(mcp_vitals_span_lost_total{@}~))",
                         "{{place}}: {{reason}}",
@@ -68,37 +65,18 @@ pub(super) static BOARD: Board = Board {
         Row {
             title: "What it holds",
             panels: &[
-                lines(
-                    "Memory of the engine",
-                    "Charged to memory_limit.",
-                    "bytes",
-                    8,
-                    &[
-                        q("mcp_vitals_memory_used_bytes{@}", "{{instance}} used"),
-                        q("mcp_vitals_memory_limit_bytes{@}", "{{instance}} limit"),
-                    ],
-                ),
-                lines(
-                    "Series and shards",
-                    "",
-                    "short",
-                    8,
-                    &[
-                        q("mcp_vitals_series{@}", "{{instance}} series"),
-                        q("mcp_vitals_shards_leased{@}", "{{instance}} shards in use"),
-                        q("mcp_vitals_shards{@}", "{{instance}} shards"),
-                    ],
-                ),
-                lines(
-                    "Queues",
-                    "Bytes that wait for a sink of the logs.",
-                    "bytes",
-                    8,
-                    &[q(
-                        "sum by (instance, sink) (mcp_vitals_log_queued_bytes{@})",
-                        "{{instance}} {{sink}}",
-                    )],
-                ),
+                lines("Memory of the engine", "Charged to memory_limit.", "bytes", 6, &[
+                    q("mcp_vitals_memory_used_bytes{@}", "{{instance}} used"),
+                    q("mcp_vitals_memory_limit_bytes{@}", "{{instance}} limit"),
+                ]),
+                lines("Series", "Label sets that are held.", "short", 6,
+                    &[q("mcp_vitals_series{@}", "{{instance}}")]).whole(),
+                lines("Shards", "Cells of threads that record: all, and those that a thread has now.", "short", 6, &[
+                    q("mcp_vitals_shards{@}", "{{instance}}"),
+                    q("mcp_vitals_shards_leased{@}", "{{instance}} in use"),
+                ]).whole(),
+                lines("Queues", "Bytes that wait for a sink of the logs.", "bytes", 6,
+                    &[q("sum by (instance, sink) (mcp_vitals_log_queued_bytes{@})", "{{instance}} {{sink}}")]),
             ],
         },
         Row {
@@ -114,7 +92,7 @@ pub(super) static BOARD: Board = Board {
                         "{{instance}}",
                     )],
                 )
-                .steps(&[(0.5, "orange")]),
+                .steps(&[warns("ScrapeSlow")]),
                 lines(
                     "Lines written",
                     "A second, by sink and level.",
@@ -132,14 +110,17 @@ pub(super) static BOARD: Board = Board {
                     8,
                     &[q("sum by (instance) (rate(mcp_vitals_spans_total{@}~))", "{{instance}}")],
                 ),
-                stat("Version", "", "none", 8, &[q("mcp_vitals_build_info{@}", "{{version}}")])
+                stat("Version", "Of mcp-vitals.", "none", 4, &[q("mcp_vitals_build_info{@}", "{{version}}")])
                     .drawn(Draw::Name),
                 lines(
                     "Every series of the engine",
-                    "As it stands, from the start of the process.",
+                    "What is not 0, as it stands, from the start of the process, over the instances.",
                     "short",
-                    16,
-                    &[q("{__name__=~\"mcp_vitals_.+\", @}", "Value")],
+                    20,
+                    &[q(
+                        "sum by (__name__, metric, place, sink, reason) ({__name__=~\"mcp_vitals_.+\", __name__!~\".+_bucket\", @}) > 0",
+                        "Value",
+                    )],
                 )
                 .drawn(Draw::Table),
             ],

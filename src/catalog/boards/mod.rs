@@ -45,8 +45,23 @@ pub struct Panel {
     pub queries: &'static [Query],
     /// Where it has a natural end: 1 or 100.
     pub max: Option<f64>,
-    /// From which value on in which colour; the rest is green.
-    pub steps: &'static [(f64, &'static str)],
+    /// Counts things: no fractions on the axis.
+    pub whole: bool,
+    /// The colour below the first step.
+    pub base: &'static str,
+    /// From which value on in which colour.
+    pub steps: &'static [Step],
+}
+
+/// Where a colour begins: where an alert fires.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Its threshold is the edge.
+    pub alert: &'static str,
+    /// What is missing to 1 is what the alert looks at: the edge is 1 less its threshold.
+    pub rest: bool,
+    /// Grafana's name of the colour.
+    pub colour: &'static str,
 }
 
 /// How a panel is drawn.
@@ -76,6 +91,17 @@ pub(super) const fn q(expr: &'static str, legend: &'static str) -> Query {
     Query { expr, legend }
 }
 
+const fn panel(
+    (title, about): (&'static str, &'static str),
+    draw: Draw,
+    unit: &'static str,
+    wide: u32,
+    queries: &'static [Query],
+) -> Panel {
+    let steps: &[Step] = &[];
+    Panel { title, about, draw, unit, wide, queries, max: None, whole: false, base: "green", steps }
+}
+
 /// A panel of lines without a natural end.
 pub(super) const fn lines(
     title: &'static str,
@@ -84,7 +110,7 @@ pub(super) const fn lines(
     wide: u32,
     queries: &'static [Query],
 ) -> Panel {
-    Panel { title, about, draw: Draw::Lines, unit, wide, queries, max: None, steps: &[] }
+    panel((title, about), Draw::Lines, unit, wide, queries)
 }
 
 /// One value.
@@ -95,7 +121,7 @@ pub(super) const fn stat(
     wide: u32,
     queries: &'static [Query],
 ) -> Panel {
-    Panel { title, about, draw: Draw::Stat, unit, wide, queries, max: None, steps: &[] }
+    panel((title, about), Draw::Stat, unit, wide, queries)
 }
 
 impl Panel {
@@ -104,7 +130,19 @@ impl Panel {
         self
     }
 
-    pub(super) const fn steps(mut self, steps: &'static [(f64, &'static str)]) -> Panel {
+    pub(super) const fn whole(mut self) -> Panel {
+        self.whole = true;
+        self
+    }
+
+    pub(super) const fn steps(mut self, steps: &'static [Step]) -> Panel {
+        self.steps = steps;
+        self
+    }
+
+    /// Green as long as the alert on the rest is quiet.
+    pub(super) const fn good(mut self, steps: &'static [Step]) -> Panel {
+        self.base = "orange";
         self.steps = steps;
         self
     }
@@ -113,6 +151,21 @@ impl Panel {
         self.draw = draw;
         self
     }
+}
+
+/// Orange from where the alert fires.
+pub(super) const fn warns(alert: &'static str) -> Step {
+    Step { alert, rest: false, colour: "orange" }
+}
+
+/// Red from where the alert fires.
+pub(super) const fn burns(alert: &'static str) -> Step {
+    Step { alert, rest: false, colour: "red" }
+}
+
+/// Green where less is missing than the alert fires at.
+pub(super) const fn holds(alert: &'static str) -> Step {
+    Step { alert, rest: true, colour: "green" }
 }
 
 /// Errors of the server over what ended in success or error, 0 where nothing failed, by what the
@@ -172,11 +225,33 @@ macro_rules! quantile {
 }
 pub(super) use quantile;
 
-/// Orange and red where the alerts on errors fire.
-pub(super) const OF_ERRORS: &[(f64, &str)] = &[(0.05, "orange"), (0.15, "red")];
-/// The same of what is used of a hundred, and of one.
-pub(super) const OF_PERCENT: &[(f64, &str)] = &[(85.0, "orange"), (95.0, "red")];
-pub(super) const OF_SHARE: &[(f64, &str)] = &[(0.85, "orange"), (0.95, "red")];
+/// What there is more of than none, by a label, and the sum of all, which is there when it is 0, too.
+macro_rules! any {
+    ($label:literal, $of:literal) => {
+        concat!(
+            "sum by (",
+            $label,
+            ") (rate(",
+            $of,
+            "~)) > 0 or label_replace(sum(rate(",
+            $of,
+            "~)), \"",
+            $label,
+            "\", \"all\", \"\", \"\")"
+        )
+    };
+}
+pub(super) use any;
+
+pub(super) const OF_ERRORS: &[Step] = &[warns("HighErrorRate"), burns("CriticalErrorRate")];
+pub(super) const OF_LATENCY: &[Step] = &[warns("HighRequestLatency")];
+pub(super) const OF_CPU: &[Step] = &[warns("HighCPUUsage"), burns("CriticalCPUUsage")];
+pub(super) const OF_MEMORY: &[Step] = &[warns("HighMemoryUsage"), burns("CriticalMemoryUsage")];
+pub(super) const OF_SYSTEM_MEMORY: &[Step] =
+    &[warns("HighSystemMemoryUsage"), burns("CriticalSystemMemoryUsage")];
+pub(super) const OF_QUEUE: &[Step] =
+    &[warns("HighTaskQueueDepth"), burns("CriticalTaskQueueDepth")];
+pub(super) const OF_INFERENCE: &[Step] = &[warns("SlowNeuralInference")];
 
 /// Every dashboard, the first the one to begin with.
 pub static BOARDS: &[&Board] = &[
@@ -188,13 +263,31 @@ pub static BOARDS: &[&Board] = &[
     &engine::BOARD,
 ];
 
-/// An expression as Grafana has it.
-pub(crate) fn expanded(expr: &str) -> String {
-    expr.replace("@o", r#"instance=~"$instance", tool=~"$tool", operation=~"$operation""#)
-        .replace("@t", r#"instance=~"$instance", tool=~"$tool""#)
-        .replace('@', r#"instance=~"$instance""#)
+/// An expression as Grafana has it, with these matchers in each selector.
+pub(crate) fn expanded(expr: &str, matchers: &str) -> String {
+    let windowed = expr
         .replace('~', "[$__rate_interval]")
         // Not those that were matchers before.
         .replace("=[$__rate_interval]", "=~")
-        .replace("![$__rate_interval]", "!~")
+        .replace("![$__rate_interval]", "!~");
+    let mut parts = windowed.split('@');
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        all.push_str(r#"instance=~"$instance""#);
+        let rest = if let Some(rest) = part.strip_prefix('o') {
+            all.push_str(r#", tool=~"$tool", operation=~"$operation""#);
+            rest
+        } else if let Some(rest) = part.strip_prefix('t') {
+            all.push_str(r#", tool=~"$tool""#);
+            rest
+        } else {
+            part
+        };
+        if !matchers.is_empty() {
+            all.push_str(", ");
+            all.push_str(matchers);
+        }
+        all.push_str(rest);
+    }
+    all
 }

@@ -1,6 +1,6 @@
 //! Dashboards of what a server works at: agents and tasks, models and tokens.
 
-use super::{Board, Draw, Row, lines, q, quantile, share, stat};
+use super::{Board, Draw, OF_INFERENCE, OF_QUEUE, Row, holds, lines, q, quantile, share, stat};
 
 pub(super) static AGENTS: Board = Board {
     uid: "mcp-vitals-agents",
@@ -8,14 +8,20 @@ pub(super) static AGENTS: Board = Board {
     about: "Agents that live, start and fail, and the tasks that wait, run and end.",
     rows: &[
         Row {
-            title: "Agents",
+            title: "Now",
             panels: &[
-                stat("Active agents", "", "short", 4, &[q("sum(mcp_agents_active{@})", "")]),
+                stat(
+                    "Active agents",
+                    "All that live, busy or idle.",
+                    "short",
+                    6,
+                    &[q("sum(mcp_agents_active{@})", "")],
+                ),
                 stat(
                     "Agent success rate",
                     "Of the agents that were spawned, those that did not fail.",
                     "percentunit",
-                    4,
+                    6,
                     &[q(
                         concat!(
                             "1 - clamp_max(",
@@ -25,44 +31,73 @@ pub(super) static AGENTS: Board = Board {
                         "",
                     )],
                 )
-                .up_to(1.0),
+                .up_to(1.0)
+                .good(&[holds("HighAgentFailureRate")]),
+                stat(
+                    "Task queue depth",
+                    "Tasks that wait.",
+                    "short",
+                    6,
+                    &[q("sum(mcp_tasks_pending{@})", "")],
+                )
+                .steps(OF_QUEUE),
+                stat(
+                    "Tasks running",
+                    "Tasks that a worker has taken up.",
+                    "short",
+                    6,
+                    &[q("sum(mcp_tasks_running{@})", "")],
+                ),
+            ],
+        },
+        Row {
+            title: "Agents",
+            panels: &[
                 lines(
                     "Active agents by type",
                     "",
                     "short",
                     8,
-                    &[q("sum by (type, status) (mcp_agents_active{@})", "{{type}} {{status}}")],
-                ),
+                    &[q("sum by (type) (mcp_agents_active{@})", "{{type}}")],
+                )
+                .whole(),
                 lines(
-                    "Agents spawned and failed",
-                    "A second.",
+                    "Active agents by status",
+                    "",
+                    "short",
+                    8,
+                    &[q("sum by (status) (mcp_agents_active{@})", "{{status}}")],
+                )
+                .whole(),
+                lines(
+                    "Agents spawned",
+                    "A second, by type.",
                     "ops",
                     8,
-                    &[
-                        q("sum by (type) (rate(mcp_agents_spawned_total{@}~))", "{{type}} spawned"),
-                        q(
-                            "sum by (type, reason) (rate(mcp_agents_failed_total{@}~))",
-                            "{{type}} failed: {{reason}}",
-                        ),
-                    ],
+                    &[q("sum by (type) (rate(mcp_agents_spawned_total{@}~))", "{{type}}")],
+                ),
+                lines(
+                    "Agents failed by type",
+                    "A second.",
+                    "ops",
+                    12,
+                    &[q("sum by (type) (rate(mcp_agents_failed_total{@}~))", "{{type}}")],
+                ),
+                lines(
+                    "Agents failed by reason",
+                    "A second.",
+                    "ops",
+                    12,
+                    &[q("sum by (reason) (rate(mcp_agents_failed_total{@}~))", "{{reason}}")],
                 ),
             ],
         },
         Row {
             title: "Tasks",
             panels: &[
-                stat(
-                    "Task queue depth",
-                    "Tasks that wait.",
-                    "short",
-                    4,
-                    &[q("sum(mcp_tasks_pending{@})", "")],
-                )
-                .steps(&[(50.0, "orange"), (200.0, "red")]),
-                stat("Tasks running", "", "short", 4, &[q("sum(mcp_tasks_running{@})", "")]),
                 lines(
                     "Task queue depth by priority",
-                    "",
+                    "And those that run.",
                     "short",
                     8,
                     &[
@@ -70,15 +105,26 @@ pub(super) static AGENTS: Board = Board {
                         q("sum(mcp_tasks_running{@})", "running"),
                     ],
                 )
-                .steps(&[(50.0, "orange"), (200.0, "red")]),
+                .whole()
+                .steps(OF_QUEUE),
                 lines(
                     "Tasks finished",
-                    "A second.",
+                    "A second, by how they ended.",
                     "ops",
                     8,
                     &[q(
-                        "sum by (task_type, status) (rate(mcp_task_duration_seconds_count{@}~))",
-                        "{{task_type}} {{status}}",
+                        "sum by (status) (rate(mcp_task_duration_seconds_count{@}~))",
+                        "{{status}}",
+                    )],
+                ),
+                lines(
+                    "Tasks finished by type",
+                    "A second, however they ended.",
+                    "ops",
+                    8,
+                    &[q(
+                        "sum by (task_type) (rate(mcp_task_duration_seconds_count{@}~))",
+                        "{{task_type}}",
                     )],
                 ),
                 lines(
@@ -91,12 +137,12 @@ pub(super) static AGENTS: Board = Board {
                 .drawn(Draw::Heat),
                 lines(
                     "Task duration: p95",
-                    "",
+                    "By type, however they ended.",
                     "s",
                     12,
                     &[q(
-                        quantile!("0.95", "mcp_task_duration_seconds", "@", "task_type, status, "),
-                        "{{task_type}} {{status}}",
+                        quantile!("0.95", "mcp_task_duration_seconds", "@", "task_type, "),
+                        "{{task_type}}",
                     )],
                 ),
             ],
@@ -108,96 +154,103 @@ pub(super) static NEURAL: Board = Board {
     uid: "mcp-vitals-neural",
     title: "MCP server: models",
     about: "How long models take to answer, and the tokens that they read and write.",
-    rows: &[Row {
-        title: "Models",
-        panels: &[
-            stat(
-                "Inference p95",
-                "",
-                "s",
-                6,
-                &[q(quantile!("0.95", "mcp_neural_inference_duration_seconds", "@", ""), "")],
-            )
-            .steps(&[(10.0, "orange")]),
-            stat(
-                "Inference p50",
-                "",
-                "s",
-                6,
-                &[q(quantile!("0.5", "mcp_neural_inference_duration_seconds", "@", ""), "")],
-            ),
-            stat(
-                "Inferences",
-                "A second.",
-                "ops",
-                6,
-                &[q("sum(rate(mcp_neural_inference_duration_seconds_count{@}~))", "")],
-            ),
-            stat(
-                "Token throughput",
-                "Tokens a second, both directions.",
-                "short",
-                6,
-                &[q("sum(rate(mcp_neural_tokens_processed_total{@}~))", "")],
-            ),
-            lines(
-                "Inference duration: p50 and p95",
-                "",
-                "s",
-                12,
-                &[
-                    q(
-                        quantile!(
-                            "0.95",
-                            "mcp_neural_inference_duration_seconds",
-                            "@",
-                            "model, operation, "
+    rows: &[
+        Row {
+            title: "Now",
+            panels: &[
+                stat(
+                    "Inference p95",
+                    "The duration that one answer in twenty exceeds.",
+                    "s",
+                    6,
+                    &[q(quantile!("0.95", "mcp_neural_inference_duration_seconds", "@", ""), "")],
+                )
+                .steps(OF_INFERENCE),
+                stat(
+                    "Inference p50",
+                    "The duration that half of the answers exceed.",
+                    "s",
+                    6,
+                    &[q(quantile!("0.5", "mcp_neural_inference_duration_seconds", "@", ""), "")],
+                ),
+                stat(
+                    "Inferences",
+                    "Answers a second.",
+                    "ops",
+                    6,
+                    &[q("sum(rate(mcp_neural_inference_duration_seconds_count{@}~))", "")],
+                ),
+                stat(
+                    "Token throughput",
+                    "Tokens a second, both directions.",
+                    "short",
+                    6,
+                    &[q("sum(rate(mcp_neural_tokens_processed_total{@}~))", "")],
+                ),
+            ],
+        },
+        Row {
+            title: "Models",
+            panels: &[
+                lines(
+                    "Inference duration: p50 and p95",
+                    "By model and operation.",
+                    "s",
+                    12,
+                    &[
+                        q(
+                            quantile!(
+                                "0.5",
+                                "mcp_neural_inference_duration_seconds",
+                                "@",
+                                "model, operation, "
+                            ),
+                            "{{model}} {{operation}} p50",
                         ),
-                        "{{model}} {{operation}} p95",
-                    ),
-                    q(
-                        quantile!(
-                            "0.5",
-                            "mcp_neural_inference_duration_seconds",
-                            "@",
-                            "model, operation, "
+                        q(
+                            quantile!(
+                                "0.95",
+                                "mcp_neural_inference_duration_seconds",
+                                "@",
+                                "model, operation, "
+                            ),
+                            "{{model}} {{operation}} p95",
                         ),
-                        "{{model}} {{operation}} p50",
-                    ),
-                ],
-            )
-            .steps(&[(10.0, "orange")]),
-            lines(
-                "Token throughput by model",
-                "Tokens a second.",
-                "short",
-                12,
-                &[q(
-                    "sum by (model, direction) (rate(mcp_neural_tokens_processed_total{@}~))",
-                    "{{model}} {{direction}}",
-                )],
-            ),
-            lines(
-                "Inference duration",
-                "How many answers took how long.",
-                "s",
-                12,
-                &[q(
-                    "sum by (le) (increase(mcp_neural_inference_duration_seconds_bucket{@}~))",
-                    "{{le}}",
-                )],
-            )
-            .drawn(Draw::Heat),
-            lines(
-                "Tokens an inference",
-                "",
-                "short",
-                12,
-                &[q(
-                    "sum by (model, direction) (rate(mcp_neural_tokens_processed_total{@}~)) / on (model) group_left () sum by (model) (rate(mcp_neural_inference_duration_seconds_count{@}~))",
-                    "{{model}} {{direction}}",
-                )],
-            ),
-        ],
-    }],
+                    ],
+                )
+                .steps(OF_INFERENCE),
+                lines(
+                    "Token throughput by model",
+                    "Tokens a second, by direction.",
+                    "short",
+                    12,
+                    &[q(
+                        "sum by (model, direction) (rate(mcp_neural_tokens_processed_total{@}~))",
+                        "{{model}} {{direction}}",
+                    )],
+                ),
+                lines(
+                    "Inference duration",
+                    "How many answers took how long.",
+                    "s",
+                    12,
+                    &[q(
+                        "sum by (le) (increase(mcp_neural_inference_duration_seconds_bucket{@}~))",
+                        "{{le}}",
+                    )],
+                )
+                .drawn(Draw::Heat),
+                lines(
+                    "Tokens an inference",
+                    "How much a model reads and writes for one answer.",
+                    "short",
+                    12,
+                    &[q(
+                        "sum by (model, direction) (rate(mcp_neural_tokens_processed_total{@}~)) / on (model) group_left () sum by (model) (rate(mcp_neural_inference_duration_seconds_count{@}~))",
+                        "{{model}} {{direction}}",
+                    )],
+                ),
+            ],
+        },
+    ],
 };

@@ -3,22 +3,23 @@
 use serde_json::{Value, json};
 
 use super::Generated;
-use crate::catalog::boards::{BOARDS, Board, Draw, Panel, Query, expanded};
+use crate::catalog::alerts::{AlertSettings, alerts};
+use crate::catalog::boards::{BOARDS, Board, Draw, Panel, Query, Row, expanded};
 
 /// Columns of a dashboard.
 const COLUMNS: u32 = 24;
 
-pub(super) fn write() -> Vec<Generated> {
+pub(super) fn write(settings: &AlertSettings) -> Vec<Generated> {
     let file = |board: &&Board| {
         let name = board.uid.trim_start_matches("mcp-vitals-");
-        let mut text = serde_json::to_string_pretty(&model(board)).unwrap_or_default();
+        let mut text = serde_json::to_string_pretty(&model(board, settings)).unwrap_or_default();
         text.push('\n');
         Generated { path: format!("dashboards/{name}.json"), text }
     };
     BOARDS.iter().map(file).collect()
 }
 
-fn model(board: &Board) -> Value {
+fn model(board: &Board, settings: &AlertSettings) -> Value {
     json!({
         "id": null,
         "uid": board.uid,
@@ -49,8 +50,8 @@ fn model(board: &Board) -> Value {
             "url": "",
         }],
         "annotations": { "list": [] },
-        "templating": { "list": variables(board) },
-        "panels": panels(board),
+        "templating": { "list": variables(board, &settings.matchers) },
+        "panels": panels(board, settings),
     })
 }
 
@@ -59,7 +60,7 @@ fn source() -> Value {
 }
 
 /// Those that the board's panels have.
-fn variables(board: &Board) -> Vec<Value> {
+fn variables(board: &Board, matchers: &str) -> Vec<Value> {
     let exprs = || board.rows.iter().flat_map(|row| row.panels).flat_map(|panel| panel.queries);
     let used = |mark: &str| exprs().any(|query| query.expr.contains(mark));
     let mut list = vec![json!({
@@ -75,15 +76,22 @@ fn variables(board: &Board) -> Vec<Value> {
         "regex": "",
         "skipUrlSync": false,
     })];
-    list.push(variable("instance", "Instance", "label_values(mcp_vitals_build_info, instance)"));
+    let labels = |metric: &str, marks: &str, label: &str| {
+        let selector = expanded(&format!("{metric}{{{marks}}}"), matchers);
+        format!("label_values({selector}, {label})")
+    };
+    let instances = if matchers.is_empty() {
+        "label_values(mcp_vitals_build_info, instance)".to_owned()
+    } else {
+        format!("label_values(mcp_vitals_build_info{{{matchers}}}, instance)")
+    };
+    list.push(variable("instance", "Instance", &instances));
     if used("@t") || used("@o") {
-        let query = "label_values(mcp_requests_total{instance=~\"$instance\"}, tool)";
-        list.push(variable("tool", "Tool", query));
+        list.push(variable("tool", "Tool", &labels("mcp_requests_total", "@", "tool")));
     }
     if used("@o") {
-        let query =
-            "label_values(mcp_requests_total{instance=~\"$instance\", tool=~\"$tool\"}, operation)";
-        list.push(variable("operation", "Operation", query));
+        let query = labels("mcp_requests_total", "@t", "operation");
+        list.push(variable("operation", "Operation", &query));
     }
     list
 }
@@ -109,7 +117,7 @@ fn variable(name: &str, label: &str, query: &str) -> Value {
 }
 
 /// Rows under each other, each with its panels from left to right.
-fn panels(board: &Board) -> Vec<Value> {
+fn panels(board: &Board, settings: &AlertSettings) -> Vec<Value> {
     let (mut all, mut y) = (Vec::new(), 0);
     for row in board.rows {
         all.push(json!({
@@ -126,12 +134,9 @@ fn panels(board: &Board) -> Vec<Value> {
             if x + each.wide > COLUMNS {
                 (x, y, tallest) = (0, y + tallest, 0);
             }
-            let high = match each.draw {
-                Draw::Stat if row.panels.iter().all(|other| other.draw == Draw::Stat) => 4,
-                _ => 8,
-            };
+            let high = height(each, row);
             let place = json!({ "h": high, "w": each.wide, "x": x, "y": y });
-            all.push(panel(each, all.len() + 1, &place));
+            all.push(panel(each, settings, all.len() + 1, &place));
             x += each.wide;
             tallest = tallest.max(high);
         }
@@ -140,12 +145,24 @@ fn panels(board: &Board) -> Vec<Value> {
     all
 }
 
-fn panel(panel: &Panel, id: usize, place: &Value) -> Value {
+/// Room for what there is many of: tools, and rows of a table.
+fn height(panel: &Panel, row: &Row) -> u32 {
+    let of_tools = panel.wide >= 12 && panel.queries.iter().any(|query| query.legend == "{{tool}}");
+    match panel.draw {
+        Draw::Stat if row.panels.iter().all(|other| other.draw == Draw::Stat) => 5,
+        Draw::Table => 12,
+        Draw::Name => 12,
+        _ if of_tools => 10,
+        _ => 8,
+    }
+}
+
+fn panel(panel: &Panel, settings: &AlertSettings, id: usize, place: &Value) -> Value {
     let targets: Vec<Value> = panel
         .queries
         .iter()
         .zip('A'..)
-        .map(|(query, id)| target(panel, query, &id.to_string()))
+        .map(|(query, id)| target(panel, query, &settings.matchers, &id.to_string()))
         .collect();
     let mut model = json!({
         "id": id,
@@ -156,7 +173,7 @@ fn panel(panel: &Panel, id: usize, place: &Value) -> Value {
         "gridPos": place,
         "targets": targets,
         "options": options(panel),
-        "fieldConfig": { "defaults": defaults(panel), "overrides": overrides(panel) },
+        "fieldConfig": { "defaults": defaults(panel, settings), "overrides": overrides(panel) },
     });
     if panel.draw == Draw::Table {
         model["transformations"] = columns(panel);
@@ -173,12 +190,12 @@ fn kind(draw: Draw) -> &'static str {
     }
 }
 
-fn target(panel: &Panel, query: &Query, id: &str) -> Value {
+fn target(panel: &Panel, query: &Query, matchers: &str, id: &str) -> Value {
     let table = panel.draw == Draw::Table;
     let mut target = json!({
         "refId": id,
         "datasource": source(),
-        "expr": expanded(query.expr),
+        "expr": expanded(query.expr, matchers),
         "editorMode": "code",
         "instant": table,
         "range": !table,
@@ -192,7 +209,8 @@ fn target(panel: &Panel, query: &Query, id: &str) -> Value {
         _ => {
             target["legendFormat"] = json!(query.legend);
             // Where there are traces, a point leads to one.
-            target["exemplar"] = json!(query.expr.starts_with("histogram_quantile"));
+            let quantile = query.expr.starts_with("histogram_quantile");
+            target["exemplar"] = json!(quantile && panel.draw == Draw::Lines);
         }
     }
     target
@@ -207,9 +225,17 @@ fn options(panel: &Panel) -> Value {
             "textMode": if panel.draw == Draw::Name { "name" } else { "auto" },
             "justifyMode": "auto",
             "orientation": "auto",
+            "wideLayout": true,
+            "showPercentChange": false,
+            "percentChangeColorMode": "standard",
         }),
+        // Where there is room, the legend says the numbers, too.
         Draw::Lines => json!({
-            "legend": { "displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": [] },
+            "legend": if panel.wide >= 12 {
+                json!({ "displayMode": "table", "placement": "right", "showLegend": true, "calcs": ["lastNotNull", "max"], "sortBy": "Last *", "sortDesc": true })
+            } else {
+                json!({ "displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": [] })
+            },
             "tooltip": { "mode": "multi", "sort": "desc" },
         }),
         Draw::Heat => json!({
@@ -235,25 +261,39 @@ fn options(panel: &Panel) -> Value {
         Draw::Table => json!({
             "showHeader": true,
             "cellHeight": "sm",
-            "footer": { "show": false, "reducer": ["sum"], "countRows": false, "fields": "" },
-            "sortBy": panel.queries.first().map(|first| json!({ "displayName": first.legend, "desc": true })).into_iter().collect::<Vec<_>>(),
+            "frameIndex": 0,
+            "sortBy": match panel.queries {
+                [_] => json!([{ "displayName": "Name", "desc": false }]),
+                [first, ..] => json!([{ "displayName": first.legend, "desc": true }]),
+                [] => json!([]),
+            },
         }),
     }
 }
 
-fn thresholds(steps: &[(f64, &str)]) -> Value {
-    let green = json!({ "color": "green", "value": null });
-    let steps = steps.iter().map(|(value, color)| json!({ "color": color, "value": value }));
-    json!({ "mode": "absolute", "steps": std::iter::once(green).chain(steps).collect::<Vec<_>>() })
+fn thresholds(panel: &Panel, settings: &AlertSettings) -> Value {
+    let base = json!({ "color": panel.base, "value": null });
+    let steps = panel.steps.iter().filter_map(|step| {
+        let alert = alerts().find(|alert| alert.name == step.alert)?;
+        let over = settings.thresholds.get(alert.name).copied().unwrap_or(alert.threshold);
+        // 1 - 0.3 is 0.7, and not 0.7 and a bit.
+        let edge = if step.rest { ((1.0 - over) * 1e9).round() / 1e9 } else { over };
+        Some(json!({ "color": step.colour, "value": edge }))
+    });
+    json!({ "mode": "absolute", "steps": std::iter::once(base).chain(steps).collect::<Vec<_>>() })
 }
 
-fn defaults(panel: &Panel) -> Value {
-    let mut defaults = json!({ "thresholds": thresholds(panel.steps) });
+fn defaults(panel: &Panel, settings: &AlertSettings) -> Value {
+    let mut defaults = json!({ "thresholds": thresholds(panel, settings) });
     if !matches!(panel.draw, Draw::Table | Draw::Name) {
         defaults["unit"] = json!(panel.unit);
     }
     match panel.draw {
-        Draw::Stat | Draw::Name => defaults["color"] = json!({ "mode": "thresholds" }),
+        Draw::Stat => {
+            defaults["min"] = json!(0);
+            defaults["color"] = json!({ "mode": "thresholds" });
+        }
+        Draw::Name => defaults["color"] = json!({ "mode": "thresholds" }),
         Draw::Lines => {
             defaults["min"] = json!(0);
             defaults["color"] = json!({ "mode": "palette-classic" });
@@ -261,7 +301,8 @@ fn defaults(panel: &Panel) -> Value {
             defaults["custom"] = json!({
                 "drawStyle": "line",
                 "lineWidth": 1,
-                "fillOpacity": 10,
+                // Under many lines, areas are mud.
+                "fillOpacity": if panel.queries.iter().any(|query| query.legend.contains("{{")) { 0 } else { 10 },
                 "showPoints": "never",
                 "spanNulls": false,
                 "thresholdsStyle": { "mode": style },
@@ -273,8 +314,11 @@ fn defaults(panel: &Panel) -> Value {
         }
         Draw::Table => {}
     }
-    if panel.unit == "percentunit" {
-        defaults["decimals"] = json!(2);
+    match panel.draw {
+        // As an axis needs them, and the more the closer one looks.
+        Draw::Stat if panel.unit == "percentunit" => defaults["decimals"] = json!(2),
+        Draw::Lines if panel.whole => defaults["decimals"] = json!(0),
+        _ => {}
     }
     if let Some(max) = panel.max {
         defaults["max"] = json!(max);
@@ -294,21 +338,63 @@ fn overrides(panel: &Panel) -> Vec<Value> {
         };
         let columns =
             panel.queries.iter().filter_map(|query| Some((query.legend, unit(query.legend)?)));
-        return columns
-            .map(|(name, unit)| of(name, json!([{ "id": "unit", "value": unit }, { "id": "decimals", "value": if unit == "s" { 3 } else { 2 } }])))
-            .collect();
+        let name = of("Name", json!([{ "id": "custom.width", "value": 380 }]));
+        let with_units = columns
+            .map(|(name, unit)| of(name, json!([{ "id": "unit", "value": unit }, { "id": "decimals", "value": if unit == "s" { 1 } else { 2 } }])))
+            ;
+        return with_units.chain([name]).collect();
     }
-    if panel.queries.iter().any(|query| query.legend == "{{status}}") {
-        return [("error", "red"), ("success", "green"), ("cancelled", "purple")]
-            .map(|(name, colour)| {
-                of(
-                    name,
-                    json!([{ "id": "color", "value": { "mode": "fixed", "fixedColor": colour } }]),
-                )
-            })
-            .into();
-    }
-    Vec::new()
+    let said: Vec<&str> = panel.queries.iter().map(|query| query.legend).collect();
+    styles()
+        .into_iter()
+        .filter(|(mark, ..)| panel.draw == Draw::Lines && said.iter().any(|said| said.contains(mark)))
+        .map(|(_, pattern, properties)| {
+            json!({ "matcher": { "id": "byRegexp", "options": pattern }, "properties": properties })
+        })
+        .collect()
+}
+
+/// What a legend that holds the mark means: which lines, by a regular expression, look how. The same
+/// on every board: red is an error, purple a cancellation, and the slower the quantile, the hotter.
+fn styles() -> Vec<(&'static str, &'static str, Value)> {
+    let fixed = |colour: &str| json!([{ "id": "color", "value": { "mode": "fixed", "fixedColor": colour } }]);
+    // Several lines of one kind: each a shade of its own.
+    let shades = |colour: &str| json!([{ "id": "color", "value": { "mode": "shades", "fixedColor": colour } }]);
+    let dashed = json!({ "id": "custom.lineStyle", "value": { "fill": "dash", "dash": [6, 4] } });
+    let and_dashed = |mut properties: Value| {
+        if let Some(list) = properties.as_array_mut() {
+            list.push(dashed.clone());
+        }
+        properties
+    };
+    vec![
+        ("{{status}}", "/^success$/", fixed("green")),
+        ("{{status}}", "/(^| )(error|failed)$/", shades("red")),
+        ("{{status}}", "/(^| )cancelled$/", shades("purple")),
+        ("{{error_type}}", "/^(?!client_)/", shades("red")),
+        ("{{error_type}}", "/^client_/", shades("yellow")),
+        ("panicked", "/panicked$/", shades("red")),
+        ("cancelled", "/cancelled$/", shades("purple")),
+        ("{{level}}", "/ error$/", fixed("red")),
+        ("{{level}}", "/ warn$/", fixed("orange")),
+        ("{{level}}", "/ info$/", fixed("green")),
+        ("{{level}}", "/ debug$/", fixed("blue")),
+        ("{{level}}", "/ trace$/", fixed("purple")),
+        ("p50", "/^p50$/", fixed("green")),
+        ("p95", "/^p95$/", fixed("yellow")),
+        ("p99", "/^p99$/", fixed("orange")),
+        (" p50", "/ p50$/", and_dashed(shades("green"))),
+        (" p95", "/ p95$/", shades("yellow")),
+        ("limit", "/ limit$/", and_dashed(fixed("orange"))),
+    ]
+}
+
+/// The labels that tables have, in their order.
+const LABELS: [&str; 7] = ["__name__", "tool", "operation", "metric", "place", "sink", "reason"];
+
+fn titled(label: &str) -> String {
+    let label = label.trim_matches('_');
+    label[..1].to_uppercase() + &label[1..]
 }
 
 /// One row for each label set, a column for each query.
@@ -322,13 +408,15 @@ fn columns(panel: &Panel) -> Value {
         .iter()
         .zip('A'..)
         .map(|(query, id)| (value(id), json!(query.legend)))
-        .chain([("tool".to_owned(), json!("Tool")), ("operation".to_owned(), json!("Operation"))])
+        .chain(LABELS.map(|label| (label.to_owned(), json!(titled(label)))))
         .collect();
+    let order: serde_json::Map<String, Value> =
+        LABELS.iter().zip(0..).map(|(label, at)| ((*label).to_owned(), json!(at))).collect();
     json!([
         { "id": "merge", "options": {} },
         { "id": "organize", "options": {
             "excludeByName": { "Time": true },
-            "indexByName": { "__name__": 0, "tool": 0, "operation": 1 },
+            "indexByName": order,
             "renameByName": renamed,
         } },
     ])

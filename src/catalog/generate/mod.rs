@@ -42,9 +42,9 @@ pub fn alert_files(settings: &AlertSettings) -> Vec<Generated> {
     files
 }
 
-/// The dashboards.
-pub fn dashboard_files() -> Vec<Generated> {
-    dashboards::write()
+/// The dashboards, with the settings' matchers in each selector and their thresholds as colours.
+pub fn dashboard_files(settings: &AlertSettings) -> Vec<Generated> {
+    dashboards::write(settings)
 }
 
 /// One rule as it is written: an alert for all tools but some, or for one of them.

@@ -2,6 +2,7 @@
 // ?board=NAME&prometheus=URL&scrape=SECONDS&from=UNIX&to=UNIX
 import {
   applyFieldOverrides,
+  cacheFieldDisplayNames,
   createTheme,
   FieldType,
   getFieldDisplayName,
@@ -70,7 +71,7 @@ async function prepared(panel: Panel, setting: Setting, width: number) {
   const context = { interpolate: (text: string) => text };
   const steps = (panel.transformations ?? []) as Parameters<typeof transformDataFrame>[0];
   const data = steps.length ? await firstValueFrom(transformDataFrame(steps, raw, context)) : raw;
-  return applyFieldOverrides({
+  const drawn = applyFieldOverrides({
     data,
     fieldConfig: panel.fieldConfig as unknown as FieldConfigSource,
     fieldConfigRegistry: registryOf(panel.type),
@@ -78,6 +79,8 @@ async function prepared(panel: Panel, setting: Setting, width: number) {
     theme,
     timeZone: 'utc',
   });
+  cacheFieldDisplayNames(drawn);
+  return drawn;
 }
 
 function describe(panel: Panel, data: DataFrame[], problems: string[]): Seen {
