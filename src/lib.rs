@@ -227,3 +227,38 @@ struct TracesPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/TRACES-sampling.md")]
 struct TracesSamplingPage;
+
+/// The page on metrics of one's own.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/OWN-METRICS.md")]
+struct OwnMetricsPage;
+
+/// The first page of all.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/QUICKSTART.md")]
+struct QuickstartPage;
+
+/// The page on what each option costs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/TUNING.md")]
+struct TuningPage;
+
+/// The page on what is exposed.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/SECURITY.md")]
+struct SecurityPage;
+
+/// The pages on moving here from elsewhere.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/MIGRATE-python.md")]
+struct MigratePythonPage;
+
+/// The same from `prometheus`.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/MIGRATE-prometheus.md")]
+struct MigratePrometheusPage;
+
+/// The same from `metrics`.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/MIGRATE-metrics.md")]
+struct MigrateMetricsPage;
