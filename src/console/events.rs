@@ -24,7 +24,7 @@ const RETRY: &str = "retry: 2000\n\n";
 pub(crate) struct Events {
     feed: Feed,
     ping: Pin<Box<Sleep>>,
-    _place: Place,
+    place: Place,
 }
 
 /// What is followed.
@@ -53,12 +53,12 @@ impl Drop for Place {
 
 impl Events {
     pub(super) fn new(feed: Feed, place: Place) -> Events {
-        Events { feed, ping: Box::pin(sleep(PING_EVERY)), _place: place }
+        Events { feed, ping: Box::pin(sleep(place.console.ping_every)), place }
     }
 
     /// What to send next; nothing at the end.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let console = &self._place.console;
+        let console = &self.place.console;
         let next = match &mut self.feed {
             Feed::States { seen, first } => match first.take() {
                 Some(first) => Poll::Ready(Some(first)),
@@ -66,12 +66,12 @@ impl Events {
             },
         };
         if next.is_ready() {
-            self.ping.as_mut().reset(Instant::now() + PING_EVERY);
+            self.ping.as_mut().reset(Instant::now() + console.ping_every);
             return next;
         }
         match self.ping.as_mut().poll(context) {
             Poll::Ready(()) => {
-                self.ping.as_mut().reset(Instant::now() + PING_EVERY);
+                self.ping.as_mut().reset(Instant::now() + console.ping_every);
                 // Registered anew: the timer wakes only who has asked it since.
                 let _ = self.ping.as_mut().poll(context);
                 Poll::Ready(Some(Bytes::from_static(PING)))

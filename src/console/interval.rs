@@ -105,9 +105,9 @@ impl Interval {
         self.auth_failed += next.auth_failed;
     }
 
-    /// So many a second; none where no time has passed.
+    /// So many a second; none where nothing was read before. Less than a second is taken for one.
     pub(super) fn rate(&self, count: u64) -> Option<f64> {
-        (self.seconds > 0.0).then(|| count as f64 / self.seconds)
+        (self.seconds > 0.0).then(|| count as f64 / self.seconds.max(1.0))
     }
 
     /// Tokens of all models.
@@ -160,6 +160,11 @@ const TOTALS: [Of; 7] = [
 const HISTOGRAMS: [Of; 3] = [Of::Duration, Of::TaskDuration, Of::Inference];
 
 impl Before {
+    /// When all numbers are 0: at an engine's birth.
+    pub(super) fn birth(at: Instant) -> Before {
+        Before { at: Some(at), ..Before::default() }
+    }
+
     /// What came between this and `now`; nothing where nothing was read before.
     pub(super) fn until(&self, now: &Reading) -> Option<Interval> {
         let seconds = now.at.saturating_duration_since(self.at?).as_secs_f64();

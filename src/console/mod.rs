@@ -67,13 +67,14 @@ pub(crate) struct Console {
     places: Mutex<Places>,
     /// Told when somebody comes, and when the thread is to end.
     changed: Condvar,
+    ping_every: Duration,
 }
 
 #[derive(Default)]
 struct Places {
     states: usize,
     stop: bool,
-    /// When the engine was last read.
+    /// When the engine was last read; with a history its birth is as good.
     ticked: Option<Instant>,
 }
 
@@ -92,14 +93,38 @@ impl Console {
         service: &(String, String),
         engine: Box<dyn Engine>,
     ) -> Arc<Console> {
+        let places = Places { ticked: config.history.then(Instant::now), ..Places::default() };
         Arc::new(Console {
             config: config.clone(),
             engine,
-            sampler: Mutex::new(Sampler::new(service.clone())),
+            sampler: Mutex::new(Sampler::new(service.clone(), config.history)),
             board: Board::default(),
-            places: Mutex::default(),
+            places: Mutex::new(places),
             changed: Condvar::new(),
+            ping_every: events::PING_EVERY,
         })
+    }
+
+    /// For tests: it has no thread, and says what it is told to.
+    #[cfg(test)]
+    pub(crate) fn told(engine: Box<dyn Engine>, ping_every: Duration) -> Arc<Console> {
+        let mut console = Console::new(&ConsoleConfig::new(), &Default::default(), engine);
+        if let Some(console) = Arc::get_mut(&mut console) {
+            console.ping_every = ping_every;
+        }
+        console
+    }
+
+    /// For tests: what all viewers are sent.
+    #[cfg(test)]
+    pub(crate) fn tell(&self, event: impl Into<bytes::Bytes>) {
+        self.board.post(event.into());
+    }
+
+    /// For tests: who follows the state.
+    #[cfg(test)]
+    pub(crate) fn viewers(&self) -> usize {
+        lock(&self.places).states
     }
 
     /// Whether it may be served on this address.
@@ -172,7 +197,7 @@ impl Console {
             let since = places.ticked.map(|ticked| ticked.elapsed());
             let due = match since {
                 Some(since) => since >= every,
-                None => looked_at || self.config.history,
+                None => looked_at,
             };
             if due {
                 places.ticked = Some(Instant::now());

@@ -43,11 +43,13 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    pub(super) fn new(service: (String, String)) -> Sampler {
+    /// * `kept`: whether all that happens from now on is to be told, whoever looks.
+    pub(super) fn new(service: (String, String), kept: bool) -> Sampler {
+        let started = Instant::now();
         Sampler {
-            started: Instant::now(),
+            started,
             service,
-            before: Before::default(),
+            before: if kept { Before::birth(started) } else { Before::default() },
             recent: VecDeque::new(),
             since: Interval::default(),
             pointed: None,
