@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use mcp_vitals::{ConsoleConfig, Desc, Error, Vitals};
+use mcp_vitals::logs::LogConfig;
+use mcp_vitals::traces::TraceConfig;
+use mcp_vitals::{ConsoleConfig, Desc, Error, Vitals, error, info, warn};
 
 /// Nobody waits this long; it is what "for ever" is in a test that fails.
 const LONG: Duration = Duration::from_secs(60);
@@ -57,6 +59,7 @@ struct Events(BufReader<TcpStream>);
 #[derive(Debug, Default)]
 struct Event {
     name: String,
+    id: String,
     data: String,
     comment: bool,
 }
@@ -90,6 +93,7 @@ impl Events {
             };
             match line.split_once(": ") {
                 Some(("event", name)) => event.name = name.to_owned(),
+                Some(("id", id)) => event.id = id.to_owned(),
                 Some(("data", data)) => event.data = data.to_owned(),
                 Some(("", _)) => event.comment = true,
                 _ if line.is_empty() && (!event.name.is_empty() || event.comment) => {
@@ -148,6 +152,8 @@ fn each_route_answers_and_carries_the_headers() {
         ("/console/style.css", 200, "text/css; charset=utf-8"),
         ("/console/api/state", 200, "application/json"),
         ("/console/api/history", 200, "application/json"),
+        ("/console/api/logs", 200, "application/json"),
+        ("/console/api/traces", 200, "application/json"),
         ("/console/api/history?range=week", 400, "text/plain; charset=utf-8"),
         ("/console", 308, "text/plain; charset=utf-8"),
         ("/console/nothing", 404, "text/plain; charset=utf-8"),
@@ -176,7 +182,7 @@ fn each_route_answers_and_carries_the_headers() {
         assert_eq!((answer.status, answer.header("allow")), (405, Some("GET")), "{method}");
     }
     let text = vitals.export_prometheus();
-    assert_eq!(event(&text, "console"), 7.0);
+    assert_eq!(event(&text, "console"), 9.0);
     assert_eq!(event(&text, "bad_request"), 5.0 + 1.0 + 5.0);
 }
 
@@ -426,4 +432,104 @@ fn the_engine_ends_with_its_last_handle_whoever_looks() {
     while std::sync::Arc::strong_count(&alive) > 1 {
         std::thread::yield_now();
     }
+}
+
+/// With lines and traces to be shown.
+fn start_logging() -> (Vitals, SocketAddr) {
+    let builder = Vitals::builder().service("swarm", "1.2.3").listen(0).console(true);
+    let vitals = builder.logs(LogConfig::new()).traces(TraceConfig::to_memory()).build().unwrap();
+    let addr = vitals.metrics_addr().unwrap();
+    (vitals, addr)
+}
+
+#[test]
+fn recent_lines_are_found_and_followed() {
+    let (vitals, addr) = start_logging();
+    let logger = vitals.logger("search");
+    info!(logger, "before", n = 1);
+    warn!(logger, "careful </script>", n = 2);
+    assert!(vitals.flush(LONG));
+    let lines = json(&get(addr, "/console/api/logs").body);
+    assert_eq!((&lines["on"], &lines["lost"]), (&true.into(), &0.into()));
+    let messages = |lines: &serde_json::Value| -> Vec<String> {
+        let of = |line: &serde_json::Value| line["line"]["message"].as_str().unwrap().to_owned();
+        lines["lines"].as_array().unwrap().iter().map(of).collect()
+    };
+    assert_eq!(messages(&lines), ["before", "careful </script>"]);
+    let some = json(&get(addr, "/console/api/logs?level=warn&text=CAREFUL&limit=5").body);
+    assert_eq!(messages(&some), ["careful </script>"]);
+    assert_eq!(get(addr, "/console/api/logs?level=loud").status, 400);
+    let (status, mut events) = Events::open(addr, "/console/logs/events?level=warn");
+    assert_eq!(status, 200);
+    let (_, mut from_first) = Events::open(addr, "/console/logs/events?after=1");
+    info!(logger, "not asked for");
+    error!(logger, "after");
+    let event = events.next().unwrap();
+    assert_eq!((event.name.as_str(), event.id.as_str()), ("line", "4"));
+    assert_eq!(json(&event.data)["message"], "after");
+    let next = |events: &mut Events| json(&events.next().unwrap().data)["message"].clone();
+    assert_eq!(next(&mut from_first), "careful </script>");
+    assert_eq!(next(&mut from_first), "not asked for");
+    // As many follow the lines as the state, and none takes the other's place.
+    let _more: Vec<_> = (0..6).map(|_| Events::open(addr, "/console/logs/events").1).collect();
+    assert_eq!(get(addr, "/console/logs/events").status, 503);
+    let cost = json(&get(addr, "/console/api/state").body)["engine"]["console"].clone();
+    assert_eq!((&cost["viewers"], &cost["followers"]), (&0.into(), &8.into()));
+    vitals.shutdown(LONG);
+    while events.next().is_some() {}
+}
+
+#[test]
+fn recent_traces_are_listed_and_looked_up() {
+    let (vitals, addr) = start_logging();
+    let tracer = vitals.tracer("search");
+    let mut span = tracer.span("tools/call <b>");
+    span.set_attribute("quote\"", "\n");
+    let id = span.context().trace_id().unwrap();
+    span.end();
+    assert!(vitals.flush(LONG));
+    let traces = json(&get(addr, "/console/api/traces?name=TOOLS").body);
+    assert_eq!(traces["on"], true);
+    assert_eq!(traces["traces"][0]["root"]["name"], "tools/call <b>");
+    assert_eq!(traces["traces"][0]["trace_id"], id.to_string());
+    let one = get(addr, &format!("/console/api/traces/{id}"));
+    assert_eq!(one.status, 200);
+    assert_eq!(json(&one.body)["spans"][0]["attributes"][0], serde_json::json!(["quote\"", "\n"]));
+    for id in ["0123456789abcdef0123456789abcdef", "nonsense", "", "a/b"] {
+        assert_eq!(get(addr, &format!("/console/api/traces/{id}")).status, 404, "{id:?}");
+    }
+    assert_eq!(get(addr, "/console/api/traces?min_ms=-1").status, 400);
+}
+
+#[test]
+fn without_logs_and_traces_the_console_says_so() {
+    let (_vitals, addr) = start(ConsoleConfig::new());
+    assert_eq!(json(&get(addr, "/console/api/logs").body)["on"], false);
+    assert_eq!(json(&get(addr, "/console/api/traces").body)["on"], false);
+    assert_eq!(get(addr, "/console/logs/events").status, 404);
+}
+
+#[test]
+fn a_slow_request_leads_to_its_trace() {
+    let (vitals, addr) = start_logging();
+    let (_, mut events) = Events::open(addr, "/console/events");
+    events.next().unwrap();
+    let request = vitals.request("tools/call").tool("search").known_by(&|_| true).start();
+    let id = request.span().unwrap().context().trace_id().unwrap().to_string();
+    request.finish(mcp_vitals::Outcome::Ok);
+    let state = json(&get(addr, "/console/api/state").body);
+    let tools = state["tools"].as_array().unwrap();
+    let tool = tools.iter().find(|tool| tool["tool"] == "search").unwrap();
+    assert_eq!(tool["exemplar"]["trace_id"], id);
+    assert!(tool["exemplar"]["ms"].as_f64().unwrap() > 0.0);
+    // And so does the point of the chart that it is in.
+    for _ in 0..3 {
+        events.next().unwrap();
+    }
+    let history = json(&get(addr, "/console/api/history?range=fine").body);
+    let slow = history["fine"]["tools"]["search"]["slow"].as_array().unwrap();
+    let shown: Vec<_> = slow.iter().filter(|slow| !slow.is_null()).collect();
+    assert_eq!(shown.len(), 1, "in one point: {slow:?}");
+    assert_eq!(shown[0]["trace_id"], id);
+    assert!(history["coarse"].is_null());
 }

@@ -38,6 +38,10 @@ impl Board {
         wake(std::mem::take(&mut posted.waiting), posted);
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.0).over
+    }
+
     /// The number of the newest.
     pub(super) fn number(&self) -> u64 {
         lock(&self.0).number

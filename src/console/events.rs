@@ -10,6 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::Console;
+use super::lines::Follower;
 
 /// Without anything to say, a comment is sent this often: what stands between, and we ourselves, learn
 /// by it that somebody is still there.
@@ -31,6 +32,45 @@ pub(crate) struct Events {
 pub(super) enum Feed {
     /// The state; the number of the last one that was sent.
     States { seen: u64, first: Option<Bytes> },
+    /// Lines of the logs; whether the first event was sent, and when is the next look.
+    Lines { follower: Box<Follower>, begun: bool, look: Pin<Box<Sleep>> },
+}
+
+/// How often new lines are looked for: the flusher has them some milliseconds after they were logged.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+impl Feed {
+    pub(super) fn lines(follower: Follower) -> Feed {
+        let look = Box::pin(sleep(LOOK_EVERY));
+        Feed::Lines { follower: Box::new(follower), begun: false, look }
+    }
+}
+
+/// New lines as events.
+fn lines(
+    follower: &mut Follower,
+    begun: &mut bool,
+    look: &mut Pin<Box<Sleep>>,
+    context: &mut Context<'_>,
+) -> Poll<Option<Bytes>> {
+    let mut out = Vec::new();
+    if !std::mem::replace(begun, true) {
+        // The browser takes the stream for open when something comes.
+        out.extend_from_slice(RETRY.as_bytes());
+    }
+    let more = follower.next(&mut out);
+    if !out.is_empty() {
+        return Poll::Ready(Some(out.into()));
+    }
+    if more {
+        // None of these were wanted. Others have their turn before the next ones are looked at.
+        context.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    while look.as_mut().poll(context).is_ready() {
+        look.as_mut().reset(Instant::now() + LOOK_EVERY);
+    }
+    Poll::Pending
 }
 
 /// A place among the viewers of one kind.
@@ -43,6 +83,7 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     States,
+    Lines,
 }
 
 impl Drop for Place {
@@ -64,6 +105,8 @@ impl Events {
                 Some(first) => Poll::Ready(Some(first)),
                 None => console.board.poll(seen, context),
             },
+            Feed::Lines { .. } if console.board.is_over() => Poll::Ready(None),
+            Feed::Lines { follower, begun, look } => lines(follower, begun, look, context),
         };
         if next.is_ready() {
             self.ping.as_mut().reset(Instant::now() + console.ping_every);

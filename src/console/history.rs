@@ -103,9 +103,9 @@ impl Wanted {
             match pair.split_once('=') {
                 Some(("range", "coarse")) => wanted.fine = false,
                 Some(("range", "fine")) => wanted.coarse = false,
-                Some(("range", _)) => return Err("range: coarse or fine\n"),
+                Some(("range", _)) => return Err("range: coarse or fine"),
                 Some(("since", since)) => {
-                    wanted.since = since.parse().map_err(|_| "since: seconds of the epoch\n")?;
+                    wanted.since = since.parse().map_err(|_| "since: seconds of the epoch")?;
                 }
                 _ => {}
             }

@@ -40,7 +40,9 @@ use self::state::Cost;
 use crate::Cardinality;
 use crate::background::{DROP_DEADLINE, Joined};
 use crate::error::Error;
+use crate::store::lines::RecentLines;
 use crate::sync::{contained, lock};
+use crate::traces::RecentTraces;
 
 /// Viewers that may follow the state at a time; as many may follow the lines.
 const MOST_VIEWERS: usize = 8;
@@ -58,9 +60,21 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn cardinality(&self) -> Cardinality;
 }
 
+/// What is shown of an engine beside its numbers. None of it keeps the engine alive.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Name and version.
+    pub(crate) service: (String, String),
+    /// Where something is logged.
+    pub(crate) lines: Option<Arc<RecentLines>>,
+    /// Where spans are recorded.
+    pub(crate) traces: Option<RecentTraces>,
+}
+
 /// What the routes and the thread share.
 pub(crate) struct Console {
     config: ConsoleConfig,
+    kept: Kept,
     engine: Box<dyn Engine>,
     sampler: Mutex<Sampler>,
     board: Board,
@@ -73,6 +87,7 @@ pub(crate) struct Console {
 #[derive(Default)]
 struct Places {
     states: usize,
+    lines: usize,
     stop: bool,
     /// When the engine was last read; with a history its birth is as good.
     ticked: Option<Instant>,
@@ -82,22 +97,20 @@ impl Places {
     fn of(&mut self, kind: Kind) -> &mut usize {
         match kind {
             Kind::States => &mut self.states,
+            Kind::Lines => &mut self.lines,
         }
     }
 }
 
 impl Console {
     /// Nothing runs before [`Running::start`].
-    pub(crate) fn new(
-        config: &ConsoleConfig,
-        service: &(String, String),
-        engine: Box<dyn Engine>,
-    ) -> Arc<Console> {
+    pub(crate) fn new(config: &ConsoleConfig, kept: Kept, engine: Box<dyn Engine>) -> Arc<Console> {
         let places = Places { ticked: config.history.then(Instant::now), ..Places::default() };
         Arc::new(Console {
             config: config.clone(),
             engine,
-            sampler: Mutex::new(Sampler::new(service.clone(), config.history)),
+            sampler: Mutex::new(Sampler::new(kept.service.clone(), config.history)),
+            kept,
             board: Board::default(),
             places: Mutex::new(places),
             changed: Condvar::new(),
@@ -108,7 +121,7 @@ impl Console {
     /// For tests: it has no thread, and says what it is told to.
     #[cfg(test)]
     pub(crate) fn told(engine: Box<dyn Engine>, ping_every: Duration) -> Arc<Console> {
-        let mut console = Console::new(&ConsoleConfig::new(), &Default::default(), engine);
+        let mut console = Console::new(&ConsoleConfig::new(), Kept::default(), engine);
         if let Some(console) = Arc::get_mut(&mut console) {
             console.ping_every = ping_every;
         }
@@ -155,8 +168,14 @@ impl Console {
     }
 
     fn cost(&self) -> Cost {
-        let viewers = lock(&self.places).states as u64;
-        Cost { viewers, viewers_most: MOST_VIEWERS as u64, ..Cost::default() }
+        let Places { states, lines, .. } = *lock(&self.places);
+        Cost {
+            viewers: states as u64,
+            viewers_most: MOST_VIEWERS as u64,
+            followers: lines as u64,
+            lines_bytes: self.kept.lines.as_ref().map_or(0, |lines| lines.bytes()),
+            ..Cost::default()
+        }
     }
 
     /// A state of now, as JSON; nothing where the engine is gone.

@@ -1,5 +1,6 @@
 //! What each path below `/console` answers.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,8 +12,11 @@ use hyper::{Method, Response, StatusCode, Uri};
 
 use super::events::{self, Events, Feed, Kind};
 use super::history::Wanted;
-use super::{Console, assets, guard};
+use super::lines::{Follower, LogsQuery};
+use super::traces::TracesQuery;
+use super::{Console, assets, guard, lines, traces};
 use crate::export::Event;
+use crate::traces::RecentTraces;
 
 /// Where the console is.
 const ROOT: &str = "/console";
@@ -67,19 +71,28 @@ impl Console {
             response.headers_mut().insert(LOCATION, HeaderValue::from_static("console/"));
             return reply(Event::HttpConsole, response);
         };
+        let query = asked.uri.query().unwrap_or_default();
         match path {
-            "api/state" => match self.state() {
-                Some(state) => reply(Event::HttpConsole, json(state)),
-                None => gone(),
-            },
-            "api/history" => match Wanted::read(asked.uri.query().unwrap_or_default()) {
-                Ok(wanted) => reply(Event::HttpConsole, json(self.history(wanted))),
+            "api/state" => self.state().map_or_else(gone, data),
+            "api/history" => found(Wanted::read(query), |wanted| self.history(wanted)),
+            "api/logs" => {
+                found(LogsQuery::read(query), |query| lines::json(self.kept.lines.clone(), &query))
+            }
+            "api/traces" => {
+                found(TracesQuery::read(query), |query| traces::list(self.traces(), &query))
+            }
+            "events" => self.follow(),
+            "logs/events" => match LogsQuery::read(query) {
+                Ok(query) => self.follow_lines(query, asked.headers),
                 Err(why) => bad(why),
             },
-            "events" => self.follow(),
-            _ => match assets::find(path) {
-                Some(asset) => reply(Event::HttpConsole, file(asset, asked.headers)),
-                None => unknown(),
+            _ => match path.strip_prefix("api/traces/") {
+                Some(id) => traces::one(self.traces(), id)
+                    .map_or_else(|| missing("no such trace is in memory\n"), data),
+                None => match assets::find(path) {
+                    Some(asset) => reply(Event::HttpConsole, file(asset, asked.headers)),
+                    None => missing(HERE),
+                },
             },
         }
     }
@@ -91,6 +104,19 @@ impl Console {
         let Some(state) = self.state() else { return gone() };
         let first = Some(events::first("state", &state));
         stream(Events::new(Feed::States { seen, first }, place))
+    }
+
+    fn follow_lines(self: &Arc<Self>, query: LogsQuery, headers: &HeaderMap) -> Reply {
+        let Some(recent) = self.kept.lines.clone() else { return missing("nothing is logged\n") };
+        let Some(place) = self.place(Kind::Lines) else { return full("the logs") };
+        // A browser that comes again says what it saw last.
+        let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()?.parse().ok());
+        let follower = Follower::new(recent, query.filter, last.or(query.after));
+        stream(Events::new(Feed::lines(follower), place))
+    }
+
+    fn traces(&self) -> Option<(RecentTraces, &str)> {
+        Some((self.kept.traces.clone()?, self.kept.service.0.as_str()))
     }
 }
 
@@ -143,14 +169,25 @@ fn file(asset: &assets::Asset, headers: &HeaderMap) -> Response<Content> {
     response
 }
 
-fn unknown() -> Reply {
-    let here =
-        "here are /console/, api/state, api/history, api/logs, api/traces and events below\n";
-    reply(Event::HttpBadRequest, text(StatusCode::NOT_FOUND, here))
+/// What is below, for who asks for something else.
+const HERE: &str =
+    "here are /console/, and below it api/state, api/history, api/logs, api/traces and events\n";
+
+fn missing(why: &'static str) -> Reply {
+    reply(Event::HttpBadRequest, text(StatusCode::NOT_FOUND, why))
 }
 
-fn bad(why: impl Into<Bytes>) -> Reply {
-    reply(Event::HttpBadRequest, text(StatusCode::BAD_REQUEST, why))
+fn data(data: Vec<u8>) -> Reply {
+    reply(Event::HttpConsole, json(data))
+}
+
+/// What is found by a query that makes sense, or why this one does not.
+fn found<Q>(query: Result<Q, impl Display>, find: impl FnOnce(Q) -> Vec<u8>) -> Reply {
+    query.map_or_else(bad, |query| data(find(query)))
+}
+
+fn bad(why: impl Display) -> Reply {
+    reply(Event::HttpBadRequest, text(StatusCode::BAD_REQUEST, format!("{why}\n")))
 }
 
 fn gone() -> Reply {

@@ -280,6 +280,9 @@ struct Engine {
 pub(super) struct Cost {
     pub(super) viewers: u64,
     pub(super) viewers_most: u64,
+    /// Those of the lines of the logs, of which there may be as many.
+    pub(super) followers: u64,
+    pub(super) lines_bytes: u64,
     /// How long the last state took to make.
     pub(super) state_ms: f64,
     pub(super) history_bytes: usize,

@@ -6,7 +6,7 @@ use super::{Core, Vitals};
 use crate::builder::VitalsBuilder;
 use crate::cardinality::Cardinality;
 use crate::collect::Scrape;
-use crate::console::{Console, Engine, Reading};
+use crate::console::{Console, Engine, Kept, Reading};
 use crate::sync::lock;
 
 /// Reads an engine without keeping it alive.
@@ -54,6 +54,11 @@ impl Vitals {
         let core = Arc::downgrade(self.core.as_ref()?);
         let eyes = Eyes { core, scrape: Mutex::default() };
         let config = &builder.console;
-        config.on.then(|| Console::new(config, &builder.service, Box::new(eyes)))
+        let kept = || Kept {
+            service: builder.service.clone(),
+            lines: self.recent_lines(),
+            traces: self.shown_traces().map(|(traces, _)| traces),
+        };
+        config.on.then(|| Console::new(config, kept(), Box::new(eyes)))
     }
 }

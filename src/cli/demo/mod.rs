@@ -127,11 +127,13 @@ fn has_console(options: &Options) -> bool {
     options.console && has_port(options) && own
 }
 
-/// Where lines go: into the file, or to stderr where only a level was asked for.
+/// Where lines go: into the file, or to stderr where only a level was asked for; and the last of them
+/// to the console.
 fn logs(options: &Options) -> Option<LogConfig> {
     let logs = match (&options.log_file, &options.log_level) {
         (Some(path), _) => LogConfig::to_file(path),
         (None, Some(_)) => LogConfig::to_stderr(),
+        (None, None) if has_console(options) => LogConfig::new(),
         (None, None) => return None,
     };
     let logs = match options.log_format {
@@ -193,7 +195,8 @@ fn introduce(options: &Options, vitals: &Vitals, mcp: &str, terminal: &Terminal)
     for url in options.otlp.iter().chain(&options.zipkin) {
         terminal.say(format_args!("traces: {BOLD}{url}{PLAIN}"));
     }
-    if let Some(addr) = vitals.metrics_addr().filter(|_| logs(options).is_some()) {
+    let logs_elsewhere = options.log_file.is_some() || options.log_level.is_some();
+    if let Some(addr) = vitals.metrics_addr().filter(|_| logs_elsewhere) {
         note(terminal, &format!("more or less of it: curl -d debug http://{addr}/log-level"));
     }
 }
