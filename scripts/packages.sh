@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 count() { cargo tree --quiet -e normal --prefix none "$@" | sed 's/ (.*//' | sort -u | wc -l; }
 bare=$(count)
 printf 'without features: %d packages (at most 45)\n' "$bare"
-for feature in macros gzip zstd http tower rayon rmcp otlp otlp-grpc otlp,tls cli; do
+for feature in macros gzip zstd http console tower rayon rmcp otlp otlp-grpc otlp,tls cli; do
   printf '%-16s  %d\n' "$feature:" "$(count --features "$feature")"
 done
 [ "$bare" -le 45 ]

@@ -35,6 +35,7 @@ fi
 step "formatting" cargo fmt --all --check
 step "lints, all features" cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 step "lints, no features" cargo clippy --quiet --all-targets -- -D warnings
+step "lints, the console alone" cargo clippy --quiet --all-targets --features console -- -D warnings
 step "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --all-features -p mcp-vitals -p mcp-vitals-macros
 step "tests, all features" cargo test --quiet --all-features
 step "tests, no features" cargo test --quiet --lib

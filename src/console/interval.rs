@@ -302,3 +302,7 @@ fn part(labels: &Labels, place: usize) -> Box<str> {
 fn complete(of: Of, labels: &Labels) -> bool {
     labels.len() == of.labels()
 }
+
+#[cfg(test)]
+#[path = "interval_tests.rs"]
+mod tests;

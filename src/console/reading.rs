@@ -91,18 +91,20 @@ pub(crate) struct Reading {
     /// Of the family that is being visited.
     family: Option<usize>,
     cells: Vec<(u64, u64)>,
-    /// Series that were looked at: what a read costs.
-    pub(super) visited: u64,
+    /// Series that were looked at.
+    #[cfg(test)]
+    visited: u64,
 }
 
 impl Reading {
-    pub(super) fn new(at: Instant) -> Reading {
+    pub(crate) fn new(at: Instant) -> Reading {
         Reading {
             at,
             numbers: WANTED.iter().map(|_| Vec::new()).collect(),
             histograms: WANTED.iter().map(|_| Vec::new()).collect(),
             family: None,
             cells: Vec::new(),
+            #[cfg(test)]
             visited: 0,
         }
     }
@@ -134,8 +136,30 @@ impl Reading {
         self.numbers[of as usize].push((labels, number));
     }
 
+    /// The same of a histogram.
+    #[cfg(test)]
+    pub(super) fn observe(&mut self, of: Of, labels: Labels, cells: Cells) {
+        let (count, sum, exemplars) = (cells.count(), 0, Vec::new());
+        self.histograms[of as usize].push(Observed { labels, cells, count, sum, exemplars });
+    }
+
+    /// The same of an exemplar of its first series.
+    #[cfg(test)]
+    pub(super) fn slow(&mut self, of: Of, slow: Slow) {
+        self.histograms[of as usize][0].exemplars.push(slow);
+    }
+
+    /// Series that were looked at: what a read costs.
+    #[cfg(test)]
+    pub(crate) fn visited(&self) -> u64 {
+        self.visited
+    }
+
     fn push(&mut self, labels: impl Fn(&str) -> Option<Box<str>>, number: Number) {
-        self.visited += 1;
+        #[cfg(test)]
+        {
+            self.visited += 1;
+        }
         let Some(family) = self.family else { return };
         let kept: Labels = WANTED[family].1.iter().filter_map(|label| labels(label)).collect();
         let series = &mut self.numbers[family];
@@ -223,7 +247,10 @@ impl Visit for Reading {
         line: Line<'_>,
         reading: &HistogramReading<'_>,
     ) {
-        self.visited += 1;
+        #[cfg(test)]
+        {
+            self.visited += 1;
+        }
         let cells = Cells::of(std::mem::take(&mut self.cells));
         let Some(family) = self.family else { return };
         let found = reading.exemplars.iter();

@@ -62,3 +62,38 @@ impl Vitals {
         config.on.then(|| Console::new(config, kept(), Box::new(eyes)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::metrics::Desc;
+
+    fn look(vitals: &Vitals) -> Reading {
+        let mut reading = Reading::new(Instant::now());
+        let core = vitals.core.as_ref().unwrap();
+        core.look(&mut Scrape::default(), &mut reading);
+        reading
+    }
+
+    /// What is looked at is counted: series of a host's own are none of it, however many there are.
+    #[test]
+    fn a_hundred_thousand_series_of_the_hosts_cost_nothing() {
+        let build = || Vitals::builder().memory_limit(1 << 30).system_metrics(false).build();
+        let (with, without) = (build().unwrap(), build().unwrap());
+        let jobs = Desc::counter("jobs_total", "Jobs.").labels(["job"]).series_limit(100_000);
+        let jobs = with.register(jobs).unwrap();
+        let took = Desc::histogram("job_seconds", "Jobs.").labels(["job"]).series_limit(1_000);
+        let took = with.register(took).unwrap();
+        for job in 0..100_000 {
+            jobs.with([&job.to_string()]).inc();
+        }
+        (0..1_000).for_each(|job| took.with([&job.to_string()]).record_nanos(job));
+        assert!(with.snapshot().label_sets("jobs_total").count() >= 100_000);
+        assert!(without.export_prometheus().contains("mcp_requests_total"));
+        let visited = look(&without).visited();
+        assert!(visited > 0);
+        assert_eq!(look(&with).visited(), visited);
+    }
+}
