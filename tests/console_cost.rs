@@ -1,10 +1,14 @@
-//! What it costs the logs' own thread to keep lines for the console: a measure, and no test.
+//! What it costs the logs' own thread to keep lines for the console, and recording that somebody looks:
+//! measures, and no tests.
 //!
 //! `cargo test --release --features console --test console_cost -- --ignored --nocapture`
 
 #![cfg(target_os = "linux")]
 
-use std::time::Duration;
+use std::hint::black_box;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use mcp_vitals::logs::{Batch, Export, ExportError, LogConfig};
 use mcp_vitals::{ConsoleConfig, Vitals, info};
@@ -49,15 +53,59 @@ fn cost(logs: LogConfig, console: ConsoleConfig) -> u64 {
 #[test]
 #[ignore = "measures for some seconds"]
 fn what_a_line_costs_the_flusher() {
-    let sinks: [(&str, fn() -> LogConfig); 2] = [
-        ("a JSON sink", LogConfig::to_memory),
-        ("an exporter", || LogConfig::new().export(Nowhere)),
-    ];
-    for (name, logs) in &sinks {
+    let exporter = || LogConfig::new().export(Nowhere);
+    for (name, logs) in
+        [("a JSON sink", LogConfig::to_memory as fn() -> _), ("an exporter", exporter)]
+    {
         let none = cost(logs(), false.into());
         let console = cost(logs(), true.into());
         println!("{name}: {none} ns a line without the console, {console} ns with it");
     }
     let alone = cost(LogConfig::new(), true.into());
     println!("no sink: {alone} ns a line with the console");
+}
+
+/// Nanoseconds of a counter's and a histogram's record: the median of rounds, over three seconds.
+fn recording(viewers: usize, console: ConsoleConfig) -> [f64; 2] {
+    let builder = Vitals::builder().system_metrics(false).listen(0).console(console);
+    let vitals = builder.build().unwrap();
+    let addr = vitals.metrics_addr().unwrap();
+    for _ in 0..viewers {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        let ask = b"GET /console/events HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        stream.write_all(ask).unwrap();
+        std::thread::spawn(move || while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {});
+    }
+    let counter = vitals.mcp().requests.with(["search", "execute", "success"]);
+    let histogram = vitals.mcp().request_duration.with(["search", "execute"]);
+    const RECORDS: u64 = 100_000;
+    let time = |record: &dyn Fn(u64)| {
+        let started = Instant::now();
+        (0..RECORDS).for_each(record);
+        started.elapsed().as_nanos() as f64 / RECORDS as f64
+    };
+    let (mut counts, mut records) = (Vec::new(), Vec::new());
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(3) {
+        counts.push(time(&|_| black_box(&counter).inc()));
+        records.push(time(&|n| black_box(&histogram).record_nanos(black_box(1_000 + n * 64))));
+    }
+    [counts, records].map(|mut rounds| {
+        rounds.sort_by(f64::total_cmp);
+        rounds[rounds.len() / 2]
+    })
+}
+
+#[test]
+#[ignore = "measures for some seconds"]
+fn what_viewers_cost_recording() {
+    for (name, viewers, console) in
+        [("console off", 0, false), ("nobody looks", 0, true), ("eight viewers", 8, true)]
+    {
+        // In turns twice: what differs from one to the next is the machine's.
+        for _ in 0..2 {
+            let [count, record] = recording(viewers, console.into());
+            println!("{name}: {count:.2} ns a counter, {record:.2} ns a histogram");
+        }
+    }
 }

@@ -343,7 +343,9 @@ fn followers_and_loggers_side_by_side() {
         let followers = [scope.spawn(follow), scope.spawn(follow)];
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(vitals.flush(Duration::from_secs(60)));
-        followers.into_iter().for_each(|follower| drop(follower.join().unwrap()));
+        for follower in followers {
+            follower.join().unwrap();
+        }
     });
     assert_eq!(recent.newest(), LINES);
 }
