@@ -4,7 +4,10 @@ import assert from 'node:assert/strict';
 import { axeSource, chromium, chromiumPath } from './parts.mjs';
 
 export async function startBrowser() {
-  return chromium().launch({ executablePath: chromiumPath, args: ['--no-sandbox', '--font-render-hinting=none'] });
+  return chromium().launch({
+    executablePath: chromiumPath,
+    args: ['--no-sandbox', '--font-render-hinting=none'],
+  });
 }
 
 /** Opens a view; `trouble` fills while the page lives. */
@@ -13,13 +16,24 @@ export async function openPage(browser, url, { hash = '', ...options } = {}) {
   const page = await context.newPage();
   const trouble = [];
   const origin = new URL(url).origin;
-  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && trouble.push(`console: ${message.text()}`));
+  page.on(
+    'console',
+    (message) => ['error', 'warning'].includes(message.type()) && trouble.push(`console: ${message.text()}`),
+  );
   page.on('pageerror', (error) => trouble.push(`error: ${error.stack}`));
-  page.on('request', (request) => new URL(request.url()).origin !== origin && trouble.push(`request to ${request.url()}`));
-  page.on('response', (response) => response.status() >= 400 && trouble.push(`${response.status()} for ${response.url()}`));
+  page.on(
+    'request',
+    (request) => new URL(request.url()).origin !== origin && trouble.push(`request to ${request.url()}`),
+  );
+  page.on(
+    'response',
+    (response) => response.status() >= 400 && trouble.push(`${response.status()} for ${response.url()}`),
+  );
   await page.addInitScript(() => {
     window.seen = { violations: [], shift: 0 };
-    addEventListener('securitypolicyviolation', (event) => window.seen.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+    addEventListener('securitypolicyviolation', (event) =>
+      window.seen.violations.push(`${event.violatedDirective} ${event.blockedURI}`),
+    );
     new PerformanceObserver((list) => {
       for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.seen.shift += entry.value;
     }).observe({ type: 'layout-shift', buffered: true });
@@ -46,7 +60,13 @@ export async function accessible(page, what) {
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
   const grave = violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(' | ')}`);
+    .map(
+      ({ id, help, nodes }) =>
+        `${id}: ${help}: ${nodes
+          .slice(0, 3)
+          .map((node) => node.html.slice(0, 200))
+          .join(' | ')}`,
+    );
   assert.deepEqual(grave, [], `accessibility of ${what}`);
 }
 

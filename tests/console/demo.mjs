@@ -7,7 +7,9 @@ const STARTS_WITHIN_MS = 30_000;
 /** Starts `mcp-vitals demo ARGS`; gives back its console's address and how to stop it. */
 export async function startDemo(...args) {
   const binary = process.env.CONSOLE_BINARY;
-  const child = spawn(binary, ['demo', '--mcp', '0', '--metrics', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['demo', '--mcp', '0', '--metrics', '0', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let said = '';
   const waiting = new Set();
   for (const stream of [child.stdout, child.stderr]) {
@@ -23,7 +25,10 @@ export async function startDemo(...args) {
   /** The match of what the demo says by and by. */
   function says(pattern) {
     return new Promise((found, failed) => {
-      const timer = setTimeout(() => done(failed, new Error(`the demo never said ${pattern}:\n${said}`)), STARTS_WITHIN_MS);
+      const timer = setTimeout(
+        () => done(failed, new Error(`the demo never said ${pattern}:\n${said}`)),
+        STARTS_WITHIN_MS,
+      );
       const done = (call, value) => {
         clearTimeout(timer);
         waiting.delete(look);
@@ -32,7 +37,8 @@ export async function startDemo(...args) {
       const look = () => {
         const match = said.match(pattern);
         if (match) done(found, match);
-        else if (child.exitCode !== null) done(failed, new Error(`the demo ended with ${child.exitCode}:\n${said}`));
+        else if (child.exitCode !== null)
+          done(failed, new Error(`the demo ended with ${child.exitCode}:\n${said}`));
       };
       waiting.add(look);
       look();
@@ -91,7 +97,9 @@ export function selector(text) {
 export function sum(all, text) {
   const wanted = selector(text);
   const matching = all.filter(
-    ({ name, labels }) => name === wanted.name && Object.entries(wanted.labels).every(([label, value]) => labels[label] === value),
+    ({ name, labels }) =>
+      name === wanted.name &&
+      Object.entries(wanted.labels).every(([label, value]) => labels[label] === value),
   );
   return matching.length ? matching.reduce((total, { value }) => total + value, 0) : null;
 }

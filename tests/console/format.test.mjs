@@ -39,7 +39,11 @@ const points = (t, rate, tools = {}) => ({ t, all: { rate }, tools });
 test('history appends what is new, and breaks where points are missing', () => {
   const history = new History();
   history.merge({ step_s: 10, fine_step_s: 1, fine: points([1, 2], [5, 6]) });
-  history.merge({ step_s: 10, fine_step_s: 1, fine: points([1, 2, 3], [5, 6, 7], { a: { rate: [1, 2, 3] } }) });
+  history.merge({
+    step_s: 10,
+    fine_step_s: 1,
+    fine: points([1, 2, 3], [5, 6, 7], { a: { rate: [1, 2, 3] } }),
+  });
   assert.deepEqual(history.window(300).column('all/rate'), [5, 6, 7]);
   assert.deepEqual(history.window(300).column('tools/a/rate'), [null, null, 3]);
   history.merge({ step_s: 10, fine_step_s: 1, fine: points([9], [8]) });
@@ -58,7 +62,8 @@ test('five minutes show the coarse points where there are no fine ones', () => {
 
 test('history is bounded', () => {
   const history = new History();
-  for (let t = 1; t <= 1000; t++) history.merge({ fine: points([t], [t], t < 500 ? { gone: { rate: [t] } } : {}) });
+  for (let t = 1; t <= 1000; t++)
+    history.merge({ fine: points([t], [t], t < 500 ? { gone: { rate: [t] } } : {}) });
   assert.equal(history.fine.t.length, 300);
   assert.equal(history.fine.columns.get('all/rate').length, 300);
   assert.equal(history.fine.columns.has('tools/gone/rate'), false);

@@ -24,7 +24,10 @@ test('a server that is gone is said to be, and how long', async () => {
   assert.match(await page.locator('#say').textContent(), /Not connected/);
   // What was known is still shown.
   assert.notEqual(await page.locator('.tile-number').first().textContent(), '–');
-  assert.ok(trouble.every((one) => /Failed to load resource|ERR_|incomplete/i.test(one)), trouble.join('\n'));
+  assert.ok(
+    trouble.every((one) => /Failed to load resource|ERR_|incomplete/i.test(one)),
+    trouble.join('\n'),
+  );
   await page.context().close();
 });
 
@@ -56,7 +59,8 @@ test('a viewer too many sees the numbers all the same', async () => {
 test('a hidden tab lets go of its stream', async () => {
   const demo = await startDemo();
   const { page } = await openPage(browser, demo.url);
-  const viewers = async () => (await (await fetch(new URL('api/state', demo.url))).json()).engine.console.viewers;
+  const viewers = async () =>
+    (await (await fetch(new URL('api/state', demo.url))).json()).engine.console.viewers;
   const becomes = async (wanted) => {
     for (let i = 0; i < 200; i++) {
       if ((await viewers()) === wanted) return;

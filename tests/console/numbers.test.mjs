@@ -11,7 +11,10 @@ let demo;
 let browser;
 
 before(async () => {
-  [demo, browser] = await Promise.all([startDemo('--duration', '4s', '--linger', '10m', '--rate', '100'), startBrowser()]);
+  [demo, browser] = await Promise.all([
+    startDemo('--duration', '4s', '--linger', '10m', '--rate', '100'),
+    startBrowser(),
+  ]);
   await demo.says(/requests in \d+ sessions/);
 });
 after(async () => {
@@ -27,7 +30,10 @@ for (const [view, least] of Object.entries(LEAST)) {
     const opened = await openPage(browser, demo.url, { hash: `#/${view}` });
     const { page } = opened;
     await page.waitForFunction((least) => document.querySelectorAll('[data-metric]').length >= least, least);
-    const shown = () => page.locator('[data-metric]').evaluateAll((all) => all.map(({ dataset }) => [dataset.metric, Number(dataset.value)]));
+    const shown = () =>
+      page
+        .locator('[data-metric]')
+        .evaluateAll((all) => all.map(({ dataset }) => [dataset.metric, Number(dataset.value)]));
 
     // Readings of the process (its memory, its logs) go on by themselves: a number may be of any
     // moment between two scrapes, and is right when it was so at one of them. All must come to be.
@@ -44,7 +50,8 @@ for (const [view, least] of Object.entries(LEAST)) {
         if (of.includes(value)) right.add(metric);
         else if (!right.has(metric)) wrong.set(metric, { shown: value, metrics: of });
         // What stands still can't be wrong even once.
-        if (of[0] === of[1] && /requests_total|agents_|tasks|tokens|auth|inference|operations/.test(metric)) assert.equal(value, of[0], metric);
+        if (of[0] === of[1] && /requests_total|agents_|tasks|tokens|auth|inference|operations/.test(metric))
+          assert.equal(value, of[0], metric);
       }
     } while (wrong.size && Date.now() < until);
     assert.deepEqual(Object.fromEntries(wrong), {}, 'numbers that /metrics does not have');

@@ -28,7 +28,8 @@ export const chromiumPath = command('chromium') ?? command('chromium-browser') ?
 export function missing() {
   const { dependencies } = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'));
   const there = (name) => existsSync(join(parts, 'node_modules', name, 'package.json'));
-  const version = (name) => JSON.parse(readFileSync(join(parts, 'node_modules', name, 'package.json'), 'utf8')).version;
+  const version = (name) =>
+    JSON.parse(readFileSync(join(parts, 'node_modules', name, 'package.json'), 'utf8')).version;
   return [
     ...Object.entries(dependencies)
       .filter(([name, wanted]) => !there(name) || version(name) !== wanted)

@@ -59,7 +59,9 @@ describe('views', () => {
   test('the overview does not move while data comes', async () => {
     await on({ hash: '#/overview' }, async (page) => {
       await page.locator('.uplot canvas').nth(5).waitFor();
-      await page.waitForFunction(() => Number.parseFloat(document.querySelector('.tile-number').textContent) > 0);
+      await page.waitForFunction(
+        () => Number.parseFloat(document.querySelector('.tile-number').textContent) > 0,
+      );
       const shift = await page.evaluate(() => window.seen.shift);
       assert.ok(shift < 0.02, `layout moved by ${shift}`);
     });
@@ -69,10 +71,13 @@ describe('views', () => {
     await on({ hash: '#/overview' }, async (page) => {
       await page.locator('.plot[aria-label*="requests: now"]').first().waitFor();
       assert.equal(await page.locator('.plot canvas').count(), 9);
-      const drawn = await page.locator('.plot canvas').first().evaluate((canvas) => {
-        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-        return data.some((value, i) => i % 4 === 3 && value > 0);
-      });
+      const drawn = await page
+        .locator('.plot canvas')
+        .first()
+        .evaluate((canvas) => {
+          const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+          return data.some((value, i) => i % 4 === 3 && value > 0);
+        });
       assert.ok(drawn);
       await page.getByRole('button', { name: 'the last hour' }).click();
       assert.equal(await page.locator('[data-range="coarse"]').getAttribute('aria-pressed'), 'true');
@@ -84,9 +89,14 @@ describe('views', () => {
   test('eight rules are shown with their state', async () => {
     await on({ hash: '#/overview' }, async (page) => {
       await page.locator('.rule').nth(7).waitFor();
-      const states = await page.locator('.rule').evaluateAll((rules) => rules.map((rule) => rule.dataset.state));
+      const states = await page
+        .locator('.rule')
+        .evaluateAll((rules) => rules.map((rule) => rule.dataset.state));
       assert.equal(states.length, 8);
-      assert.ok(states.every((state) => ['ok', 'pending', 'firing', 'no_data'].includes(state)), states);
+      assert.ok(
+        states.every((state) => ['ok', 'pending', 'firing', 'no_data'].includes(state)),
+        states,
+      );
     });
   });
 });
@@ -97,13 +107,24 @@ describe('tools', () => {
       await page.locator('tbody tr').nth(3).waitFor();
       const names = () => page.locator('tbody th').allTextContents();
       await page.getByRole('button', { name: 'Tool', exact: true }).click();
-      assert.deepEqual(await names(), [...(await names())].sort((a, b) => a.localeCompare(b)));
+      assert.deepEqual(
+        await names(),
+        [...(await names())].sort((a, b) => a.localeCompare(b)),
+      );
       await page.getByRole('button', { name: 'Tool', exact: true }).press('Enter');
-      assert.deepEqual(await names(), [...(await names())].sort((a, b) => b.localeCompare(a)));
+      assert.deepEqual(
+        await names(),
+        [...(await names())].sort((a, b) => b.localeCompare(a)),
+      );
       assert.equal(await page.locator('th[aria-sort="descending"]').textContent(), 'Tool');
       await page.getByRole('button', { name: 'Requests' }).click();
-      const totals = await page.locator('tbody td:nth-child(2)').evaluateAll((cells) => cells.map((cell) => Number(cell.dataset.value)));
-      assert.deepEqual(totals, [...totals].sort((a, b) => b - a));
+      const totals = await page
+        .locator('tbody td:nth-child(2)')
+        .evaluateAll((cells) => cells.map((cell) => Number(cell.dataset.value)));
+      assert.deepEqual(
+        totals,
+        [...totals].sort((a, b) => b - a),
+      );
     });
   });
 
@@ -112,7 +133,9 @@ describe('tools', () => {
       await page.locator('tbody tr').nth(3).waitFor();
       await page.keyboard.press('/');
       await page.keyboard.type('agent_');
-      await page.waitForFunction(() => [...document.querySelectorAll('tbody th')].every((cell) => cell.textContent.includes('agent_')));
+      await page.waitForFunction(() =>
+        [...document.querySelectorAll('tbody th')].every((cell) => cell.textContent.includes('agent_')),
+      );
       assert.ok((await page.locator('tbody tr').count()) >= 1);
     });
   });
@@ -121,7 +144,10 @@ describe('tools', () => {
     await on({ hash: '#/tools' }, async (page) => {
       await page.getByRole('link', { name: 'neural_predict' }).click();
       await page.locator('.mark').first().waitFor();
-      assert.match(await page.locator('.mark').first().getAttribute('aria-label'), /neural_predict: .* open its trace/);
+      assert.match(
+        await page.locator('.mark').first().getAttribute('aria-label'),
+        /neural_predict: .* open its trace/,
+      );
       await page.locator('.mark').first().click({ force: true });
       await page.locator('.wf-row').first().waitFor();
       assert.match(hash(page), /^#\/traces\/[0-9a-f]{32}$/);
@@ -174,7 +200,8 @@ describe('logs', () => {
       await page.locator('.line').nth(5).waitFor();
       const first = await count();
       await page.waitForFunction((first) => document.querySelectorAll('.line').length > first, first);
-      const atEnd = () => list.evaluate((element) => element.scrollTop + element.clientHeight >= element.scrollHeight - 24);
+      const atEnd = () =>
+        list.evaluate((element) => element.scrollTop + element.clientHeight >= element.scrollHeight - 24);
       assert.ok(await atEnd());
       // Scrolling up holds it still, and new lines are counted.
       await page.waitForFunction(() => {
@@ -185,7 +212,9 @@ describe('logs', () => {
       await page.mouse.wheel(0, -400);
       await page.locator('.follow[aria-pressed="false"]').waitFor();
       const held = await count();
-      await page.waitForFunction(() => /Paused · \d+ new/.test(document.querySelector('.follow').textContent));
+      await page.waitForFunction(() =>
+        /Paused · \d+ new/.test(document.querySelector('.follow').textContent),
+      );
       assert.equal(await count(), held);
       // The key goes on.
       await page.keyboard.press('f');
@@ -218,7 +247,12 @@ describe('traces', () => {
   test('are filtered by name, duration and errors', async () => {
     await on({ hash: '#/traces' }, async (page) => {
       await page.locator('tbody tr').nth(5).waitFor();
-      const rows = (check) => page.waitForFunction(new Function(`const rows = [...document.querySelectorAll('tbody tr')]; return rows.length > 0 && rows.every((row) => ${check});`));
+      const rows = (check) =>
+        page.waitForFunction(
+          new Function(
+            `const rows = [...document.querySelectorAll('tbody tr')]; return rows.length > 0 && rows.every((row) => ${check});`,
+          ),
+        );
       await page.getByLabel('Name that the trace contains').fill('neural_predict');
       await rows(`row.cells[0].textContent.includes('neural_predict')`);
       await page.getByLabel('Least duration').fill('20');
@@ -289,14 +323,23 @@ describe('the page', () => {
   test('moves nothing for those who ask for that', async () => {
     await on({ hash: '#/overview', reducedMotion: 'reduce' }, async (page) => {
       await page.locator('.share i').first().waitFor({ state: 'attached' });
-      assert.equal(await page.locator('.share i').first().evaluate((bar) => getComputedStyle(bar).transitionDuration), '0s');
+      assert.equal(
+        await page
+          .locator('.share i')
+          .first()
+          .evaluate((bar) => getComputedStyle(bar).transitionDuration),
+        '0s',
+      );
     });
   });
 
   test('fits a wide screen', async () => {
     await on({ hash: '#/overview', viewport: { width: 2560, height: 1300 } }, async (page) => {
       await page.locator('.uplot').first().waitFor();
-      const [chart, place] = await page.locator('.plot').first().evaluate((plot) => [plot.firstElementChild.clientWidth, plot.clientWidth]);
+      const [chart, place] = await page
+        .locator('.plot')
+        .first()
+        .evaluate((plot) => [plot.firstElementChild.clientWidth, plot.clientWidth]);
       assert.equal(chart, place);
     });
   });

@@ -82,7 +82,7 @@ export function open(shell, name) {
     empty: empty(
       'No slow request with a trace in this range.',
       'Requests are linked to traces where the engine records both:',
-      code('.traces(TraceConfig::new())\n.exemplars(true)'),
+      code('.traces(TraceConfig::to_memory())\n.exemplars(true)'),
     ),
     columns: [
       { key: 't', label: 'At', text: (row) => clock(row.t * 1000), value: (row) => row.t },
