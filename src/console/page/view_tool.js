@@ -124,7 +124,7 @@ export function open(shell, name) {
     h('div', { class: 'grid tool-charts' }, latency.element, ...charts.map((chart) => chart.element)),
     h(
       'div',
-      { class: 'grid wide-left' },
+      { class: 'grid wide-left tops' },
       h(
         'section',
         { class: 'panel', 'aria-label': 'Operations' },
@@ -161,7 +161,7 @@ export function open(shell, name) {
     history(history) {
       const { seconds } = shell.range();
       const window = history.window(seconds);
-      const found = slowest(window, name);
+      const found = slowest(window, name, 14);
       marks.set(found);
       slow.set(found);
       latency.draw(window, seconds, found);
