@@ -59,7 +59,10 @@ async function shoot(page, name) {
   const file = join(FOLDER, `console-${name}.png`);
   // The pointer would hold a chart's cursor where it happens to be.
   await page.mouse.move(0, 0);
-  await page.setViewportSize({ width: view.width, height: view.width > 400 ? Math.min(Math.max(height, view.height), MOST_HEIGHT) : view.height });
+  await page.setViewportSize({
+    width: view.width,
+    height: view.width > 400 ? Math.min(Math.max(height, view.height), MOST_HEIGHT) : view.height,
+  });
   await page.waitForTimeout(1600); // a state, a history, and a drawing of the new size
   await page.screenshot({ path: file });
   const { size } = statSync(file);

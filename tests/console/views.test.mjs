@@ -69,7 +69,7 @@ describe('views', () => {
 
   test('charts are drawn, and say in words what they show', async () => {
     await on({ hash: '#/overview' }, async (page) => {
-      await page.locator('.plot[aria-label*="requests: now"]').first().waitFor();
+      await page.locator('.chart .sr:text("requests: now")').first().waitFor();
       assert.equal(await page.locator('.plot canvas').count(), 9);
       const drawn = await page
         .locator('.plot canvas')
@@ -79,7 +79,7 @@ describe('views', () => {
           return data.some((value, i) => i % 4 === 3 && value > 0);
         });
       assert.ok(drawn);
-      await page.getByRole('button', { name: 'the last hour' }).click();
+      await page.getByRole('button', { name: '1 h' }).click();
       assert.equal(await page.locator('[data-range="coarse"]').getAttribute('aria-pressed'), 'true');
       await page.keyboard.press('r');
       assert.equal(await page.locator('[data-range="fine"]').getAttribute('aria-pressed'), 'true');
