@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the real servers and clients that the tests run against: Prometheus, its Alertmanager and
 # node exporter, vmagent, VictoriaMetrics, rsyslog, lnav and valgrind by apt, the Python parser, the
-# Python MCP client, gRPC with OpenTelemetry's messages and the collector rotel into a venv of their own, the MCP inspector into a node folder of its own, and
+# Python MCP client, gRPC with OpenTelemetry's messages and the collector rotel into a venv of their own, the MCP inspector into a node folder of its own,
+# Chromium, with Playwright and axe for the console in a node folder of their own, and
 # syslog-ng unpacked into a folder of its own, since Debian has it only instead of rsyslog.
 #
 #   scripts/install-parts.sh            install what is missing; quick when nothing is
@@ -39,6 +40,7 @@ valgrind          valgrind
 rsyslogd          rsyslog
 lnav              lnav
 curl              curl
+chromium          chromium
 node              nodejs
 npm               npm
 "
@@ -47,6 +49,8 @@ python_parts="prometheus-client==0.26.0 mcp==2.3.0 rotel==0.0.1a15 grpcio==1.85.
   opentelemetry-proto==1.45.2 jsonschema==4.26.0 pyyaml==6.0.3 jaeger-stats==0.2.1 viztracer==1.1.1"
 node_part=@modelcontextprotocol/inspector
 node_version=0.15.0
+# What the console's tests need: their own package.json says which, at which versions.
+console_tests=$root/tests/console
 # What syslog-ng links to, beside the C library.
 syslog_ng_libraries="libcap2 libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libssl3 libsystemd0 libwrap0"
 # Daemons live where not every user looks for commands.
@@ -107,6 +111,10 @@ node_ready() {
     [ "$(node -p 'require(process.argv[1]).version' "$manifest" 2>/dev/null)" = "$node_version" ]
 }
 
+console_ready() {
+  command -v node >/dev/null && [ -z "$(node "$console_tests/parts.mjs" 2>&1)" ]
+}
+
 # The program starts, so its libraries are there.
 syslog_ng_ready() {
   local to=$parts/syslog-ng
@@ -118,6 +126,7 @@ if $check_only; then
   for package in $(missing_packages); do failed+=("apt package $package"); done
   venv_ready || failed+=("Python packages $python_parts in $parts/venv")
   node_ready || failed+=("npm package $node_part@$node_version in $parts/node")
+  console_ready || failed+=("npm packages of tests/console/package.json in $parts/console")
   syslog_ng_ready || failed+=("Debian package syslog-ng-core unpacked into $parts/syslog-ng")
   for what in ${failed[@]+"${failed[@]}"}; do echo "missing: $what"; done
   [ ${#failed[@]} = 0 ] || exit 1
@@ -206,6 +215,16 @@ if ! node_ready; then
   fi
 fi
 
+if ! console_ready; then
+  echo "npm: tests/console/package.json"
+  mkdir -p "$parts/console"
+  cp "$console_tests/package.json" "$console_tests/package-lock.json" "$parts/console/"
+  # playwright-core fetches no browser: Debian's is used.
+  if ! { quietly npm ci --prefix "$parts/console" --ignore-scripts --no-audit --no-fund && console_ready; }; then
+    fail "npm ci of tests/console into $parts/console"
+  fi
+fi
+
 unpack_syslog_ng() {
   local fetched=$parts/syslog-ng.deb
   rm -rf "$parts/syslog-ng" "$fetched"
@@ -230,4 +249,4 @@ if [ ${#failed[@]} != 0 ]; then
   exit 1
 fi
 echo "all parts are there: $(prometheus --version 2>&1 | head -n1 | cut -d' ' -f1-3), vmagent," \
-  "valgrind, rsyslog, lnav, syslog-ng, $python_parts, $node_part@$node_version"
+  "valgrind, rsyslog, lnav, syslog-ng, chromium, $python_parts, $node_part@$node_version"

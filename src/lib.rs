@@ -208,6 +208,11 @@ struct LogsPage;
 #[doc = include_str!("../docs/PROPAGATION.md")]
 struct PropagationPage;
 
+/// The page on the console.
+#[cfg(all(doctest, feature = "console"))]
+#[doc = include_str!("../docs/CONSOLE.md")]
+struct ConsolePage;
+
 /// The page on exemplars and OpenMetrics.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/EXEMPLARS.md")]

@@ -153,7 +153,11 @@ fn traces(options: &Options) -> Option<TraceConfig> {
     if trace_file.is_none() && otlp.is_none() && zipkin.is_none() && !has_console(options) {
         return None;
     }
-    let mut traces = TraceConfig::to_memory();
+    // The console's charts reach back five minutes, by slow points whose traces are to be there:
+    // those of five minutes at fifty requests a second, of about a kilobyte each.
+    let mut traces = TraceConfig::to_memory()
+        .store(16 << 20, Duration::from_secs(3600), 16_000)
+        .slow_traces(Duration::from_millis(250));
     if let Some(share) = *sample {
         traces = traces.sampler(Sampler::Ratio(share));
     }

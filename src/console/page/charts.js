@@ -3,7 +3,7 @@
 // All charts of a view share one cursor.
 
 import uPlot from './vendor/uPlot.esm.js';
-import { h, put, attr } from './dom.js';
+import { h, put } from './dom.js';
 import { clock, digits, neat } from './format.js';
 import { colour, onTheme } from './theme.js';
 
@@ -135,7 +135,9 @@ export function mount(place, options, data) {
 
 /** The figure around a chart: heading, legend, place. */
 export function figure(title, note, legend) {
-  const place = h('div', { class: 'plot', role: 'img' });
+  const place = h('div', { class: 'plot' });
+  // Beside the place and not its label: what is labelled as an image may hold no links.
+  const words = h('p', { class: 'sr' }, `Chart of ${title}.`);
   const element = h(
     'figure',
     { class: 'chart' },
@@ -146,9 +148,10 @@ export function figure(title, note, legend) {
       note ? h('span', { class: 'dim' }, note) : null,
       legend,
     ),
+    words,
     place,
   );
-  return { element, place };
+  return { element, place, words };
 }
 
 /**
@@ -182,7 +185,7 @@ export function lineChart({
       ),
     ),
   );
-  const { element, place } = figure(title, note, legend);
+  const { element, place, words } = figure(title, note, legend);
   let ends = [0, FIRST_WINDOW_S];
   let extra = [];
   let onDraw = () => {};
@@ -242,7 +245,7 @@ export function lineChart({
       showValues();
       if (Date.now() - spoken > 5000) {
         spoken = Date.now();
-        attr(place, 'aria-label', sentence(title, series, columns, unit));
+        put(words, sentence(title, series, columns, unit));
       }
     },
     onDraw(call) {

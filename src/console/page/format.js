@@ -24,8 +24,8 @@ export function digits(value) {
   if (missing(value)) return none;
   const size = Math.abs(value);
   if (size === 0) return '0';
-  if (size >= 100) return whole.format(value);
-  return value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : 3);
+  if (size >= 99.95) return whole.format(value);
+  return value.toFixed(size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3);
 }
 
 /** A number and its unit apart, for the big numbers. */

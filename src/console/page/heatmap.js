@@ -1,14 +1,14 @@
 // Where requests' durations lie, over time: a cell for each step and bucket, the darker the more.
 // Drawn on a uPlot without lines, so that its axes and cursor are those of the other charts.
 
-import { h, put, attr } from './dom.js';
+import { h, put } from './dom.js';
 import { clock, ms, plural, digits } from './format.js';
 import { colour } from './theme.js';
 import { figure, frame, mount, timeEnds } from './charts.js';
 
 export function heatmap({ title, note, height = 180, sync = 'time' }) {
   const reading = h('b', { class: 'legend-value wide' }, '–');
-  const { element, place } = figure(title, note, h('span', { class: 'legend' }, reading));
+  const { element, place, words } = figure(title, note, h('span', { class: 'legend' }, reading));
   let view = { t: [], steps: [], counts: [], bounds: [] };
   let ends = [0, 60];
   let y = [0.1, 1000];
@@ -103,9 +103,8 @@ export function heatmap({ title, note, height = 180, sync = 'time' }) {
       if (Date.now() - spoken > 5000) {
         spoken = Date.now();
         const peak = sums.reduce((best, n, i) => (n > (sums[best] ?? 0) ? i : best), 0);
-        attr(
-          place,
-          'aria-label',
+        put(
+          words,
           high < 0
             ? `${title}: no requests yet.`
             : `${title}. Most requests took ${bucket(peak).map(ms).join(' to ')}; the slowest ${ms(bucket(high)[0])} or more. At most ${digits(most)} a second in one bucket.`,

@@ -81,9 +81,9 @@ export function logLine(line) {
   const level = String(line.level ?? 'info').toLowerCase();
   const at = Date.parse(line.timestamp);
   const trace = typeof line.trace_id === 'string' ? line.trace_id : null;
-  const element = h(
+  const row = h(
     'details',
-    { class: 'line', 'data-level': LEVELS.includes(level) ? level : 'info' },
+    null,
     h(
       'summary',
       null,
@@ -97,13 +97,15 @@ export function logLine(line) {
         ' ',
         fields(line),
       ),
-      trace ? traceLink(trace) : h('span'),
     ),
   );
   // Built when it is opened: most lines never are.
-  element.addEventListener(
-    'toggle',
-    () => element.open && element.childElementCount === 1 && element.append(details(line)),
+  row.addEventListener('toggle', () => row.open && row.childElementCount === 1 && row.append(details(line)));
+  // The link stands over the row's end and not in it: a control in a control confuses screen readers.
+  return h(
+    'div',
+    { class: 'line', 'data-level': LEVELS.includes(level) ? level : 'info' },
+    row,
+    trace ? traceLink(trace) : null,
   );
-  return element;
 }

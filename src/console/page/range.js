@@ -33,7 +33,7 @@ export function rangeButtons() {
       'button',
       {
         type: 'button',
-        'aria-label': `Show ${range.spoken}`,
+        'aria-label': `${range.label}: ${range.spoken}`,
         'data-range': range.name,
         on: { click: () => setRange(range.name) },
       },

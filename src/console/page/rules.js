@@ -65,11 +65,11 @@ export function rulesPanel() {
         parts.gauge.set(rule.value === null ? 0 : rule.value / (rule.threshold || 1));
         const since =
           rule.since_unix_ms && (rule.state === 'firing' || rule.state === 'pending')
-            ? `; for ${span((Date.now() - rule.since_unix_ms) / 1000)}`
+            ? `, since ${span((Date.now() - rule.since_unix_ms) / 1000)}`
             : '';
         put(
           parts.detail,
-          `${rule.meaning} over ${neat(unit)(rule.threshold)}${rule.for_s ? ` for ${period(rule.for_s)}` : ''}${since}`,
+          `> ${neat(unit)(rule.threshold)}${rule.for_s ? ` for ${period(rule.for_s)}` : ''}${since} · ${rule.meaning}`,
         );
       }
       const firing = rules.filter((rule) => rule.state === 'firing');

@@ -86,7 +86,7 @@ export function open() {
       h('div', { class: 'strip strip-three plain' }, series.element, families.element, overflow.element),
       h(
         'div',
-        { class: 'grid wide-left' },
+        { class: 'grid wide-left tops' },
         h(
           'section',
           { class: 'panel', 'aria-label': 'Families' },

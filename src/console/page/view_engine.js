@@ -5,6 +5,16 @@ import { bytes, count, ms, parts, ratio } from './format.js';
 import { table } from './table.js';
 import { tile } from './tile.js';
 
+// The label `reason`, in words.
+const WHY = {
+  full: 'no room: they came too fast',
+  failed: 'could not be written or sent',
+  stopped: 'it was stopped before they were written',
+  refused: 'the receiver did not take them',
+  own: 'made by the engine’s own threads',
+  poison: 'could not be read back',
+};
+
 export function open() {
   const memory = tile({ label: 'Memory', part: parts.bytes });
   const share = bar('wide');
@@ -44,7 +54,7 @@ export function open() {
     empty: 'Nothing can be lost yet: neither logs nor traces are on.',
     columns: [
       { key: 'what', label: 'What' },
-      { key: 'reason', label: 'Why' },
+      { key: 'reason', label: 'Why', text: (row) => WHY[row.reason] ?? row.reason },
       {
         key: 'total',
         label: 'Lost',
@@ -87,7 +97,7 @@ export function open() {
       );
       share.set(engine.memory_limit ? engine.memory_bytes / engine.memory_limit : 0);
       scrape.set(engine.scrape_last_ms);
-      put(scrape.below, `one in 100 over ${ms(engine.scrape_p99_ms ?? null)}`);
+      put(scrape.below, engine.scrapes ? `one in 100 over ${ms(engine.scrape_p99_ms)}` : 'none has come yet');
       lines.set(engine.log_lines);
       metric(lines.number, count(engine.log_lines), engine.log_lines, 'mcp_vitals_log_lines_total');
       put(lines.below, 'written, over all sinks');

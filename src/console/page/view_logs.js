@@ -88,17 +88,26 @@ export function open(shell, arg, query) {
     load();
   }
 
+  // Half an id finds nothing, and the server would say so: it is marked, and not yet asked for.
+  function search() {
+    const { trace, ...others } = filters();
+    const whole = /^[0-9a-f]{32}$/i.test(trace);
+    attr(inputs.trace, 'aria-invalid', trace && !whole ? 'true' : null);
+    const wanted = { ...others, trace: whole ? trace : '' };
+    return new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
+  }
+
   // The stream is opened before the list is asked for, so that no line falls between the two; what
   // came twice is told by its number.
   async function load() {
     close();
-    const search = new URLSearchParams(Object.entries(filters()).filter(([, value]) => value));
+    const wanted = search();
     const early = [];
     let ready = false;
     lastSeq = -1;
     waiting = [];
     dropped = 0;
-    stream = new EventSource(`logs/events?${search}`);
+    stream = new EventSource(`logs/events?${wanted}`);
     stream.addEventListener('line', (event) => {
       const one = { seq: Number(event.lastEventId), line: parsed(event.data) };
       if (ready) take([one]);
@@ -106,9 +115,9 @@ export function open(shell, arg, query) {
     });
     stream.addEventListener('lost', (event) => lost(parsed(event.data).lost ?? 0));
     asked = new AbortController();
-    search.set('limit', FIRST);
+    wanted.set('limit', FIRST);
     try {
-      const answer = await ask(`api/logs?${search}`, asked.signal);
+      const answer = await ask(`api/logs?${wanted}`, asked.signal);
       list.replaceChildren();
       lostLines = answer.lost ?? 0;
       if (!answer.on) return off();
@@ -131,7 +140,7 @@ export function open(shell, arg, query) {
       empty(
         'Log lines are not shown here.',
         'The console shows what the logs of this engine write. Switch them on in the builder:',
-        code('Vitals::builder()\n    .logs(LogConfig::new())\n    .console(true)'),
+        code('Vitals::builder()\n    .logs(LogConfig::to_memory())\n    .console(true)'),
       ),
     );
     show(nothing, true);

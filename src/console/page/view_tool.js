@@ -82,7 +82,7 @@ export function open(shell, name) {
     empty: empty(
       'No slow request with a trace in this range.',
       'Requests are linked to traces where the engine records both:',
-      code('.traces(TraceConfig::new())\n.exemplars(true)'),
+      code('.traces(TraceConfig::to_memory())\n.exemplars(true)'),
     ),
     columns: [
       { key: 't', label: 'At', text: (row) => clock(row.t * 1000), value: (row) => row.t },
@@ -124,7 +124,7 @@ export function open(shell, name) {
     h('div', { class: 'grid tool-charts' }, latency.element, ...charts.map((chart) => chart.element)),
     h(
       'div',
-      { class: 'grid wide-left' },
+      { class: 'grid wide-left tops' },
       h(
         'section',
         { class: 'panel', 'aria-label': 'Operations' },
@@ -161,7 +161,7 @@ export function open(shell, name) {
     history(history) {
       const { seconds } = shell.range();
       const window = history.window(seconds);
-      const found = slowest(window, name);
+      const found = slowest(window, name, 14);
       marks.set(found);
       slow.set(found);
       latency.draw(window, seconds, found);

@@ -53,13 +53,13 @@ export function open(shell, id) {
     try {
       const trace = await ask(`api/traces/${encodeURIComponent(id)}`, asked.signal);
       const root = trace.spans.find((span) => span.parent_id === null) ?? trace.spans[0];
-      const failed = trace.spans.filter((span) => span.failed).length;
+      const failed = trace.errors;
       put(title, root?.name ?? 'Trace');
       shell.title(root?.name ?? 'Trace');
       facts.append(
         fact('Duration', h('b', null, ms(trace.duration_ms))),
         fact('Start', moment(trace.start_unix_ms)),
-        fact('Spans', count(trace.spans.length)),
+        fact('Spans', count(trace.spans.length + trace.truncated + trace.left_out)),
         fact('Failed', h('span', { class: failed ? 'bad' : null }, count(failed))),
         fact('Service', root?.service ?? '–'),
         fact('Trace id', h('span', { class: 'mono select' }, id)),

@@ -170,7 +170,7 @@ export function open(shell, arg, query) {
         empty(
           'Traces are not recorded.',
           'Switch them on in the builder; recent ones are then kept in memory, and shown here:',
-          code('Vitals::builder()\n    .traces(TraceConfig::new())\n    .console(true)'),
+          code('Vitals::builder()\n    .traces(TraceConfig::to_memory())\n    .console(true)'),
         ),
       );
     else if (narrowed)

@@ -136,6 +136,16 @@ export function waterfall(trace) {
       );
   }
 
+  // What is not there is said: the shortest spans of a very large trace, and what the store left out.
+  function missing() {
+    const { truncated, left_out: leftOut } = trace;
+    const texts = [
+      truncated ? `${plural(truncated, 'span')} too short to be listed` : null,
+      leftOut ? `${plural(leftOut, 'span')} that the store had no room for` : null,
+    ].filter(Boolean);
+    return texts.length ? h('p', { class: 'dim' }, `Not shown: ${texts.join(', ')}.`) : null;
+  }
+
   function details(span) {
     const dl = (pairs) =>
       h(
@@ -190,6 +200,7 @@ export function waterfall(trace) {
   }
 
   draw(MOST);
+  element.append(...[missing()].filter(Boolean));
   put(element.querySelector('#wf-title'), trace.spans.length > MOST ? `Spans, the first ${MOST}` : 'Spans');
   return { element };
 }
