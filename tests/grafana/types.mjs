@@ -16,7 +16,7 @@ export function typeProblems(models) {
     writeFileSync(file, `import type { Board } from './model';\nexport const board: Board = ${text};\n`);
     return file;
   });
-  return compiled(folder, files, []);
+  return compiled(folder, files);
 }
 
 /** What tsc says of the page that draws them. */
@@ -27,16 +27,16 @@ export function pageProblems() {
   cpSync(join(here, 'model.ts'), join(folder, 'model.ts'));
   cpSync(join(here, 'page'), join(folder, 'page'), { recursive: true });
   writeFileSync(join(folder, 'css.d.ts'), "declare module '*.css';\n");
-  return compiled(folder, [join(folder, 'page', 'main.tsx'), join(folder, 'css.d.ts')], ['react', 'react-dom']);
+  return compiled(folder, [join(folder, 'page', 'main.tsx'), join(folder, 'css.d.ts')]);
 }
 
-function compiled(folder, files, types) {
+function compiled(folder, files) {
   const ts = load('typescript');
   const program = ts.createProgram(files, {
     noEmit: true,
     strict: true,
     skipLibCheck: true,
-    types,
+    types: [],
     jsx: ts.JsxEmit.ReactJSX,
     target: ts.ScriptTarget.ES2022,
     module: ts.ModuleKind.ESNext,
