@@ -42,6 +42,11 @@ export const FAULTS = [
     plant: (board) => (panel(board, 'Request p95 by tool').gridPos.w = '12'),
     says: /planted.ts:\d+: Type 'string' is not assignable to type 'number'/,
   },
+  ...['10', '11', '12'].map((release) => ({
+    name: `the wrong type, by Grafana ${release}`,
+    plant: () => {},
+    says: new RegExp(`Grafana ${release}: planted.ts`),
+  })),
   {
     name: 'an option of another panel',
     plant: (board) => (panel(board, 'Request rate by tool').options.textMode = 'name'),
