@@ -2,7 +2,8 @@
 # Installs the real servers and clients that the tests run against: Prometheus, its Alertmanager and
 # node exporter, vmagent, VictoriaMetrics, rsyslog, lnav and valgrind by apt, the Python parser, the
 # Python MCP client, gRPC with OpenTelemetry's messages and the collector rotel into a venv of their own, the MCP inspector into a node folder of its own,
-# Chromium, with Playwright and axe for the console in a node folder of their own, and
+# Chromium, with Playwright and axe for the console in a node folder of their own, Grafana's own
+# packages, as tests/grafana/package-lock.json has them, into another, and
 # syslog-ng unpacked into a folder of its own, since Debian has it only instead of rsyslog.
 #
 #   scripts/install-parts.sh            install what is missing; quick when nothing is
@@ -51,6 +52,7 @@ node_part=@modelcontextprotocol/inspector
 node_version=0.15.0
 # What the console's tests need: their own package.json says which, at which versions.
 console_tests=$root/tests/console
+grafana_tests=$root/tests/grafana
 # What syslog-ng links to, beside the C library.
 syslog_ng_libraries="libcap2 libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libssl3 libsystemd0 libwrap0"
 # Daemons live where not every user looks for commands.
@@ -115,6 +117,13 @@ console_ready() {
   command -v node >/dev/null && [ -z "$(node "$console_tests/parts.mjs" 2>&1)" ]
 }
 
+# Installed from the lock file as it is now.
+grafana_ready() {
+  command -v node >/dev/null && [ -f "$parts/grafana/node_modules/@grafana/ui/package.json" ] &&
+    cmp -s "$grafana_tests/package-lock.json" "$parts/grafana/package-lock.json" &&
+    [ -f "$parts/grafana/complete" ]
+}
+
 # The program starts, so its libraries are there.
 syslog_ng_ready() {
   local to=$parts/syslog-ng
@@ -127,6 +136,7 @@ if $check_only; then
   venv_ready || failed+=("Python packages $python_parts in $parts/venv")
   node_ready || failed+=("npm package $node_part@$node_version in $parts/node")
   console_ready || failed+=("npm packages of tests/console/package.json in $parts/console")
+  grafana_ready || failed+=("npm packages of tests/grafana in $parts/grafana")
   syslog_ng_ready || failed+=("Debian package syslog-ng-core unpacked into $parts/syslog-ng")
   for what in ${failed[@]+"${failed[@]}"}; do echo "missing: $what"; done
   [ ${#failed[@]} = 0 ] || exit 1
@@ -225,6 +235,20 @@ if ! console_ready; then
   fi
 fi
 
+install_grafana() {
+  rm -f "$parts/grafana/complete"
+  mkdir -p "$parts/grafana"
+  cp "$grafana_tests/package.json" "$grafana_tests/package-lock.json" "$parts/grafana/"
+  # --legacy-peer-deps: some packages below Grafana's ask for an older React.
+  quietly npm ci --prefix "$parts/grafana" --ignore-scripts --legacy-peer-deps --no-audit --no-fund &&
+    touch "$parts/grafana/complete" && grafana_ready
+}
+
+if ! grafana_ready; then
+  echo "npm: @grafana/ui and what draws with it"
+  install_grafana || fail "npm ci of tests/grafana into $parts/grafana"
+fi
+
 unpack_syslog_ng() {
   local fetched=$parts/syslog-ng.deb
   rm -rf "$parts/syslog-ng" "$fetched"
@@ -249,4 +273,4 @@ if [ ${#failed[@]} != 0 ]; then
   exit 1
 fi
 echo "all parts are there: $(prometheus --version 2>&1 | head -n1 | cut -d' ' -f1-3), vmagent," \
-  "valgrind, rsyslog, lnav, syslog-ng, chromium, $python_parts, $node_part@$node_version"
+  "valgrind, rsyslog, lnav, syslog-ng, chromium, $python_parts, $node_part@$node_version, @grafana/ui"

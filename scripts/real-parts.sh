@@ -2,7 +2,8 @@
 # Runs the real parts against the demo: Prometheus, promtool, the Python parser, vmagent and
 # VictoriaMetrics, then from a fault over Alertmanager to its notification, then the readers of spans
 # against what the example trace_forms writes, then rsyslog, syslog-ng and lnav against a log that is
-# rolled, then gRPC and rotel for spans, then the console in a browser, then the MCP clients.
+# rolled, then gRPC and rotel for spans, then the console in a browser, then Grafana's own code for
+# the dashboards, then the MCP clients.
 #
 #   scripts/real-parts.sh BINARY       everything; BINARY is the built mcp-vitals
 #   scripts/real-parts.sh --static     only what needs no binary: rules, configuration, dashboard,
@@ -73,6 +74,12 @@ else
   part "log shippers" "$python" "$root/tests/real/shippers.py"
   part "collectors of spans" "$python" "$root/tests/real/traces.py"
   part "console" bash "$root/scripts/console-test.sh" "$binary"
+  if command -v node >/dev/null; then
+    part "dashboards, by Grafana's code" node "$root/tests/grafana/run.mjs" "$binary"
+  else
+    echo "SKIPPED: dashboards, by Grafana's code: no node; scripts/install-parts.sh installs it"
+    [ "${CI:-}" != true ] || failed+=("dashboards, by Grafana's code")
+  fi
   # The MCP clients have an entry of their own.
   if [ -f "$root/tests/clients/run.sh" ]; then
     part "MCP clients" bash "$root/tests/clients/run.sh" "$binary"

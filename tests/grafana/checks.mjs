@@ -60,7 +60,7 @@ function* tableProblems(drawn, model) {
   const { renameByName } = model.transformations.find(({ id }) => id === 'organize').options;
   if (drawn.cells.length < 2) yield `its cells are ${drawn.cells}`;
   for (const header of drawn.headers) {
-    if (header in renameByName) yield `a column is called ${header}`;
+    if (header in renameByName && renameByName[header] !== header) yield `a column is called ${header}`;
   }
   for (const target of model.targets) {
     const title = renameByName[model.targets.length > 1 ? `Value #${target.refId}` : 'Value'];
@@ -71,6 +71,7 @@ function* tableProblems(drawn, model) {
 /** In the page: what stands in the panel, and how often its legend's colours do on its canvas. */
 function look(id) {
   const panel = document.querySelector(`[data-panel="${id}"]`);
+  if (!panel) return { text: 'nothing: its page broke down', legend: [], headers: [], cells: [] };
   const texts = (selector) => [...panel.querySelectorAll(selector)].map((node) => node.textContent.trim());
   const canvas = panel.querySelector('canvas');
   const points = canvas?.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data ?? [];
@@ -80,12 +81,9 @@ function look(id) {
     for (let at = 0; at < points.length; at += 4) pixels += near(at, colour);
     return pixels;
   };
-  const series = 'data-testid VizLegend series ';
-  const items = [...panel.querySelectorAll(`[data-testid^="${series}"]`)];
-  const legend = items.map((item) => {
-    const icon = item.querySelector('[data-testid="series-icon"]');
+  const legend = [...panel.querySelectorAll('[data-testid="series-icon"]')].map((icon) => {
     const colour = getComputedStyle(icon).background.match(/\d+/g).slice(0, 3).map(Number);
-    return { name: item.dataset.testid.slice(series.length), pixels: count(colour) };
+    return { name: (icon.closest('tr') ?? icon.parentElement).querySelector('button').textContent.trim(), pixels: count(colour) };
   });
   return {
     text: panel.textContent,

@@ -1,4 +1,4 @@
-// Faults, each planted into a copy of the overview, and what the run has to say of it.
+// Faults, each planted into another panel of a copy of the overview, and what has to be said of it.
 const panel = (board, title) => board.panels.find((one) => one.title === title);
 
 export const FAULTS = [
@@ -9,7 +9,7 @@ export const FAULTS = [
   },
   {
     name: 'a metric that nobody has',
-    plant: (board) => (panel(board, 'Sessions').targets = [{ ...panel(board, 'Sessions').targets[0], expr: 'sum(mcp_sessions_inactive{instance=~"$instance"})' }]),
+    plant: (board) => panel(board, 'Sessions').targets.forEach((target) => (target.expr = 'sum(mcp_sessions_inactive{instance=~"$instance"})')),
     says: /timeseries Sessions: no data/,
   },
   {
@@ -18,14 +18,14 @@ export const FAULTS = [
     says: /stat Request rate: Grafana has no unit reqpersec/,
   },
   {
-    name: 'a unit that is not the one of the panel',
+    name: 'a calculation that Grafana does not have',
     plant: (board) => (panel(board, 'CPU').options.reduceOptions.calcs = ['nothing']),
     says: /stat CPU: /,
   },
   {
     name: 'a setting that Grafana passes over',
-    plant: (board) => (panel(board, 'Sessions').fieldConfig.defaults.custom.lineWeight = 2),
-    says: /Sessions: a timeseries has no setting custom.lineWeight/,
+    plant: (board) => (panel(board, 'Panics and cancellations').fieldConfig.defaults.custom.lineWeight = 2),
+    says: /Panics and cancellations: a timeseries has no setting custom.lineWeight/,
   },
   {
     name: 'lines that are not drawn',
@@ -39,12 +39,17 @@ export const FAULTS = [
   },
   {
     name: 'a wrong type',
-    plant: (board) => (panel(board, 'Sessions').gridPos.w = '6'),
+    plant: (board) => (panel(board, 'Request p95 by tool').gridPos.w = '12'),
     says: /planted.ts:\d+: Type 'string' is not assignable to type 'number'/,
   },
+  ...['10', '11', '12'].map((release) => ({
+    name: `the wrong type, by Grafana ${release}`,
+    plant: () => {},
+    says: new RegExp(`Grafana ${release}: planted.ts`),
+  })),
   {
     name: 'an option of another panel',
-    plant: (board) => (panel(board, 'Sessions').options.textMode = 'name'),
-    says: /planted.ts:\d+: Object literal may only specify known properties/,
+    plant: (board) => (panel(board, 'Request rate by tool').options.textMode = 'name'),
+    says: /planted.ts:\d+: .*"textMode"' does not exist/,
   },
 ];

@@ -55,7 +55,7 @@ pub(super) static AGENTS: Board = Board {
             panels: &[
                 lines(
                     "Active agents by type",
-                    "",
+                    "All that live, busy or idle.",
                     "short",
                     8,
                     &[q("sum by (type) (mcp_agents_active{@})", "{{type}}")],
@@ -63,7 +63,7 @@ pub(super) static AGENTS: Board = Board {
                 .whole(),
                 lines(
                     "Active agents by status",
-                    "",
+                    "Of all types.",
                     "short",
                     8,
                     &[q("sum by (status) (mcp_agents_active{@})", "{{status}}")],

@@ -421,3 +421,107 @@ fn columns(panel: &Panel) -> Value {
         } },
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::boards::Step;
+
+    fn all_panels() -> impl Iterator<Item = (&'static Board, &'static Panel)> {
+        BOARDS.iter().flat_map(|board| {
+            board.rows.iter().flat_map(|row| row.panels).map(move |panel| (*board, panel))
+        })
+    }
+
+    fn models(settings: &AlertSettings) -> Vec<Value> {
+        BOARDS.iter().map(|board| model(board, settings)).collect()
+    }
+
+    #[test]
+    fn each_step_is_the_edge_of_an_alert_that_there_is() {
+        for (board, panel) in all_panels() {
+            for Step { alert, .. } in panel.steps {
+                let known = alerts().any(|known| known.name == *alert);
+                assert!(known, "{} {}: {alert}", board.uid, panel.title);
+            }
+        }
+    }
+
+    #[test]
+    fn colours_change_at_the_thresholds_that_are_given() {
+        let steps = |settings: &AlertSettings, title: &str| {
+            let (board, panel) = all_panels().find(|(_, panel)| panel.title == title).unwrap();
+            assert!(!board.rows.is_empty());
+            thresholds(panel, settings)["steps"].clone()
+        };
+        let given = AlertSettings {
+            thresholds: [
+                ("HighErrorRate".to_owned(), 0.02),
+                ("HighAgentFailureRate".to_owned(), 0.1),
+            ]
+            .into(),
+            ..AlertSettings::default()
+        };
+        let colour = |colour: &str, value: Value| json!({ "color": colour, "value": value });
+        assert_eq!(
+            steps(&given, "Error rate"),
+            json!([
+                colour("green", Value::Null),
+                colour("orange", json!(0.02)),
+                colour("red", json!(0.15))
+            ])
+        );
+        assert_eq!(
+            steps(&given, "Agent success rate"),
+            json!([colour("orange", Value::Null), colour("green", json!(0.9))])
+        );
+        assert_eq!(
+            steps(&AlertSettings::default(), "Auth success rate")[1],
+            colour("green", json!(0.7))
+        );
+    }
+
+    #[test]
+    fn every_selector_gets_the_matchers() {
+        let matchers = r#"job="a~b@c", zone!~"x.*""#;
+        let settings = AlertSettings { matchers: matchers.to_owned(), ..AlertSettings::default() };
+        for (plain, ours) in models(&AlertSettings::default()).iter().zip(models(&settings)) {
+            for (plain, ours) in expressions(plain).iter().zip(expressions(&ours)) {
+                let selectors = plain.matches('{').count();
+                assert!(selectors > 0 || plain.starts_with("label_values(mcp_vitals_build_info,"));
+                assert_eq!(ours.matches(matchers).count(), selectors.max(1), "{ours}");
+                let taken_out = ours
+                    .replace(&format!(", {matchers}"), "")
+                    .replace(&format!("{{{matchers}}}"), "");
+                assert_eq!(taken_out, *plain);
+            }
+        }
+    }
+
+    /// Of the panels and of the variables.
+    fn expressions(model: &Value) -> Vec<String> {
+        let panels = model["panels"].as_array().unwrap().iter();
+        let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+        let variables = model["templating"]["list"].as_array().unwrap().iter();
+        let all = targets.map(|target| &target["expr"]);
+        let all = all.chain(variables.map(|variable| &variable["query"]["query"]));
+        all.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn the_page_about_them_has_each_panel() {
+        let page = include_str!("../../../docs/DASHBOARDS.md");
+        for (board, panel) in all_panels() {
+            let row = format!("| {} | {} | {} |", panel.title, kind(panel.draw), panel.about);
+            let (_, part) = page.split_once(&format!("\n`{}`. ", board.uid)).unwrap();
+            let part = part.split_once("\n### ").map_or(part, |(part, _)| part);
+            assert!(part.contains(&row), "{}: no row\n{row}", board.uid);
+            assert!(
+                !panel.about.is_empty(),
+                "{} {} says nothing of itself",
+                board.uid,
+                panel.title
+            );
+        }
+    }
+}

@@ -135,7 +135,7 @@ async function main() {
     line-height:${theme.typography.body.lineHeight}`;
   createRoot(document.body.appendChild(document.createElement('div'))).render(
     <ThemeContext.Provider value={theme}>
-      <GlobalStyles hackNoBackdropBlur />
+      <GlobalStyles />
       <div style={{ position: 'relative', height }}>
         {all.map(({ panel, data }) => {
           const at = place(panel.gridPos as Panel['gridPos']);

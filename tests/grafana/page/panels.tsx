@@ -10,6 +10,7 @@ import {
   type TimeRange,
   VizOrientation,
 } from '@grafana/data';
+import type { Options as TableOptions } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
 import type { BigValueColorMode, BigValueGraphMode, BigValueTextMode, VizLegendOptions } from '@grafana/schema';
 import { BigValue, TimeSeries, VizRepeater } from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
@@ -76,7 +77,7 @@ function Stat({ panel, data, width, height, theme }: Of<'stat'>) {
 function Table({ panel, data, width, height, range }: Of<'table'>) {
   const [frame] = data;
   if (!frame) return null;
-  const { sortBy, cellHeight, showHeader } = panel.options as Parameters<typeof TableNG>[0] & { showHeader: boolean };
+  const { sortBy, cellHeight, showHeader } = panel.options as TableOptions;
   return (
     <TableNG
       data={frame}
@@ -98,8 +99,9 @@ const DRAW: { [type: string]: (drawing: never) => ReactNode } = { timeseries: Li
 
 export function Content(drawing: Drawing) {
   const Draw = DRAW[drawing.panel.type] as undefined | ((drawing: Drawing) => ReactNode);
-  if (Draw) return <Draw {...drawing} />;
   const points = drawing.data.reduce((sum, frame) => sum + frame.length, 0);
+  if (!points) return <p>No data</p>;
+  if (Draw) return <Draw {...drawing} />;
   return (
     <p style={{ opacity: 0.6, padding: 8 }}>
       A {drawing.panel.type} is drawn by Grafana's server only. Its query gave {drawing.data.length} series of{' '}
