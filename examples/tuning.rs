@@ -1,6 +1,6 @@
 //! What the builder's options cost: memory, threads, time. The figures of `docs/TUNING.md`.
 //!
-//! `cargo run --release --example tuning --features http` runs each variant in a process of its own,
+//! `cargo run --release --example tuning --features console` runs each variant in a process of its own,
 //! one after the other, and prints a row for each on stderr. Linux only: it reads `/proc`.
 
 use std::path::Path;
@@ -32,6 +32,20 @@ const VARIANTS: &[Variant] = &[
     }),
     #[cfg(feature = "http")]
     ("listen(0)", |builder, _| builder.listen(0)),
+    #[cfg(feature = "console")]
+    ("listen(0), console(true)", |builder, _| builder.listen(0).console(true)),
+    #[cfg(feature = "console")]
+    ("listen(0), console(true), history(false)", |builder, _| {
+        builder.listen(0).console(mcp_vitals::ConsoleConfig::new().history(false))
+    }),
+    #[cfg(feature = "console")]
+    ("the same, logs: file, info; traces: memory", |builder, folder| {
+        builder
+            .listen(0)
+            .console(true)
+            .logs(LogConfig::to_file(folder.join("log")))
+            .traces(TraceConfig::to_memory())
+    }),
     ("logs: file, info", |builder, folder| builder.logs(LogConfig::to_file(folder.join("log")))),
     ("logs: file, debug", |builder, folder| {
         builder.logs(LogConfig::to_file(folder.join("log")).level(Level::Debug))

@@ -239,7 +239,7 @@ struct TracesSamplingPage;
 struct OwnMetricsPage;
 
 /// The first page of all.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "http", feature = "rmcp"))]
 #[doc = include_str!("../docs/QUICKSTART.md")]
 struct QuickstartPage;
 
@@ -267,3 +267,8 @@ struct MigratePrometheusPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/MIGRATE-metrics.md")]
 struct MigrateMetricsPage;
+
+/// The page on running one.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/DEPLOY.md")]
+struct DeployPage;

@@ -17,7 +17,8 @@ fn read(file: &str) -> String {
 }
 
 fn pages() -> Vec<PathBuf> {
-    let mut pages = vec![root().join("README.md"), root().join("alerts/RUNBOOK.md")];
+    let mut pages =
+        ["README.md", "CHANGELOG.md", "alerts/RUNBOOK.md"].map(|file| root().join(file)).to_vec();
     for entry in fs::read_dir(root().join("docs")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|end| end == "md") {
@@ -148,7 +149,7 @@ fn every_option_is_on_the_page_about_tuning() {
         ("src/builder.rs", "VitalsBuilder", 20),
         ("src/logs/config.rs", "LogConfig", 15),
         ("src/export/sink/settings.rs", "LogFile", 6),
-        ("src/traces/config.rs", "TraceConfig", 14),
+        ("src/traces/config.rs", "TraceConfig", 12),
         ("src/traces/tail.rs", "Tail", 8),
         ("src/store/flight.rs", "FlightRecorder", 4),
         ("src/export/trace/otlp/mod.rs", "Otlp", 4),

@@ -340,24 +340,3 @@ fn files_keep_to_one_purpose() {
         assert!(text.starts_with("//! "), "{path} does not say what it is for");
     }
 }
-
-/// Links from one page to another lead somewhere.
-#[test]
-fn pages_link_to_what_is_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec![root.join("README.md"), root.join("CHANGELOG.md")];
-    if let Ok(docs) = fs::read_dir(root.join("docs")) {
-        pages.extend(docs.map(|entry| entry.unwrap().path()));
-    }
-    for page in pages.iter().filter(|page| page.extension().is_some_and(|end| end == "md")) {
-        let Ok(text) = fs::read_to_string(page) else { continue };
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = link.split('#').next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") || target.contains(char::is_whitespace) {
-                continue;
-            }
-            let there = page.parent().unwrap().join(target).exists();
-            assert!(there, "{} links to {target}", page.display());
-        }
-    }
-}
