@@ -77,10 +77,16 @@ fn written<'a>(alert: &'a Alert, settings: &AlertSettings) -> Vec<Written<'a>> {
     let Some(own) = own.filter(|own| !own.is_empty()) else {
         return vec![rule(String::new(), all)];
     };
-    let names: Vec<&str> = own.keys().map(String::as_str).collect();
+    let names: Vec<String> = own.keys().map(|name| literal(name)).collect();
     let mut rules = vec![rule(format!("tool!~{}", quoted(&names.join("|"))), all)];
     rules.extend(own.iter().map(|(tool, over)| rule(format!("tool={}", quoted(tool)), *over)));
     rules
+}
+
+/// A regular expression that matches this text only.
+fn literal(text: &str) -> String {
+    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 /// Whether an alert compares with a number at all: that a server is down is none.
