@@ -348,16 +348,49 @@ fn a_settings_file_says_the_same_as_flags_and_flags_go_before_it() {
 }
 
 /// The dashboards as any parser of JSON reads them; what they have to be is in `tests/real`.
+fn boards(folder: &Path) -> Vec<serde_json::Value> {
+    let paths = files(folder).into_iter().filter(|path| path.starts_with("dashboards/"));
+    let read = |path: String| fs::read_to_string(folder.join(path)).unwrap();
+    paths.map(|path| serde_json::from_str(&read(path)).unwrap()).collect()
+}
+
+fn panels(boards: &[serde_json::Value]) -> Vec<&serde_json::Value> {
+    boards.iter().flat_map(|board| board["panels"].as_array().unwrap()).collect()
+}
+
 #[test]
-fn dashboards_are_the_same_whatever_the_settings() {
-    let folder = written("boards", &["--threshold", "HighErrorRate=0.02", "--objective", "99.9"]);
-    let boards: Vec<String> =
-        files(&folder).into_iter().filter(|path| path.starts_with("dashboards/")).collect();
-    assert_eq!(boards.len(), 6);
-    for path in boards {
-        let text = fs::read_to_string(folder.join(&path)).unwrap();
-        assert_eq!(text, fs::read_to_string(Path::new(ROOT).join(&path)).unwrap());
-        let model: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert!(model["id"].is_null() && model["schemaVersion"].as_u64() == Some(39), "{path}");
+fn dashboards_have_the_matchers_and_the_thresholds() {
+    let default = boards(&written("boards_default", &[]));
+    assert_eq!(default.len(), 6);
+    assert!(default.iter().all(|board| board["id"].is_null()));
+    // An objective is on none of them.
+    assert_eq!(boards(&written("boards_objective", &["--objective", "99.9"])), default);
+
+    let own = boards(&written("boards_matchers", &["--matchers", r#"cluster="eu""#]));
+    let mut seen = 0;
+    for (own, before) in panels(&own).into_iter().zip(panels(&default)) {
+        for (own, before) in targets(own).into_iter().zip(targets(before)) {
+            // Without the matcher it is as it was, and each selector has it.
+            let expr = own["expr"].as_str().unwrap();
+            assert_eq!(expr.replace(r#", cluster="eu""#, ""), before["expr"].as_str().unwrap());
+            let selectors = expr.matches(r#"instance=~"$instance""#).count();
+            assert_eq!(expr.matches(r#"cluster="eu""#).count(), selectors, "{expr}");
+            seen += selectors;
+        }
     }
+    assert!(seen > 50, "{seen} selectors");
+
+    let steps = |boards: &[serde_json::Value]| -> Vec<f64> {
+        let panels = panels(boards);
+        let panel = panels.iter().find(|panel| panel["title"] == "Error rate").unwrap();
+        let steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"].as_array().unwrap();
+        steps.iter().filter_map(|step| step["value"].as_f64()).collect()
+    };
+    assert_eq!(steps(&default), [0.05, 0.15]);
+    let own = boards(&written("boards_threshold", &["--threshold", "HighErrorRate=0.02"]));
+    assert_eq!(steps(&own), [0.02, 0.15]);
+}
+
+fn targets(panel: &serde_json::Value) -> Vec<&serde_json::Value> {
+    panel["targets"].as_array().into_iter().flatten().collect()
 }

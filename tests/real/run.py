@@ -88,7 +88,7 @@ def there(need):
 
 def promtool(*arguments, stdin=None):
     done = subprocess.run(
-        ["promtool", *arguments], cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=120
+        ["promtool", *arguments], cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=900
     )
     # `check metrics` says what it dislikes with exit 3; a word alone is one too many as well.
     said = (done.stdout + done.stderr).strip()

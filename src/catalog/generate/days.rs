@@ -33,7 +33,7 @@ pub(super) fn write() -> String {
         series(text, OK, "a", "0x", DAY);
         series(text, FAILED, "a", "0x", DAY);
     }));
-    // That the check can see it: of a day with one bad minute.
+    // That the check can see it: of a day with one bad minute, which is long over at its end.
     text.push_str(&day("one panic at noon", &["HandlerPanics"], &|text| {
         base(text, "a", DAY);
         text.push_str(&one(r#"mcp_panics_total{tool="u"}"#, "a", "0x720 1x720"));

@@ -137,7 +137,7 @@ fn used() -> BTreeSet<String> {
 }
 
 fn of_panel(panel: &Panel) -> Vec<String> {
-    panel.queries.iter().flat_map(|query| metrics_in(&expanded(query.expr))).collect()
+    panel.queries.iter().flat_map(|query| metrics_in(&expanded(query.expr, ""))).collect()
 }
 
 /// The metrics that an expression names, in its order, each one once; a histogram by its own name.
@@ -239,7 +239,8 @@ fn one(alert: &Alert, settings: &AlertSettings) -> String {
     text
 }
 
-/// The panels that have most in common with what an alert asks: first its first metric, then all.
+/// The panels on which an edge is the alert's threshold; else those that have most in common with what it
+/// asks: first its first metric, then all.
 fn drawn(alert: &Alert) -> Vec<String> {
     let rules = written(alert, &AlertSettings::default());
     let asked: Vec<String> = rules.first().map(|rule| metrics_in(&rule.expr)).unwrap_or_default();
@@ -253,7 +254,9 @@ fn drawn(alert: &Alert) -> Vec<String> {
             if common == 0 {
                 continue;
             }
-            let first = usize::from(asked.first().is_some_and(|first| drawn.contains(first)));
+            let edge = panel.steps.iter().any(|step| step.alert == alert.name);
+            let first = asked.first().is_some_and(|first| drawn.contains(first));
+            let first = 2 * usize::from(edge) + usize::from(first);
             let rank = (first, common as f64 / either as f64);
             if rank > best {
                 best = rank;
