@@ -157,10 +157,13 @@ def inhibition_problems():
     import yaml
 
     config = yaml.safe_load((ROOT / "alertmanager.yml").read_text())
-    wanted = {"source_matchers": ["severity = critical"], "equal": ["instance", "job", "subject"]}
-    if not any(wanted == {"source_matchers": r.get("source_matchers"),
-                          "equal": sorted(set(r.get("equal", ())) & {"job", "instance", "subject"})}
-               for r in config.get("inhibit_rules", ())):  # fmt: skip
+    wanted = {"job", "instance", "subject"}
+    if not any(
+        "severity = critical" in rule.get("source_matchers", ())
+        and 'severity =~ "warning|info"' in rule.get("target_matchers", ())
+        and wanted <= set(rule.get("equal", ()))
+        for rule in config.get("inhibit_rules", ())
+    ):
         yield f"alertmanager.yml inhibits by {config.get('inhibit_rules')}"
     rules = rules_of("mcp")
     subject = {rule["alert"]: rule["labels"]["subject"] for rule in rules}

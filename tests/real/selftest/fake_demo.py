@@ -113,7 +113,11 @@ def render(seconds, load_over):
     done = page.rising(12)
     page.histogram("mcp_task_duration_seconds", (done, {"task_type": "test", "status": "success"}))
     page.gauge("mcp_memory_usage_bytes", (3e7, {"type": "rss"}), (8e9, {"type": "total"}))
-    page.counter("mcp_memory_operations_total", (5, {"operation": "store", "status": "success"}))
+    page.counter(
+        "mcp_memory_operations_total",
+        (5, {"operation": "store", "status": "success"}),
+        (1, {"operation": "store", "status": "error"}),
+    )
     page.histogram(
         "mcp_neural_inference_duration_seconds", (done, {"model": "m", "operation": "predict"})
     )
