@@ -6,7 +6,7 @@
 # the dashboards, then the MCP clients.
 #
 #   scripts/real-parts.sh BINARY       everything; BINARY is the built mcp-vitals
-#   scripts/real-parts.sh --static     only what needs no binary: rules, configuration, dashboard,
+#   scripts/real-parts.sh --static     only what needs no binary: rules, configuration, dashboards,
 #                                      and the harness's own tests
 #
 # scripts/install-parts.sh installs what it needs. What is not there is SKIPPED, with exit 0,
@@ -61,7 +61,7 @@ part() {
 
 part "the harness can fail" "$python" -m unittest discover -s "$root/tests/real/selftest"
 if [ "$1" = --static ]; then
-  part "rules, configuration, dashboard" "$python" "$root/tests/real/run.py" --static
+  part "rules, configuration, dashboards" "$python" "$root/tests/real/run.py" --static
   part "files of the log shippers" "$python" "$root/tests/real/shippers.py" --static
 else
   binary=$(realpath "$1")

@@ -1,11 +1,7 @@
-//! What the documents say is what the code does: the tables of `docs/METRICS.md`, and the few lines of
-//! `docs/INTEGRATE.md` that make a plain server a measured one.
-//!
-//! `MCP_VITALS_BLESS=1 cargo test --test mcp_docs` writes the tables anew.
+//! What the documents say is what the code does: the few lines of `docs/INTEGRATE.md` that make a plain
+//! server a measured one.
 
 use std::path::{Path, PathBuf};
-
-use mcp_vitals::catalog;
 
 fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
@@ -13,27 +9,6 @@ fn path(file: &str) -> PathBuf {
 
 fn read(file: &str) -> String {
     std::fs::read_to_string(path(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
-}
-
-/// `text` with the part between `<!-- name -->` and the next `<!-- end -->` replaced by `table`.
-fn with_table(text: &str, name: &str, table: &str) -> String {
-    let mark = format!("<!-- {name} -->\n");
-    let (before, rest) = text.split_once(&mark).unwrap_or_else(|| panic!("no {mark:?}"));
-    let (_, after) = rest.split_once("<!-- end -->").expect("an end");
-    format!("{before}{mark}\n{table}\n<!-- end -->{after}")
-}
-
-#[test]
-fn the_tables_of_metrics_md_are_those_of_the_code() {
-    let text = read("docs/METRICS.md");
-    let mut wanted = with_table(&text, "catalog", &catalog::markdown());
-    wanted = with_table(&wanted, "outcomes", &catalog::outcomes_markdown());
-    wanted = with_table(&wanted, "buckets", &catalog::buckets_markdown());
-    if std::env::var_os("MCP_VITALS_BLESS").is_some() {
-        std::fs::write(path("docs/METRICS.md"), &wanted).expect("docs/METRICS.md can be written");
-    } else {
-        assert!(text == wanted, "docs/METRICS.md differs from the code; see this test's head");
-    }
 }
 
 /// The lines that a longest common subsequence of the two files leaves over, in their order.

@@ -1,7 +1,7 @@
 //! The catalog: what the metrics of an MCP server are, as plain data and as families to record into.
 //!
 //! One place says it: [`CATALOG`] the metrics, [`RULES`] what each end of a request counts as.
-//! `docs/METRICS.md` holds the same tables. Recording is done through
+//! `docs/METRICS.md` is written out of them. Recording is done through
 //! [`Vitals::mcp`](crate::Vitals::mcp).
 
 #[cfg(any(feature = "cli", feature = "console"))]
@@ -15,6 +15,6 @@ mod outcome;
 mod table;
 
 #[cfg(feature = "cli")]
-pub use generate::{Generated, alert_files, dashboard_files};
-pub use outcome::{Outcome, RULES, Rule, Status, outcomes_markdown};
-pub use table::{CATALOG, Entry, Families, buckets_markdown, markdown};
+pub use generate::{Generated, alert_files, dashboard_files, doc_files, has_threshold};
+pub use outcome::{Outcome, RULES, Rule, Status};
+pub use table::{CATALOG, Entry, Families};

@@ -165,22 +165,6 @@ impl Outcome {
     }
 }
 
-/// The outcome table as a Markdown table, as it stands in `docs/METRICS.md`.
-pub fn outcomes_markdown() -> String {
-    let mut table = String::from("| outcome | status | error_type | when |\n|---|---|---|---|\n");
-    for rule in &RULES {
-        let outcome = match rule.outcome {
-            Outcome::JsonRpc(0) => "any other JSON-RPC code".to_owned(),
-            Outcome::JsonRpc(code) => format!("JSON-RPC {code}"),
-            outcome => outcome.as_str().to_owned(),
-        };
-        let error_type = rule.error_type.map_or("–".to_owned(), |name| format!("`{name}`"));
-        let status = rule.status.as_str();
-        table.push_str(&format!("| {outcome} | `{status}` | {error_type} | {} |\n", rule.when));
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,5 @@
 //! The one table of the MCP metrics: names, types, labels, help, units, buckets, and the series that
-//! exist at 0 from the start. Registration, `docs/METRICS.md` and its test all read it.
+//! exist at 0 from the start. Registration and `docs/METRICS.md` both come from it.
 
 use crate::{Counter, Desc, Error, Family, Gauge, Histogram, Kind, UpDown, Vitals};
 
@@ -256,30 +256,6 @@ fn register<K: Kind, const N: usize, const D: usize>(
         None => desc,
     };
     vitals.register_own(desc.declare(*declared))
-}
-
-/// The catalog as a Markdown table, as it stands in `docs/METRICS.md`.
-pub fn markdown() -> String {
-    let mut table =
-        String::from("| metric | type | labels | unit | what it says |\n|---|---|---|---|---|\n");
-    for Entry { name, kind, labels, unit, help, .. } in CATALOG {
-        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
-        table.push_str(&format!(
-            "| `{name}` | {kind} | {} | {unit} | {help} |\n",
-            labels.join(", ")
-        ));
-    }
-    table
-}
-
-/// The histograms' bounds as a Markdown table, as it stands in `docs/METRICS.md`.
-pub fn buckets_markdown() -> String {
-    let mut table = String::from("| metric | `le` |\n|---|---|\n");
-    for entry in CATALOG.iter().filter(|entry| !entry.buckets.is_empty()) {
-        let bounds: Vec<String> = entry.buckets.iter().map(|bound| format!("{bound:?}")).collect();
-        table.push_str(&format!("| `{}` | {} |\n", entry.name, bounds.join(", ")));
-    }
-    table
 }
 
 #[cfg(test)]

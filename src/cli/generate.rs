@@ -1,4 +1,4 @@
-//! `mcp-vitals generate`: dashboards, alerts and their tests, out of the catalog.
+//! `mcp-vitals generate`: dashboards, alerts, their tests and the pages about them, out of the catalog.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use mcp_vitals::catalog::alerts::{AlertSettings, alerts};
-use mcp_vitals::catalog::{Generated, alert_files, dashboard_files};
+use mcp_vitals::catalog::{Generated, alert_files, dashboard_files, doc_files, has_threshold};
 use serde::Deserialize;
 
 use super::terminal::Terminal;
@@ -32,8 +32,8 @@ struct Threshold {
 }
 
 const ABOUT: &str = "\
-Grafana dashboards, Prometheus alerts with a runbook, and promtool tests of
-them, written from the same catalog as the metrics themselves.
+Grafana dashboards, Prometheus alerts with a runbook and promtool tests of them,
+and the pages about both, written from the same catalog as the metrics.
 
 Without settings it writes what the repository has. Thresholds, matchers and an
 objective can be given here or in a TOML file; the tests are for the thresholds
@@ -50,7 +50,7 @@ A settings file:
 
 Examples:
   mcp-vitals generate --out monitoring
-      All files below monitoring/: dashboards/, alerts/ and alerts/tests/.
+      All files below monitoring/: dashboards/, alerts/ with alerts/tests/, docs/.
   mcp-vitals generate --out monitoring --matchers 'job=\"search\"' --objective 99.9
       For one job, with burn-rate rules for three nines.
   mcp-vitals generate --threshold HighErrorRate=0.02 \\
@@ -73,7 +73,9 @@ pub(crate) fn command() -> clap::Command {
                 .value_parser(value_parser!(PathBuf))
                 .default_value(".")
                 .help("Where to write"),
-            value("only", "PART").value_parser(["dashboards", "alerts"]).help("Not the other one"),
+            value("only", "PART")
+                .value_parser(["dashboards", "alerts", "docs"])
+                .help("Only these files"),
             value("settings", "FILE")
                 .value_parser(value_parser!(PathBuf))
                 .help("A TOML file; what is said here goes before it"),
@@ -177,9 +179,11 @@ impl Options {
 fn known(name: &str) -> Result<bool, String> {
     let alert = alerts().find(|alert| alert.name == name);
     let names = || alerts().map(|alert| alert.name).collect::<Vec<_>>().join(", ");
-    alert
-        .map(|alert| alert.by_tool)
-        .ok_or_else(|| format!("no alert {name}; there are: {}", names()))
+    let alert = alert.ok_or_else(|| format!("no alert {name}; there are: {}", names()))?;
+    match has_threshold(alert) {
+        true => Ok(alert.by_tool),
+        false => Err(format!("{name} compares with no number")),
+    }
 }
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> String {
@@ -196,6 +200,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, String> {
     }
     if wanted("alerts") {
         files.extend(alert_files(&settings));
+    }
+    if wanted("docs") {
+        files.extend(doc_files(&settings));
     }
     let terminal = Terminal::stderr();
     let mut different = 0;
@@ -258,6 +265,7 @@ mod tests {
             ["--threshold", "HighErrorRate"],
             ["--threshold", "HighErrorRate=much"],
             ["--threshold", "HighCPUUsage:tool=1"],
+            ["--threshold", "MCPServerDown=1"],
             ["--objective", "50"],
             ["--only", "nothing"],
             ["--settings", "no/such/file"],

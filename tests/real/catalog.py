@@ -26,12 +26,13 @@ CATALOG = {
     "mcp_auth_rate_limit_exceeded_total": ("counter", {"user_id"}),
 }
 
-# Beside the catalog: what else the shipped dashboard and alerts read.
+# Beside the catalog: what else the shipped dashboards and alerts read, of a server with logs and traces.
 BESIDES = {
     "mcp_requests_in_flight": ("gauge", {"tool"}),
     "mcp_panics_total": ("counter", {"tool"}),
     "mcp_cancellations_total": ("counter", {"tool"}),
     "mcp_sessions_active": ("gauge", set()),
+    "mcp_sessions_total": ("counter", set()),
     "mcp_vitals_series_overflow_total": ("counter", {"metric", "label"}),
     "mcp_vitals_values_cut_total": ("counter", {"metric"}),
     "mcp_vitals_lost_total": ("counter", {"metric"}),
@@ -45,6 +46,13 @@ BESIDES = {
     "mcp_vitals_shards": ("gauge", set()),
     "mcp_vitals_shards_leased": ("gauge", set()),
     "mcp_vitals_scrape_duration_seconds": ("histogram", set()),
+    "mcp_vitals_log_lines_total": ("counter", {"sink", "level"}),
+    "mcp_vitals_log_lost_total": ("counter", {"place", "level", "reason"}),
+    "mcp_vitals_log_queued_bytes": ("gauge", {"sink"}),
+    "mcp_vitals_spans_total": ("counter", set()),
+    "mcp_vitals_span_lost_total": ("counter", {"place", "reason"}),
+    "process_cpu_seconds_total": ("counter", set()),
+    "process_start_time_seconds": ("gauge", set()),
 }
 
 REQUEST_STATUSES = {"success", "error", "cancelled"}
@@ -60,13 +68,99 @@ VARIABLES = {
     "mcp_cancellations_total": {"instance", "tool"},
 }
 
+# The dashboards: file -> uid, as links and bookmarks have them.
+BOARDS = {
+    "overview": "mcp-vitals-overview",
+    "agents": "mcp-vitals-agents",
+    "neural": "mcp-vitals-neural",
+    "system": "mcp-vitals-system",
+    "auth": "mcp-vitals-auth",
+    "engine": "mcp-vitals-engine",
+}
+
+# The fifteen panels of the original: board, title, how it is drawn, unit, and what it has to read.
+ORIGINALS = [
+    ("overview", "Request rate", "stat", "reqps", {"mcp_requests_total"}),
+    ("overview", "Request p95", "stat", "s", {"mcp_request_duration_seconds"}),
+    (
+        "overview",
+        "Error rate",
+        "stat",
+        "percentunit",
+        {"mcp_request_errors_total", "mcp_requests_total"},
+    ),
+    ("agents", "Active agents", "stat", "short", {"mcp_agents_active"}),
+    (
+        "agents",
+        "Agent success rate",
+        "stat",
+        "percentunit",
+        {"mcp_agents_failed_total", "mcp_agents_spawned_total"},
+    ),
+    ("agents", "Task queue depth", "stat", "short", {"mcp_tasks_pending"}),
+    ("agents", "Task duration", "heatmap", "s", {"mcp_task_duration_seconds"}),
+    ("system", "Memory usage", "stat", "percentunit", {"mcp_memory_usage_bytes"}),
+    ("system", "Memory operations", "timeseries", "ops", {"mcp_memory_operations_total"}),
+    ("neural", "Inference p95", "stat", "s", {"mcp_neural_inference_duration_seconds"}),
+    ("neural", "Inference p50", "stat", "s", {"mcp_neural_inference_duration_seconds"}),
+    ("neural", "Token throughput", "stat", "short", {"mcp_neural_tokens_processed_total"}),
+    ("system", "CPU", "stat", "percent", {"mcp_system_cpu_usage_percent"}),
+    ("system", "System memory", "stat", "percent", {"mcp_system_memory_usage_percent"}),
+    ("auth", "Auth success rate", "stat", "percentunit", {"mcp_auth_attempts_total"}),
+    ("auth", "Rate-limit violations", "stat", "reqps", {"mcp_auth_rate_limit_exceeded_total"}),
+]
+
+# file -> alert -> severity. Four windows of the budget: the fast ones wake somebody.
 ALERTS = {
-    "HighErrorRate": "warning",
-    "CriticalErrorRate": "critical",
-    "HighRequestLatency": "warning",
-    "HighAgentFailureRate": "warning",
-    "HighTaskQueueDepth": "warning",
-    "HighMemoryUsage": "warning",
-    "HighCPUUsage": "warning",
-    "PossibleBruteForceAttack": "critical",
+    "mcp": {
+        "HighErrorRate": {"warning"},
+        "CriticalErrorRate": {"critical"},
+        "HighRequestLatency": {"warning"},
+        "RequestsStalled": {"critical"},
+        "HandlerPanics": {"warning"},
+        "SessionLeak": {"warning"},
+        "HighAgentFailureRate": {"warning"},
+        "HighTaskQueueDepth": {"warning"},
+        "CriticalTaskQueueDepth": {"critical"},
+        "TaskExecutionStalled": {"critical"},
+        "LongRunningTasks": {"warning"},
+        "SlowNeuralInference": {"warning"},
+        "HighMemoryUsage": {"warning"},
+        "CriticalMemoryUsage": {"critical"},
+        "MemoryLeakSuspected": {"warning"},
+        "HighCPUUsage": {"warning"},
+        "CriticalCPUUsage": {"critical"},
+        "HighSystemMemoryUsage": {"warning"},
+        "CriticalSystemMemoryUsage": {"critical"},
+        "PossibleBruteForceAttack": {"critical"},
+        "HighAuthenticationFailureRate": {"warning"},
+        "HighRateLimitViolations": {"warning"},
+        "MCPServerDown": {"critical"},
+        "MCPServerFlapping": {"warning"},
+    },
+    "engine": {
+        "TelemetryDropped": {"warning"},
+        "SeriesOverflow": {"warning"},
+        "ScrapeSlow": {"info"},
+    },
+    "optional": {
+        "NoActiveAgents": {"warning"},
+        "TooManyActiveAgents": {"warning"},
+        "LowTokenThroughput": {"info"},
+        "NoAuthenticationAttempts": {"info"},
+    },
+    "slo": {"ErrorBudgetBurn": {"critical", "warning"}},
+}
+
+# Those whose threshold and time were promised: what the expression compares, for how many seconds.
+PROMISED = {
+    "HighErrorRate": ("> 0.05", 120),
+    "CriticalErrorRate": ("> 0.15", 60),
+    "HighRequestLatency": ("> 5", 180),
+    "HighAgentFailureRate": ("> 0.2", 120),
+    "HighTaskQueueDepth": ("> 50", 300),
+    "HighMemoryUsage": ("> 0.85", 180),
+    "HighCPUUsage": ("> 85", 300),
+    "PossibleBruteForceAttack": ("> 10", None),
+    "RequestsStalled": ("> 0", 300),
 }

@@ -1,6 +1,6 @@
 """The real parts: Prometheus, promtool, the Python parser, vmagent and VictoriaMetrics.
 
-    python tests/real/run.py --static              rules, configuration and dashboard, no demo
+    python tests/real/run.py --static              rules, configuration and dashboards, no demo
     python tests/real/run.py [--duration S] [--rate N] BINARY     the same, and the demo under load
 
 A check prints `ok`, `FAILED` or `SKIPPED`. A part that is not installed skips its checks, with
@@ -22,13 +22,13 @@ from pathlib import Path
 
 import dashboard
 import exposition
-from catalog import ALERTS
+from catalog import ALERTS, PROMISED
 from servers import (
     LOOPBACK, Demo, Ended, Failure, Server, fetch, fetch_json, free_port, wait_until, workspace,
 )  # fmt: skip
 from shipped import ROOT, Prometheus
 
-OVERVIEW = ROOT / "dashboards" / "overview.json"
+DASHBOARDS = ROOT / "dashboards"
 EXCEPTIONS = json.loads((Path(__file__).parent / "exceptions.json").read_text())
 HOW = "scripts/install-parts.sh installs it"
 
@@ -77,15 +77,18 @@ class Report:
         return 1 if self.failed or not (self.passed or self.skipped) else 0
 
 
+MODULES = {"prometheus-client": "prometheus_client", "pyyaml": "yaml"}
+
+
 def there(need):
-    if need == "prometheus-client":
-        return importlib.util.find_spec("prometheus_client") is not None
+    if need in MODULES:
+        return importlib.util.find_spec(MODULES[need]) is not None
     return shutil.which(need) is not None
 
 
 def promtool(*arguments, stdin=None):
     done = subprocess.run(
-        ["promtool", *arguments], cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=120
+        ["promtool", *arguments], cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=900
     )
     # `check metrics` says what it dislikes with exit 3; a word alone is one too many as well.
     said = (done.stdout + done.stderr).strip()
@@ -97,20 +100,94 @@ def promtool(*arguments, stdin=None):
 # What needs no demo
 
 
+def rules_of(file):
+    """The rules of one file below alerts/."""
+    import yaml
+
+    text = (ROOT / "alerts" / f"{file}.yml").read_text()
+    return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+
+
+def seconds(text):
+    """`2m` is 120."""
+    number, unit = re.fullmatch(r"(\d+)([smhd])", text).groups()
+    return int(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+
+
+def anchors(text):
+    """The anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 def rule_file_problems():
-    """The rules are the eight, with their severities, and each runbook entry exists."""
-    text = (ROOT / "alerts" / "mcp.yml").read_text()
-    found = dict(re.findall(r"- alert: (\w+)\n.*?severity: (\w+)", text, re.S))
-    if found != ALERTS:
-        yield f"the alerts are {found}, not {ALERTS}"
-    runbooks = re.findall(r"runbook: (\S+)", text)
-    if len(runbooks) != len(ALERTS):
-        yield f"{len(runbooks)} runbook annotations for {len(ALERTS)} alerts"
-    for name, reference in zip(found, runbooks):
-        path, _, anchor = reference.partition("#")
-        headings = re.findall(r"^## (.+)$", (ROOT / path).read_text(), re.M)
-        if anchor != name.lower() or name not in headings:
-            yield f"{name}: {reference} leads nowhere"
+    """The alerts are those that were promised, and each one says what it is and where to read on."""
+    files = {path.stem for path in (ROOT / "alerts").glob("*.yml")}
+    if files != ALERTS.keys():
+        yield f"the files are {sorted(files)}, not {sorted(ALERTS)}"
+    for file in sorted(files & ALERTS.keys()):
+        found = {}
+        for rule in rules_of(file):
+            found.setdefault(rule["alert"], set()).add(rule["labels"].get("severity"))
+            yield from rule_problems(f"{file}: {rule['alert']}", rule)
+        if found != ALERTS[file]:
+            yield f"{file}: the alerts are {found}, not {ALERTS[file]}"
+
+
+def rule_problems(where, rule):
+    if set(rule["labels"]) - {"window"} != {"severity", "subject"}:
+        yield f"{where}: labels {sorted(rule['labels'])}"
+    notes = rule["annotations"]
+    if set(notes) != {"summary", "description", "runbook"} or not all(notes.values()):
+        yield f"{where}: annotations {sorted(notes)}"
+        return
+    path, _, anchor = notes["runbook"].partition("#")
+    if anchor != rule["alert"].lower() or anchor not in anchors((ROOT / path).read_text()):
+        yield f"{where}: {notes['runbook']} leads nowhere"
+    over, wait = PROMISED.get(rule["alert"], ("", None))
+    if not re.search(re.escape(over) + r"(?![\d.])", rule["expr"]):
+        yield f"{where}: does not ask for {over}"
+    if wait is not None and seconds(rule.get("for", "0s")) != wait:
+        yield f"{where}: for {rule.get('for')}, not {wait} s"
+
+
+def inhibition_problems():
+    """A critical alert silences the warning about the same thing of the same process: the shipped
+    configuration says so, and each Critical… has a warning to silence."""
+    import yaml
+
+    config = yaml.safe_load((ROOT / "alertmanager.yml").read_text())
+    wanted = {"job", "instance", "subject"}
+    if not any(
+        "severity = critical" in rule.get("source_matchers", ())
+        and 'severity =~ "warning|info"' in rule.get("target_matchers", ())
+        and wanted <= set(rule.get("equal", ()))
+        for rule in config.get("inhibit_rules", ())
+    ):
+        yield f"alertmanager.yml inhibits by {config.get('inhibit_rules')}"
+    rules = rules_of("mcp")
+    subject = {rule["alert"]: rule["labels"]["subject"] for rule in rules}
+    for name in subject:
+        if name.startswith("Critical"):
+            warning = "High" + name.removeprefix("Critical")
+            if subject.get(warning) != subject[name]:
+                yield f"{name} is about {subject[name]}, {warning} about {subject.get(warning)}"
+
+
+def provisioning_problems():
+    """The data source that is provisioned leads from exemplars to traces, and the boards are found."""
+    import yaml
+
+    folder = DASHBOARDS / "provisioning"
+    sources = yaml.safe_load((folder / "datasources.yml").read_text())
+    for source in sources["datasources"]:
+        leads = source["jsonData"].get("exemplarTraceIdDestinations", [])
+        if source["type"] != "prometheus" or [lead["name"] for lead in leads] != ["trace_id"]:
+            yield f"datasources.yml: {source}"
+    boards = yaml.safe_load((folder / "dashboards.yml").read_text())
+    for provider in boards["providers"]:
+        if provider["type"] != "file" or not provider["options"]["path"].startswith("/"):
+            yield f"dashboards.yml: {provider}"
 
 
 def static_checks(report):
@@ -119,18 +196,40 @@ def static_checks(report):
         lambda: promtool("check", "config", "prometheus.yml"),
         "promtool",
     )
-    report.check(
-        "promtool check rules",
-        lambda: promtool("check", "rules", "--lint=all", "--lint-fatal", "alerts/mcp.yml"),
-        "promtool",
-    )
-    report.check(
-        "promtool test rules",
-        lambda: promtool("test", "rules", "alerts/tests/mcp_test.yml"),
-        "promtool",
-    )
-    report.check("the alerts and their runbook", rule_file_problems)
-    report.check("dashboard model", lambda: dashboard.problems(dashboard.load(OVERVIEW)))
+    for file in ALERTS:
+        report.check(
+            f"promtool check rules: {file}.yml",
+            lambda: promtool("check", "rules", "--lint=all", "--lint-fatal", f"alerts/{file}.yml"),
+            "promtool",
+        )
+    cases = sorted(path.name for path in (ROOT / "alerts" / "tests").glob("*.yml"))
+    report.check("each file of rules has cases", lambda: case_problems(cases))
+    for case in cases:
+        report.check(
+            f"promtool test rules: {case}",
+            lambda: promtool("test", "rules", f"alerts/tests/{case}"),
+            "promtool",
+        )
+    report.check("the alerts and their runbook", rule_file_problems, "pyyaml")
+    report.check("critical silences its warning", inhibition_problems, "pyyaml")
+    models = dashboard.load_all(DASHBOARDS)
+    report.check("dashboard models", lambda: dashboard.all_problems(models))
+    report.check("provisioning", provisioning_problems, "pyyaml")
+
+
+def case_problems(cases):
+    """Every alert is named in the cases of its file: where it fires, and where it does not."""
+    wanted = {f"{file}_test.yml" for file in ALERTS} | {"days_test.yml"}
+    if set(cases) != wanted:
+        yield f"cases are {cases}, not {sorted(wanted)}"
+    for file, names in ALERTS.items():
+        text = (ROOT / "alerts" / "tests" / f"{file}_test.yml").read_text()
+        tried = re.split(r"^ +- (?=alertname: )", text, flags=re.M)[1:]
+        for name in names:
+            own = [case for case in tried if re.match(rf"alertname: {name}\n", case)]
+            fires = sum("exp_alerts:\n" in case for case in own)
+            if not fires or fires == len(own):
+                yield f"{name}: fires in {fires} of {len(own)} cases"
 
 
 # The demo, and what reads it
@@ -170,6 +269,7 @@ class Live:
         if not check("the load ends and the client hands in its tally", self.wait_load):
             return
         check("promtool check metrics", self.check_metrics, "promtool")
+        check("docs/METRICS.md names every metric that is there", self.check_page)
         check(
             "Python parser: structure, histograms, catalog",
             self.check_exposition,
@@ -182,7 +282,7 @@ class Live:
                 check("Prometheus: durations and errors equal the tally", self.compare_beside)
                 check("Prometheus: it negotiates, and has types and units", self.check_metadata)
                 check("Prometheus: the rules are evaluated", self.rules_work)
-                check("overview.json: every query has data", self.check_dashboard)
+                check("every query of every dashboard has data", self.check_dashboards)
         if has_vmagent:
             fresh = check("vmagent: a remote write after the load", self.vmagent_caught_up)
             if fresh:
@@ -196,7 +296,8 @@ class Live:
         self.start = time.time()
 
     def start_prometheus(self):
-        server = self.stack.enter_context(Prometheus(self.folder, self.demo.target()))
+        server = Prometheus(self.folder, self.demo.target(), switched_on=("optional", "slo"))
+        self.stack.enter_context(server)
         self.prometheus = server.wait_up().url
 
     def start_vmagent(self):
@@ -265,6 +366,16 @@ class Live:
     def check_metrics(self):
         return promtool("check", "metrics", stdin=fetch(self.demo.metrics)[0])
 
+    def check_page(self):
+        """By its name; or by its beginning, as `mcp_vitals_log_…`."""
+        page = (ROOT / "docs" / "METRICS.md").read_text()
+        names = re.findall(r"`([a-z_]+)[^`]*`", page)
+        beginnings = tuple(re.findall(r"`([a-z_]+)(?:…|\*)`", page))
+        body, _ = fetch(self.demo.metrics)
+        for name in re.findall(r"^# TYPE (\S+)", body, re.M):
+            if name not in names and not name.startswith(beginnings):
+                yield name
+
     def check_exposition(self):
         """As text, and as OpenMetrics where the server offers it."""
         reasons = EXCEPTIONS["metrics without series"]
@@ -309,7 +420,9 @@ class Live:
 
     def check_metadata(self):
         """What Prometheus knows of the metrics is by the format that its Accept is answered in."""
-        accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+        accept = (
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+        )
         _, headers = fetch(self.demo.metrics, {"Accept": accept})
         is_open = headers["Content-Type"].startswith("application/openmetrics-text")
         requests = "mcp_requests" if is_open else "mcp_requests_total"
@@ -324,27 +437,48 @@ class Live:
                 yield f"{metric}: {found}, not {(kind, unit)}"
 
     def rules_work(self):
-        """All eight loaded, evaluated without error, over metrics that are there."""
+        """All loaded, evaluated without error; and each of their selectors finds something, so that a
+        rule that is quiet is not one that is blind."""
         groups = fetch_json(f"{self.prometheus}/api/v1/rules")["data"]["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
-        if {rule["name"] for rule in rules} != set(ALERTS):
+        wanted = {name for names in ALERTS.values() for name in names}
+        if {rule["name"] for rule in rules} != wanted:
             yield f"loaded: {sorted(rule['name'] for rule in rules)}"
-        body, _ = fetch(self.demo.metrics)
-        present = set(re.findall(r"^# TYPE (\S+)", body, re.M))
+        excused = dict(EXCEPTIONS["selectors without series"])
+        found = {}
         for rule in rules:
             if rule["health"] != "ok" or rule.get("lastError"):
                 yield f"{rule['name']}: {rule['health']} {rule.get('lastError', '')}"
-            for metric in dashboard.metric_names(rule["query"]):
-                if metric not in present:
-                    yield f"{rule['name']}: {metric} is not in the scrape"
+            # Refused here is Failure.
+            instant(self.prometheus, rule["query"])
+            for selector in dashboard.selectors(rule["query"]):
+                if selector not in found:
+                    query = f"count(last_over_time({selector}[1m]))"
+                    found[selector] = bool(instant(self.prometheus, query))
+                if not found[selector] and selector not in excused:
+                    yield f"{rule['name']}: nothing is {selector}"
             if rule["state"] != "inactive":
                 print(f"    (the alert {rule['name']} is {rule['state']})")
+        for selector in excused.keys() - found.keys():
+            yield f"exceptions.json names {selector}, which no rule has"
 
-    def check_dashboard(self):
-        model = dashboard.load(OVERVIEW)
+    def check_dashboards(self):
+        models = dashboard.load_all(DASHBOARDS)
         reasons = EXCEPTIONS["panels without data"]
+        # The tool that fails most often has a point on every panel.
+        failed = {
+            (count, tool, operation)
+            for (tool, operation, status), count in self.tally.items()
+            if status == "error" and tool != "_other"
+        }
+        if not failed:
+            raise Failure(f"no tool has failed: {self.tally}")
+        _, tool, operation = max(failed)
+        one = {"instance": self.demo.target(), "tool": tool, "operation": operation}
         # Up to now: a rate at this moment still looks back into the load.
-        return dashboard.live_problems(model, self.prometheus, self.start, time.time(), reasons)
+        return dashboard.live_problems(
+            models, self.prometheus, self.start, time.time(), one, reasons
+        )
 
     def end_demo(self):
         code = self.demo.stop(signal.SIGINT)

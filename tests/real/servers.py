@@ -154,6 +154,9 @@ class Demo(Server):
             options += ["--tally", self.tally_path, "--linger", "10m"]
         else:
             options += ["--no-load"]
+        # All that the engine can be asked to do: its dashboard has panels of each.
+        options += ["--log-file", folder / "demo.log", "--log-level", "debug"]
+        options += ["--trace-file", folder / "traces.jsonl"]
         super().__init__("demo", [binary, "demo", *options], folder, cwd=folder)
         self.metrics = None
         self.mcp = None

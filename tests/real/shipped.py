@@ -23,11 +23,16 @@ def changed(path, changes):
 class Prometheus(Server):
     """A Prometheus with the shipped prometheus.yml that scrapes `target` each second."""
 
-    def __init__(self, folder, target, alertmanager=NOWHERE, root=ROOT, rules=None):
-        """`rules` are files that stand in for shipped ones: {"alerts/mcp.yml": path}."""
+    def __init__(
+        self, folder, target, alertmanager=NOWHERE, root=ROOT, rules=None, switched_on=()
+    ):  # fmt: skip
+        """`rules` are files that stand in for shipped ones: {"alerts/mcp.yml": path}; `switched_on`
+        are those that are shipped as a comment: "slo"."""
         loaded = {name: root / name for name in ("alerts/mcp.yml", "alerts/engine.yml")}
         loaded |= rules or {}
         files = {f"\n  - {name}\n": f"\n  - {json.dumps(str(at))}\n" for name, at in loaded.items()}
+        for name in (f"alerts/{name}.yml" for name in switched_on):
+            files[f"\n  # - {name}\n"] = f"\n  - {json.dumps(str(root / name))}\n"
         text = changed(
             root / "prometheus.yml",
             {

@@ -122,8 +122,10 @@ class Receiver:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self.listener.accept()
-                self.readers.append(threading.Thread(target=self.read, args=[connection], daemon=True))
-                self.readers[-1].start()
+                reader = threading.Thread(target=self.read, args=[connection], daemon=True)
+                # Before it is in the list: `finish` joins what is there.
+                reader.start()
+                self.readers.append(reader)
 
     def read(self, connection):
         with connection, connection.makefile("rb") as stream:

@@ -21,6 +21,13 @@ pub struct Board {
     pub rows: &'static [Row],
 }
 
+impl Board {
+    /// The file's name below `dashboards/`, without its ending.
+    pub fn file(&self) -> &'static str {
+        self.uid.trim_start_matches("mcp-vitals-")
+    }
+}
+
 /// Panels under a heading.
 pub struct Row {
     /// The heading.

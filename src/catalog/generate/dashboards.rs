@@ -11,10 +11,9 @@ const COLUMNS: u32 = 24;
 
 pub(super) fn write(settings: &AlertSettings) -> Vec<Generated> {
     let file = |board: &&Board| {
-        let name = board.uid.trim_start_matches("mcp-vitals-");
         let mut text = serde_json::to_string_pretty(&model(board, settings)).unwrap_or_default();
         text.push('\n');
-        Generated { path: format!("dashboards/{name}.json"), text }
+        Generated { path: format!("dashboards/{}.json", board.file()), text }
     };
     BOARDS.iter().map(file).collect()
 }

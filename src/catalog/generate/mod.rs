@@ -1,8 +1,10 @@
-//! What `mcp-vitals generate` writes, out of the catalog: alerts with their tests and their runbook.
+//! What `mcp-vitals generate` writes, out of the catalog: dashboards, alerts with their tests and their
+//! runbook, and the pages about metrics and alerts.
 
 mod cases;
 mod dashboards;
 mod days;
+mod pages;
 mod rules;
 mod runbook;
 mod slo;
@@ -47,6 +49,16 @@ pub fn dashboard_files(settings: &AlertSettings) -> Vec<Generated> {
     dashboards::write(settings)
 }
 
+/// The pages about metrics and alerts, the latter as they are with these settings.
+pub fn doc_files(settings: &AlertSettings) -> Vec<Generated> {
+    let file = |path: &str, text: String| Generated { path: format!("docs/{path}"), text };
+    let objective = settings.objective.unwrap_or(OBJECTIVE);
+    vec![
+        file("METRICS.md", pages::metrics()),
+        file("ALERTS.md", pages::alerts_page(objective, settings)),
+    ]
+}
+
 /// One rule as it is written: an alert for all tools but some, or for one of them.
 struct Written<'a> {
     alert: &'a Alert,
@@ -65,10 +77,26 @@ fn written<'a>(alert: &'a Alert, settings: &AlertSettings) -> Vec<Written<'a>> {
     let Some(own) = own.filter(|own| !own.is_empty()) else {
         return vec![rule(String::new(), all)];
     };
-    let names: Vec<&str> = own.keys().map(String::as_str).collect();
+    let names: Vec<String> = own.keys().map(|name| literal(name)).collect();
     let mut rules = vec![rule(format!("tool!~{}", quoted(&names.join("|"))), all)];
     rules.extend(own.iter().map(|(tool, over)| rule(format!("tool={}", quoted(tool)), *over)));
     rules
+}
+
+/// A regular expression that matches this text only.
+fn literal(text: &str) -> String {
+    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// Whether an alert compares with a number at all: that a server is down is none.
+pub fn has_threshold(alert: &Alert) -> bool {
+    let with = |over: f64| {
+        let thresholds = [(alert.name.to_owned(), over)].into();
+        let settings = AlertSettings { thresholds, ..AlertSettings::default() };
+        written(alert, &settings).pop().map(|rule| rule.expr)
+    };
+    with(1.0) != with(2.0)
 }
 
 /// In double quotes, as PromQL, YAML and JSON read it alike.

@@ -49,7 +49,7 @@ const BURNS: [Burn; 4] = [
     },
 ];
 
-const NAME: &str = "ErrorBudgetBurn";
+pub(super) const NAME: &str = "ErrorBudgetBurn";
 const SUMMARY: &str = "The error budget of {job} is being spent too fast";
 
 fn describe(burn: &Burn, objective: f64, job: &str) -> String {
@@ -70,6 +70,29 @@ pub(super) fn rules(objective: f64, settings: &AlertSettings) -> String {
     );
     let rules: Vec<String> = BURNS.iter().map(|burn| rule(burn, objective, settings)).collect();
     text.push_str(&rules.join("\n"));
+    text
+}
+
+/// What `docs/ALERTS.md` says of them.
+pub(super) fn page(objective: f64) -> String {
+    let mut text = format!(
+        "### {NAME}\n\nIn `slo.yml`, about `error_budget`: of an objective of {} %, over 30 days and all instances of a\n\
+         job. Two windows each have to see it, so that it begins late enough and ends soon enough, and there are\n\
+         at least 100 requests in the longer one. What to do: [runbook](../alerts/RUNBOOK.md#errorbudgetburn).\n\n\
+         | severity | over | and over | share of errors | for | so much of the budget |\n|---|---|---|---|---|---|\n",
+        trimmed(objective * 100.0)
+    );
+    for burn in &BURNS {
+        text.push_str(&format!(
+            "| {} | {} | {} | {} % | {} | {} |\n",
+            burn.severity.as_str(),
+            window(burn.long),
+            window(burn.short),
+            trimmed(burn.factor * 100.0 * (1.0 - objective)),
+            duration(burn.wait),
+            burn.spent
+        ));
+    }
     text
 }
 

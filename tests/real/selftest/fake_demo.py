@@ -57,7 +57,8 @@ class Page:
             self.sample(name, self.rising(a_second), **labels)
 
     def gauge(self, name, *rows):
-        if BREAK == "missing" and name == "mcp_tasks_running":
+        gone = {"missing": "mcp_tasks_running", "novalue": "mcp_vitals_build_info"}
+        if name == gone.get(BREAK):
             return
         self.family(name, "gauge")
         for value, labels in rows:
@@ -105,13 +106,18 @@ def render(seconds, load_over):
     page.gauge("mcp_requests_in_flight", (flying, {"tool": "swarm_init"}))
     page.gauge("mcp_agents_active", (4, {"type": "coder", "status": "running"}))
     page.counter("mcp_agents_spawned_total", (9, {"type": "coder"}))
-    page.counter("mcp_agents_failed_total", (1, {"type": "coder", "reason": "timeout"}))
+    if BREAK != "blind":
+        page.counter("mcp_agents_failed_total", (1, {"type": "coder", "reason": "timeout"}))
     page.gauge("mcp_tasks_pending", (7, {"priority": "high"}))
     page.gauge("mcp_tasks_running", (2, {}))
     done = page.rising(12)
     page.histogram("mcp_task_duration_seconds", (done, {"task_type": "test", "status": "success"}))
     page.gauge("mcp_memory_usage_bytes", (3e7, {"type": "rss"}), (8e9, {"type": "total"}))
-    page.counter("mcp_memory_operations_total", (5, {"operation": "store", "status": "success"}))
+    page.counter(
+        "mcp_memory_operations_total",
+        (5, {"operation": "store", "status": "success"}),
+        (1, {"operation": "store", "status": "error"}),
+    )
     page.histogram(
         "mcp_neural_inference_duration_seconds", (done, {"model": "m", "operation": "predict"})
     )
@@ -127,6 +133,7 @@ def render(seconds, load_over):
         page.sample("mcp_panics_total", len(PANICS), tool="neural_predict")
     page.counter("mcp_cancellations_total", (1, {"tool": "swarm_init"}))
     page.gauge("mcp_sessions_active", (2, {}))
+    page.counter("mcp_sessions_total", (1, {}))
     page.gauge("mcp_vitals_build_info", (1, {"version": "0.0.0"}))
     overflow = {"metric": "mcp_requests_total", "label": "tool"}
     page.counter("mcp_vitals_series_overflow_total", (0, overflow))
@@ -137,7 +144,16 @@ def render(seconds, load_over):
     for name in ("memory_used_bytes", "memory_limit_bytes", "series", "shards", "shards_leased"):
         page.gauge(f"mcp_vitals_{name}", (9, {}))
     page.histogram("mcp_vitals_scrape_duration_seconds", (done, {}))
+    lines = {"level": "info"}
+    page.counter("mcp_vitals_log_lines_total", (50, {"sink": "file", **lines}))
+    page.counter("mcp_vitals_log_lost_total", (0, {"place": "ring", "reason": "full", **lines}))
+    page.gauge("mcp_vitals_log_queued_bytes", (0, {"sink": "file"}))
+    page.counter("mcp_vitals_spans_total", (70, {}))
+    page.counter("mcp_vitals_span_lost_total", (0, {"place": "ring", "reason": "full"}))
     page.counter("process_cpu_seconds_total", (1, {}))
+    page.gauge("process_start_time_seconds", (1.7e9, {}))
+    if BREAK == "unnamed":
+        page.gauge("mcp_vitals_surprise", (1, {}))
     # Every second scrape shows one counter at 1.
     SCRAPES.append(seconds)
     if BREAK == "back" and len(SCRAPES) % 2:
@@ -173,8 +189,8 @@ def seconds_of(text):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("command", choices=["demo"])
-    for option in ("--mcp", "--metrics", "--rate", "--tally"):
-        parser.add_argument(option)
+    for option in ("mcp", "metrics", "rate", "tally", "log-file", "log-level", "trace-file"):
+        parser.add_argument(f"--{option}")
     parser.add_argument("--duration", type=seconds_of, default=0.0)
     parser.add_argument("--linger", type=seconds_of)
     parser.add_argument("--no-load", action="store_true")
