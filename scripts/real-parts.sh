@@ -60,6 +60,7 @@ part() {
 }
 
 part "the harness can fail" "$python" -m unittest discover -s "$root/tests/real/selftest"
+part "mutants of the rules" "$python" "$root/scripts/mutate-rules.py" --short
 if [ "$1" = --static ]; then
   part "rules, configuration, dashboards" "$python" "$root/tests/real/run.py" --static
   part "files of the log shippers" "$python" "$root/tests/real/shippers.py" --static
@@ -67,6 +68,7 @@ else
   binary=$(realpath "$1")
   part "servers" "$python" "$root/tests/real/run.py" "$binary"
   part "notifications" "$python" "$root/tests/real/notify.py" "$binary"
+  part "thresholds by tool" "$python" "$root/tests/real/thresholds.py" "$binary"
   # Built beside it by  cargo build --release --example trace_forms
   part "forms of spans" "$python" "$root/tests/real/traces_forms.py" "$(dirname "$binary")/examples/trace_forms"
   # Built beside it:  cargo build --release --example exemplars --features http

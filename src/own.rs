@@ -149,7 +149,7 @@ impl Own {
                     "mcp_vitals_scrape_duration_seconds",
                     "How long it takes to merge and encode all series.",
                 )
-                .buckets(&[0.0001, 0.001, 0.01, 0.1, 1.0]),
+                .buckets(&[0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 5.0]),
                 limits,
                 Losses::none,
             )?

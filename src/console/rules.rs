@@ -213,7 +213,7 @@ fn told(alert: &'static Alert, asks: Asks, meaning: &'static str) -> Told {
             Shown::Ratio => "ratio",
             Shown::Percent => "percent",
             Shown::Seconds => "seconds",
-            Shown::Number | Shown::Bytes => "number",
+            Shown::Number | Shown::BytesWithin => "number",
         },
         asks,
         since: None,

@@ -1,29 +1,35 @@
 //! Alerts about the measuring itself.
 
-use super::Samples::{As, Count, Level};
-use super::{Alert, Case, Group, Selectors, Severity, Shown, input};
+use super::Samples::{As, Count, Level, Turns};
+use super::{Alert, Case, Group, Selectors, Severity, Shown, fires, input};
 
 /// Whatever was lost, of metrics, lines and spans: one loss each is worth a look.
 fn dropped(s: &Selectors<'_>, over: &str) -> String {
-    let lost =
-        |metric| format!("sum by (job, instance) (increase({}[10m])) > {over}", s.of(metric, ""));
-    ["mcp_vitals_lost_total", "mcp_vitals_log_lost_total", "mcp_vitals_span_lost_total"]
-        .map(lost)
-        .join("\nor\n")
+    let by = s.by();
+    let lost = |metric| format!("sum by ({by}) (increase({}[10m])) > {over}", s.of(metric, ""));
+    [
+        "mcp_vitals_lost_total",
+        "mcp_vitals_common_lost_total",
+        "mcp_vitals_log_lost_total",
+        "mcp_vitals_span_lost_total",
+    ]
+    .map(lost)
+    .join("\nor\n")
 }
 
 fn overflow(s: &Selectors<'_>, over: &str) -> String {
     let overflow = s.of("mcp_vitals_series_overflow_total", "");
-    format!("sum by (job, instance, metric) (increase({overflow}[10m])) > {over}")
+    format!("sum by ({}, metric) (increase({overflow}[10m])) > {over}", s.by())
 }
 
 fn scrapes(s: &Selectors<'_>, over: &str) -> String {
+    let by = s.by();
     let buckets = s.of("mcp_vitals_scrape_duration_seconds_bucket", "");
     let count = s.of("mcp_vitals_scrape_duration_seconds_count", "");
     format!(
-        "histogram_quantile(0.95, sum by (job, instance, le) (rate({buckets}[10m]))) > {over}
+        "histogram_quantile(0.95, sum by ({by}, le) (rate({buckets}[10m]))) > {over}
 and
-sum by (job, instance) (increase({count}[10m])) >= 5"
+sum by ({by}) (increase({count}[10m])) >= 5"
     )
 }
 
@@ -44,12 +50,13 @@ pub(super) const ALERTS: &[Alert] = &[
         description: "{instance} lost {value} records, lines or spans in the last 10 minutes.",
         shown: Shown::Number,
         runbook: "Something that was recorded was not kept. It is counted by reason:\n\n\
-            1. `increase(mcp_vitals_lost_total{instance=\"I\"}[10m]) > 0`: metrics; the memory limit, mostly.\n\
+            1. `increase(mcp_vitals_lost_total{instance=\"I\"}[10m]) > 0`: metrics; the memory limit, mostly. `mcp_vitals_common_lost_total` also.\n\
             2. `increase(mcp_vitals_log_lost_total{instance=\"I\"}[10m]) > 0`: lines; by `place` the rings (larger ones: `ring_bytes`) or a sink that is too slow.\n\
             3. `increase(mcp_vitals_span_lost_total{instance=\"I\"}[10m]) > 0`: spans; the rings, or an exporter whose back end is down.",
         case: Case {
             fires: &[
                 input(r#"mcp_vitals_lost_total{metric="m"}"#, As("0x8 5x400")),
+                input("mcp_vitals_common_lost_total", As("0x8 5x400")),
                 input(RING, As("0x8 5x400")),
                 input(
                     r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
@@ -58,13 +65,79 @@ pub(super) const ALERTS: &[Alert] = &[
             ],
             quiet: &[
                 input(r#"mcp_vitals_lost_total{metric="m"}"#, Level(5.0)),
+                input("mcp_vitals_common_lost_total", Level(5.0)),
                 input(RING, Level(5.0)),
                 input(r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#, Level(5.0)),
             ],
-            few: 0.0,
+            least: 0.0,
             at: 135,
+            gone: 735,
             labels: &[],
             value: "5",
+            spare: &[
+                "mcp_vitals_lost_total",
+                "mcp_vitals_common_lost_total",
+                "mcp_vitals_log_lost_total",
+                "mcp_vitals_span_lost_total",
+            ],
+            scenes: &[
+                fires(
+                    "metrics are lost",
+                    &[
+                        input(r#"mcp_vitals_lost_total{metric="m"}"#, As("0x8 5x60")),
+                        input("mcp_vitals_common_lost_total", Level(9.0)),
+                        input(RING, Level(9.0)),
+                        input(
+                            r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
+                            Level(9.0),
+                        ),
+                    ],
+                    135,
+                    "5",
+                ),
+                fires(
+                    "records of all engines are lost",
+                    &[
+                        input("mcp_vitals_common_lost_total", As("0x8 5x60")),
+                        input(r#"mcp_vitals_lost_total{metric="m"}"#, Level(9.0)),
+                        input(RING, Level(9.0)),
+                        input(
+                            r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
+                            Level(9.0),
+                        ),
+                    ],
+                    135,
+                    "5",
+                ),
+                fires(
+                    "lines are lost",
+                    &[
+                        input(RING, As("0x8 5x60")),
+                        input(r#"mcp_vitals_lost_total{metric="m"}"#, Level(9.0)),
+                        input("mcp_vitals_common_lost_total", Level(9.0)),
+                        input(
+                            r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
+                            Level(9.0),
+                        ),
+                    ],
+                    135,
+                    "5",
+                ),
+                fires(
+                    "spans are lost",
+                    &[
+                        input(
+                            r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
+                            As("0x8 5x60"),
+                        ),
+                        input(r#"mcp_vitals_lost_total{metric="m"}"#, Level(9.0)),
+                        input("mcp_vitals_common_lost_total", Level(9.0)),
+                        input(RING, Level(9.0)),
+                    ],
+                    135,
+                    "5",
+                ),
+            ],
         },
     },
     Alert {
@@ -84,18 +157,27 @@ pub(super) const ALERTS: &[Alert] = &[
             1. Which label, and which values: `vitals.cardinality()`, or the console's page on it.\n\
             2. An id in a label is a bug. Names that are few and known: raise the limit of that family.",
         case: Case {
-            fires: &[input(
-                r#"mcp_vitals_series_overflow_total{metric="mcp_requests_total", label="tool"}"#,
-                As("0x8 5x400"),
-            )],
+            fires: &[
+                input(
+                    r#"mcp_vitals_series_overflow_total{metric="mcp_requests_total", label="tool"}"#,
+                    As("0x8 3x400"),
+                ),
+                input(
+                    r#"mcp_vitals_series_overflow_total{metric="mcp_requests_total", label="_all"}"#,
+                    As("0x8 2x400"),
+                ),
+            ],
             quiet: &[input(
                 r#"mcp_vitals_series_overflow_total{metric="mcp_requests_total", label="tool"}"#,
                 Level(5.0),
             )],
-            few: 0.0,
+            least: 0.0,
             at: 135,
+            gone: 735,
             labels: &[("metric", "mcp_requests_total")],
             value: "5",
+            spare: &[],
+            scenes: &[],
         },
     },
     Alert {
@@ -115,22 +197,19 @@ pub(super) const ALERTS: &[Alert] = &[
             1. How many series: `mcp_vitals_series{instance=\"I\"}`. From a hundred thousand on a pool of threads helps (`scrape_threads`).\n\
             2. Few series: a collector of the host's own is slow; it is counted in `mcp_vitals_collector_…`.",
         case: Case {
-            fires: &[
-                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="0.5"}"#, Count(94.0)),
-                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="1.0"}"#, Count(100.0)),
-                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="+Inf"}"#, Count(100.0)),
-                input("mcp_vitals_scrape_duration_seconds_count", Count(100.0)),
-            ],
-            quiet: &[
-                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="0.5"}"#, Count(96.0)),
-                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="1.0"}"#, Count(100.0)),
-                input(r#"mcp_vitals_scrape_duration_seconds_bucket{le="+Inf"}"#, Count(100.0)),
-                input("mcp_vitals_scrape_duration_seconds_count", Count(100.0)),
-            ],
-            few: 0.001,
-            at: 615,
+            fires: buckets! { "mcp_vitals_scrape_duration_seconds", "0.5", "1.0";
+            "" => Turns(&[(100.0, 600), (94.0, 0)]), Count(100.0);
+            },
+            quiet: buckets! { "mcp_vitals_scrape_duration_seconds", "0.5", "1.0";
+            "" => Count(95.1), Count(100.0);
+            },
+            least: 0.00125,
+            at: 1710,
+            gone: 0,
             labels: &[],
             value: "583.3ms",
+            spare: &[],
+            scenes: &[],
         },
     },
 ];

@@ -2,6 +2,18 @@
 //!
 //! `mcp-vitals generate` writes them as Prometheus rules, with the same cases for promtool.
 
+/// The series of a histogram: of each set of labels what is at most so much, and all of it.
+macro_rules! buckets {
+    ($metric:literal, $low:literal, $high:literal; $($labels:literal => $fast:expr, $all:expr;)*) => {
+        &[$(
+            input(concat!($metric, "_bucket{", $labels, "le=\"", $low, "\"}"), $fast),
+            input(concat!($metric, "_bucket{", $labels, "le=\"", $high, "\"}"), $all),
+            input(concat!($metric, "_bucket{", $labels, "le=\"+Inf\"}"), $all),
+            input(concat!($metric, "_count{", $labels, "}"), $all),
+        )*]
+    };
+}
+
 mod engine;
 mod optional;
 mod process;
@@ -124,8 +136,8 @@ pub enum Shown {
     Seconds,
     /// As it is, with an SI prefix.
     Number,
-    /// `1048576` is `1Mi`.
-    Bytes,
+    /// Bytes, `1048576` as `1Mi`, of which the threshold says in how many hours.
+    BytesWithin,
 }
 
 impl Shown {
@@ -136,7 +148,7 @@ impl Shown {
             Shown::Percent => "{{ $value | humanize }}%",
             Shown::Seconds => "{{ $value | humanizeDuration }}",
             Shown::Number => "{{ $value | humanize }}",
-            Shown::Bytes => "{{ $value | humanize1024 }}B",
+            Shown::BytesWithin => "{{ $value | humanize1024 }}B",
         }
     }
 
@@ -149,32 +161,75 @@ impl Shown {
             Shown::Seconds if over < 1.0 => format!("{} ms", trimmed(over * 1e3)),
             Shown::Seconds => format!("{} s", trimmed(over)),
             Shown::Number => trimmed(over),
-            Shown::Bytes => format!("{} MiB", trimmed(over / f64::from(1 << 20))),
+            Shown::BytesWithin => format!("{} hours", trimmed(over)),
         }
     }
 }
 
-/// At most three digits behind the point, and none that are 0.
+/// Rounded to four digits, for people.
 pub(crate) fn trimmed(number: f64) -> String {
-    let text = format!("{number:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    rounded(number, 3)
 }
 
-/// What a server does in a test, a sample every 15 seconds.
+/// Rounded to ten digits, for an expression: a small number stays what it is, and `0.1 + 0.2` is 0.3.
+pub(crate) fn exact(number: f64) -> String {
+    rounded(number, 9)
+}
+
+fn rounded(number: f64, digits: usize) -> String {
+    let rounded: f64 = format!("{number:.digits$e}").parse().unwrap_or(number);
+    rounded.to_string()
+}
+
+/// What a server does in a test, a sample every 15 seconds. What each server has (`up`, its start, its
+/// scrapes) need not be said.
 pub struct Case {
     /// What the instance that is in trouble exposes.
     pub fires: &'static [Input],
     /// What one exposes that is just not.
     pub quiet: &'static [Input],
-    /// By what the counts of what fires are taken so that they are too few; 0 where there is no such
-    /// thing.
-    pub few: f64,
-    /// Seconds from the start to the first evaluation at which it fires.
+    /// What the counts of `fires` are taken by so that they are just the least number that the rule
+    /// asks for; 0 where it asks for none.
+    pub least: f64,
+    /// The first evaluation at which it fires, in seconds.
     pub at: u32,
+    /// The first one at which it is over; 0 where that is not looked at.
+    pub gone: u32,
     /// Labels of the alert beside `job` and `instance`.
     pub labels: &'static [(&'static str, &'static str)],
     /// `{value}` as it is shown at that time.
     pub value: &'static str,
+    /// Metrics without which it fires all the same.
+    pub spare: &'static [&'static str],
+    /// What else it is tested with.
+    pub scenes: &'static [Scene],
+}
+
+/// A server in a situation of its own.
+pub struct Scene {
+    /// The situation, in a few words.
+    pub what: &'static str,
+    /// What it exposes.
+    pub inputs: &'static [Input],
+    /// The first evaluation at which it fires, and `{value}` then; without, it never does.
+    pub fires: Option<(u32, &'static str)>,
+    /// The first one at which it is over; 0 where that is not looked at.
+    pub gone: u32,
+}
+
+/// One in which it never fires.
+pub(crate) const fn quiet(what: &'static str, inputs: &'static [Input]) -> Scene {
+    Scene { what, inputs, fires: None, gone: 0 }
+}
+
+/// One in which it fires at this second, with this value.
+pub(crate) const fn fires(
+    what: &'static str,
+    inputs: &'static [Input],
+    at: u32,
+    value: &'static str,
+) -> Scene {
+    Scene { what, inputs, fires: Some((at, value)), gone: 0 }
 }
 
 /// One series of a test, of one instance.
@@ -190,10 +245,20 @@ pub struct Input {
 pub enum Samples {
     /// A counter that goes up by so much each time.
     Count(f64),
+    /// A counter whose pace changes: so much each time, up to that second; at last up to the end.
+    Turns(&'static [(f64, u32)]),
     /// A gauge that stays.
     Level(f64),
+    /// A gauge that stays until that second, and then at the next level; at last to the end.
+    Levels(&'static [(f64, u32)]),
     /// A gauge from one value on, by so much each time.
     Ramp(f64, f64),
+    /// A counter that goes up by one each time, so many times.
+    Until(u32),
+    /// Turns, each pace taken by so much; without turns, a counter of this pace.
+    Scaled(&'static [(f64, u32)], f64),
+    /// Turns, or none, and at that step a restart, from 0 on at this pace.
+    Anew(&'static [(f64, u32)], f64, u32),
     /// In promtool's own notation.
     As(&'static str),
 }
@@ -216,14 +281,31 @@ pub struct AlertSettings {
     pub objective: Option<f64>,
 }
 
+/// What tells processes apart: several that share a textfile have `vitals_copy` also.
+const PROCESS: &str = "job, instance, vitals_copy";
+
 /// Writes selectors with the settings' matchers.
 pub struct Selectors<'a> {
     pub(crate) matchers: &'a str,
     /// On `tool`, where a rule is for some tools or for all others.
     pub(crate) tool: String,
+    /// Whether it is for one tool: then that is a label of its alerts, too.
+    pub(crate) one_tool: bool,
 }
 
 impl Selectors<'_> {
+    /// The labels that a rule sums by: those of a process.
+    pub(crate) fn by(&self) -> &'static str {
+        if self.one_tool { "job, instance, vitals_copy, tool" } else { PROCESS }
+    }
+
+    /// Behind a rule over gauges: the process is there. The node exporter hands on the last values of
+    /// one that was killed until its textfile is written again; nobody counts its scrapes then.
+    pub(crate) fn alive(&self) -> String {
+        let scrapes = self.of("mcp_vitals_scrape_duration_seconds_count", "");
+        format!("\nand\nsum by ({PROCESS}) (increase({scrapes}[2m])) > 0")
+    }
+
     /// `metric{its own matchers, the settings'}`.
     pub(crate) fn of(&self, metric: &str, matchers: &str) -> String {
         let all: Vec<&str> =
@@ -308,5 +390,16 @@ mod tests {
         assert_eq!(Shown::Seconds.threshold(5.0), "5 s");
         assert_eq!(Shown::Seconds.threshold(300.0), "5 minutes");
         assert_eq!(Shown::Seconds.threshold(0.5), "500 ms");
+        assert_eq!(Shown::BytesWithin.threshold(4.0), "4 hours");
+    }
+
+    #[test]
+    fn small_numbers_stay_what_they_are() {
+        assert_eq!(exact(14.4 * (1.0 - 0.9999)), "0.00144");
+        assert_eq!(exact(1.0 - 0.9999), "0.0001");
+        assert_eq!(exact(0.1 + 0.2), "0.3");
+        assert_eq!(trimmed(0.05 * 100.0), "5");
+        assert_eq!(trimmed(16.66666), "16.67");
+        assert_eq!(exact(1e12), "1000000000000");
     }
 }

@@ -1,25 +1,46 @@
 //! Alerts for servers that should always have agents, tokens or log-ins: to be switched on.
 
-use super::Samples::{Count, Level};
-use super::work::STILL;
-use super::{Alert, Case, Group, Selectors, Severity, Shown, input};
+use super::Samples::{As, Count, Level, Levels, Turns};
+use super::{Alert, Case, Group, Selectors, Severity, Shown, fires, input};
+
+/// This of each server, and 0 of one that has no such series: these rules are for servers that should
+/// always have them.
+fn or_none(s: &Selectors<'_>, some: &str) -> String {
+    let (by, ours) = (s.by(), s.of("mcp_vitals_build_info", ""));
+    format!("(\n  {some}\n  or\n  0 * max by ({by}) ({ours})\n)")
+}
 
 fn agents_below(s: &Selectors<'_>, over: &str) -> String {
-    format!("sum by (job, instance) ({}) <= {over}", s.of("mcp_agents_active", ""))
+    let agents = format!("sum by ({}) ({})", s.by(), s.of("mcp_agents_active", ""));
+    format!("{} <= {over}{}", or_none(s, &agents), s.alive())
 }
 
 fn agents_above(s: &Selectors<'_>, over: &str) -> String {
-    format!("sum by (job, instance) ({}) > {over}", s.of("mcp_agents_active", ""))
+    let agents = s.of("mcp_agents_active", "");
+    format!("sum by ({}) ({agents}) > {over}{}", s.by(), s.alive())
 }
 
 fn tokens(s: &Selectors<'_>, over: &str) -> String {
     let tokens = s.of("mcp_neural_tokens_processed_total", "");
-    format!("sum by (job, instance) (rate({tokens}[10m])) < {over}")
+    let pace = format!("sum by ({}) (rate({tokens}[10m]))", s.by());
+    format!("{} < {over}{}", or_none(s, &pace), s.alive())
 }
 
+/// In a process that is an hour old. A series that was not there an hour ago was born with a log-in
+/// in it, which its increase does not show.
 fn no_logins(s: &Selectors<'_>, over: &str) -> String {
-    let attempts = s.of("mcp_auth_attempts_total", "");
-    format!("sum by (job, instance) (increase({attempts}[1h])) <= {over}")
+    let (by, attempts) = (s.by(), s.of("mcp_auth_attempts_total", ""));
+    let started = s.of("process_start_time_seconds", "");
+    let logins = format!("sum by ({by}) (increase({attempts}[1h]))");
+    format!(
+        "{} <= {over}{}
+and
+max by ({by}) ({started}) <= time() - 3600
+unless
+sum by ({by}) ({attempts} unless {attempts} offset 1h) > 0",
+        or_none(s, &logins),
+        s.alive()
+    )
 }
 
 pub(super) const ALERTS: &[Alert] = &[
@@ -39,12 +60,24 @@ pub(super) const ALERTS: &[Alert] = &[
         runbook: "No agent has been active for 10 minutes. Switched on for servers that should always have one.\n\n\
             1. Nobody asks for one, or none can be started: `increase(mcp_agents_failed_total{instance=\"I\"}[10m])`",
         case: Case {
-            fires: &[input(r#"mcp_agents_active{type="coder", status="active"}"#, Level(0.0))],
-            quiet: &[input(r#"mcp_agents_active{type="coder", status="active"}"#, Level(1.0))],
-            few: 0.0,
-            at: 600,
+            fires: &[
+                input(
+                    r#"mcp_agents_active{type="coder", status="active"}"#,
+                    Levels(&[(1.0, 600), (0.0, 0)]),
+                ),
+                input(r#"mcp_agents_active{type="coder", status="idle"}"#, Level(0.0)),
+            ],
+            quiet: &[
+                input(r#"mcp_agents_active{type="coder", status="active"}"#, Level(0.0)),
+                input(r#"mcp_agents_active{type="coder", status="idle"}"#, Level(1.0)),
+            ],
+            least: 0.0,
+            at: 1200,
+            gone: 0,
             labels: &[],
             value: "0",
+            spare: &["mcp_agents_active", "mcp_vitals_build_info"],
+            scenes: &[fires("there never was an agent", &[], 615, "0")],
         },
     },
     Alert {
@@ -63,12 +96,24 @@ pub(super) const ALERTS: &[Alert] = &[
         runbook: "More than {over} agents are active, for 5 minutes.\n\n\
             1. Of which type, and do they ever end: `sum by (type, status) (mcp_agents_active{instance=\"I\"})`",
         case: Case {
-            fires: &[input(r#"mcp_agents_active{type="coder", status="active"}"#, Level(101.0))],
-            quiet: &[input(r#"mcp_agents_active{type="coder", status="active"}"#, Level(100.0))],
-            few: 0.0,
-            at: 300,
+            fires: &[
+                input(
+                    r#"mcp_agents_active{type="coder", status="active"}"#,
+                    Levels(&[(50.0, 600), (51.0, 0)]),
+                ),
+                input(r#"mcp_agents_active{type="coder", status="idle"}"#, Level(50.0)),
+            ],
+            quiet: &[
+                input(r#"mcp_agents_active{type="coder", status="active"}"#, Level(50.0)),
+                input(r#"mcp_agents_active{type="coder", status="idle"}"#, Level(50.0)),
+            ],
+            least: 0.0,
+            at: 900,
+            gone: 0,
             labels: &[],
             value: "101",
+            spare: &[],
+            scenes: &[],
         },
     },
     Alert {
@@ -87,18 +132,33 @@ pub(super) const ALERTS: &[Alert] = &[
         runbook: "Fewer tokens than a model that is used would process. Switched on for servers whose models should always have work.\n\n\
             1. Fewer inferences, or shorter ones: `rate(mcp_neural_inference_duration_seconds_count{instance=\"I\"}[10m])`",
         case: Case {
-            fires: &[input(
-                r#"mcp_neural_tokens_processed_total{model="m", direction="output"}"#,
-                Count(7.5),
-            )],
-            quiet: &[input(
-                r#"mcp_neural_tokens_processed_total{model="m", direction="output"}"#,
-                Count(15.0),
-            )],
-            few: 0.0,
-            at: 615,
+            fires: &[
+                input(
+                    r#"mcp_neural_tokens_processed_total{model="m", direction="output"}"#,
+                    Turns(&[(15.0, 1_200), (2.5, 0)]),
+                ),
+                input(
+                    r#"mcp_neural_tokens_processed_total{model="m", direction="input"}"#,
+                    Turns(&[(15.0, 1_200), (5.0, 0)]),
+                ),
+            ],
+            quiet: &[
+                input(
+                    r#"mcp_neural_tokens_processed_total{model="m", direction="output"}"#,
+                    Count(7.5),
+                ),
+                input(
+                    r#"mcp_neural_tokens_processed_total{model="m", direction="input"}"#,
+                    Count(7.6),
+                ),
+            ],
+            least: 0.0,
+            at: 2_205,
+            gone: 0,
             labels: &[],
             value: "500m",
+            spare: &["mcp_neural_tokens_processed_total", "mcp_vitals_build_info"],
+            scenes: &[fires("there never was a token", &[], 615, "0")],
         },
     },
     Alert {
@@ -107,7 +167,7 @@ pub(super) const ALERTS: &[Alert] = &[
         group: Group::Optional,
         subject: "login_count",
         threshold: 0.0,
-        wait: 3_600,
+        wait: 300,
         expr: no_logins,
         by: &[],
         by_tool: false,
@@ -117,15 +177,32 @@ pub(super) const ALERTS: &[Alert] = &[
         runbook: "Nobody has tried to authenticate for an hour. Switched on for servers where somebody always does: the door may be shut.\n\n\
             1. Do requests come at all? Can the address be reached from where the clients are?",
         case: Case {
-            fires: &[input(r#"mcp_auth_attempts_total{method="token", status="success"}"#, STILL)],
+            fires: &[input(
+                r#"mcp_auth_attempts_total{method="token", status="success"}"#,
+                Turns(&[(1.0, 1_500), (0.0, 0)]),
+            )],
             quiet: &[input(
                 r#"mcp_auth_attempts_total{method="token", status="success"}"#,
-                Count(1.0),
+                Count(0.01),
             )],
-            few: 0.0,
-            at: 3_615,
+            least: 0.0,
+            at: 5400,
+            gone: 0,
             labels: &[],
             value: "0",
+            spare: &["mcp_auth_attempts_total", "mcp_vitals_build_info"],
+            scenes: &[
+                fires("nobody ever logged in", &[], 3_900, "0"),
+                fires(
+                    "the first login was an hour ago",
+                    &[input(
+                        r#"mcp_auth_attempts_total{method="token", status="success"}"#,
+                        As("_x100 1x600"),
+                    )],
+                    5_400,
+                    "0",
+                ),
+            ],
         },
     },
 ];

@@ -1,65 +1,69 @@
 //! Alerts about agents, tasks and models.
 
-use super::Samples::{As, Count, Level};
-use super::{AGENTS, Alert, Case, Group, Selectors, Severity, Shown, input};
+use super::Samples::{Count, Level, Levels, Turns};
+use super::{AGENTS, Alert, Case, Group, Selectors, Severity, Shown, fires, input, quiet};
 
 /// Failures count as events too: agents that were spawned long ago and fail now, with none spawned
 /// meanwhile, are a ratio of +Inf, and fire.
 fn agent_failures(s: &Selectors<'_>, over: &str) -> String {
+    let by = s.by();
     let failed = s.of("mcp_agents_failed_total", "");
     let spawned = s.of("mcp_agents_spawned_total", "");
     let (range, least) = (AGENTS.range(), AGENTS.least);
     format!(
         "(
-    sum by (job, instance) (rate({failed}[{range}]))
+    sum by ({by}) (rate({failed}[{range}]))
   /
-    sum by (job, instance) (rate({spawned}[{range}]))
+    sum by ({by}) (rate({spawned}[{range}]))
 ) > {over}
 and
 (
-    sum by (job, instance) (increase({failed}[{range}]))
+    sum by ({by}) (increase({failed}[{range}]))
   +
-    sum by (job, instance) (increase({spawned}[{range}]))
+    sum by ({by}) (increase({spawned}[{range}]))
 ) >= {least}"
     )
 }
 
 fn queued(s: &Selectors<'_>, over: &str) -> String {
-    format!("sum by (job, instance) ({}) > {over}", s.of("mcp_tasks_pending", ""))
+    format!("sum by ({}) ({}) > {over}{}", s.by(), s.of("mcp_tasks_pending", ""), s.alive())
 }
 
 fn not_started(s: &Selectors<'_>, over: &str) -> String {
+    let (by, alive) = (s.by(), s.alive());
     let (pending, running) = (s.of("mcp_tasks_pending", ""), s.of("mcp_tasks_running", ""));
     format!(
-        "sum by (job, instance) ({pending}) > {over}
+        "sum by ({by}) ({pending}) > {over}
 and
-sum by (job, instance) ({running}) == 0"
+sum by ({by}) ({running}) == 0{alive}"
     )
 }
 
 fn long_tasks(s: &Selectors<'_>, over: &str) -> String {
+    let by = s.by();
     let buckets = s.of("mcp_task_duration_seconds_bucket", "");
     let count = s.of("mcp_task_duration_seconds_count", "");
     format!(
         "histogram_quantile(
   0.95,
-  sum by (job, instance, task_type, le) (rate({buckets}[10m]))
+  sum by ({by}, task_type, le) (rate({buckets}[10m]))
 ) > {over}
 and
-sum by (job, instance, task_type) (increase({count}[10m])) >= 5"
+sum by ({by}, task_type) (increase({count}[10m])) >= 5"
     )
 }
 
 fn slow_models(s: &Selectors<'_>, over: &str) -> String {
+    let by = s.by();
     let buckets = s.of("mcp_neural_inference_duration_seconds_bucket", "");
     let count = s.of("mcp_neural_inference_duration_seconds_count", "");
     format!(
         "histogram_quantile(
   0.95,
-  sum by (job, instance, model, le) (rate({buckets}[5m]))
+  sum by ({by}, model, le) (rate({buckets}[5m]))
 ) > {over}
 and
-sum by (job, instance, model) (increase({count}[5m])) >= 10"
+sum by ({by}, model) (increase({count}[5m])) >= 10"
     )
 }
 
@@ -82,17 +86,40 @@ pub(super) const ALERTS: &[Alert] = &[
             2. `reason=\"panic\"` is a bug: see [HandlerPanics](#handlerpanics).",
         case: Case {
             fires: &[
-                input(r#"mcp_agents_spawned_total{type="coder"}"#, Count(4.0)),
-                input(r#"mcp_agents_failed_total{type="coder", reason="timeout"}"#, Count(1.0)),
+                input(r#"mcp_agents_spawned_total{type="coder"}"#, Turns(&[(6.0, 600), (3.0, 0)])),
+                input(r#"mcp_agents_spawned_total{type="tester"}"#, Turns(&[(2.0, 600), (1.0, 0)])),
+                input(
+                    r#"mcp_agents_failed_total{type="coder", reason="timeout"}"#,
+                    Turns(&[(0.0, 600), (0.5, 0)]),
+                ),
+                input(
+                    r#"mcp_agents_failed_total{type="coder", reason="panic"}"#,
+                    Turns(&[(0.0, 600), (0.5, 0)]),
+                ),
             ],
             quiet: &[
                 input(r#"mcp_agents_spawned_total{type="coder"}"#, Count(100.0)),
-                input(r#"mcp_agents_failed_total{type="coder", reason="timeout"}"#, Count(19.9)),
+                input(r#"mcp_agents_failed_total{type="coder", reason="timeout"}"#, Count(10.0)),
+                input(r#"mcp_agents_failed_total{type="coder", reason="panic"}"#, Count(9.8)),
             ],
-            few: 0.08,
-            at: 150,
+            least: 0.1,
+            at: 990,
+            gone: 0,
             labels: &[],
             value: "25%",
+            spare: &[],
+            scenes: &[fires(
+                "agents of long ago fail and none is spawned",
+                &[
+                    input(r#"mcp_agents_spawned_total{type="coder"}"#, Level(40.0)),
+                    input(
+                        r#"mcp_agents_failed_total{type="coder", reason="timeout"}"#,
+                        Turns(&[(0.0, 600), (1.0, 0)]),
+                    ),
+                ],
+                870,
+                "+Inf%",
+            )],
         },
     },
     Alert {
@@ -113,19 +140,20 @@ pub(super) const ALERTS: &[Alert] = &[
             2. Task durations risen: what tasks wait for got slower.",
         case: Case {
             fires: &[
-                input(r#"mcp_tasks_pending{priority="high"}"#, Level(20.0)),
-                input(r#"mcp_tasks_pending{priority="low"}"#, Level(31.0)),
-                input("mcp_tasks_running", Level(4.0)),
+                input(r#"mcp_tasks_pending{priority="high"}"#, Levels(&[(20.0, 600), (21.0, 0)])),
+                input(r#"mcp_tasks_pending{priority="low"}"#, Level(30.0)),
             ],
             quiet: &[
                 input(r#"mcp_tasks_pending{priority="high"}"#, Level(20.0)),
                 input(r#"mcp_tasks_pending{priority="low"}"#, Level(30.0)),
-                input("mcp_tasks_running", Level(4.0)),
             ],
-            few: 0.0,
-            at: 300,
+            least: 0.0,
+            at: 900,
+            gone: 0,
             labels: &[],
             value: "51",
+            spare: &[],
+            scenes: &[],
         },
     },
     Alert {
@@ -144,17 +172,20 @@ pub(super) const ALERTS: &[Alert] = &[
         runbook: "As [HighTaskQueueDepth](#hightaskqueuedepth), and worse: refuse new work before the memory does it.",
         case: Case {
             fires: &[
-                input(r#"mcp_tasks_pending{priority="high"}"#, Level(201.0)),
-                input("mcp_tasks_running", Level(4.0)),
+                input(r#"mcp_tasks_pending{priority="high"}"#, Levels(&[(100.0, 600), (101.0, 0)])),
+                input(r#"mcp_tasks_pending{priority="low"}"#, Level(100.0)),
             ],
             quiet: &[
-                input(r#"mcp_tasks_pending{priority="high"}"#, Level(200.0)),
-                input("mcp_tasks_running", Level(4.0)),
+                input(r#"mcp_tasks_pending{priority="high"}"#, Level(100.0)),
+                input(r#"mcp_tasks_pending{priority="low"}"#, Level(100.0)),
             ],
-            few: 0.0,
-            at: 120,
+            least: 0.0,
+            at: 720,
+            gone: 0,
             labels: &[],
             value: "201",
+            spare: &[],
+            scenes: &[],
         },
     },
     Alert {
@@ -176,16 +207,26 @@ pub(super) const ALERTS: &[Alert] = &[
         case: Case {
             fires: &[
                 input(r#"mcp_tasks_pending{priority="high"}"#, Level(1.0)),
-                input("mcp_tasks_running", Level(0.0)),
+                input(r#"mcp_tasks_pending{priority="low"}"#, Level(1.0)),
+                input("mcp_tasks_running", Levels(&[(1.0, 600), (0.0, 0)])),
             ],
             quiet: &[
                 input(r#"mcp_tasks_pending{priority="high"}"#, Level(1.0)),
                 input("mcp_tasks_running", Level(1.0)),
             ],
-            few: 0.0,
-            at: 300,
+            least: 0.0,
+            at: 900,
+            gone: 0,
             labels: &[],
-            value: "1",
+            value: "2",
+            spare: &[],
+            scenes: &[quiet(
+                "nothing waits and nothing runs",
+                &[
+                    input(r#"mcp_tasks_pending{priority="high"}"#, Level(0.0)),
+                    input("mcp_tasks_running", Level(0.0)),
+                ],
+            )],
         },
     },
     Alert {
@@ -205,46 +246,27 @@ pub(super) const ALERTS: &[Alert] = &[
             1. By status: a time-out shows as many tasks of the same length that end in an error.\n\
             2. Tasks that are meant to be long want another threshold.",
         case: Case {
-            fires: &[
-                input(
-                    r#"mcp_task_duration_seconds_bucket{task_type="index", status="success", le="300.0"}"#,
-                    Count(94.0),
-                ),
-                input(
-                    r#"mcp_task_duration_seconds_bucket{task_type="index", status="success", le="600.0"}"#,
-                    Count(100.0),
-                ),
-                input(
-                    r#"mcp_task_duration_seconds_bucket{task_type="index", status="success", le="+Inf"}"#,
-                    Count(100.0),
-                ),
-                input(
-                    r#"mcp_task_duration_seconds_count{task_type="index", status="success"}"#,
-                    Count(100.0),
-                ),
-            ],
-            quiet: &[
-                input(
-                    r#"mcp_task_duration_seconds_bucket{task_type="index", status="success", le="300.0"}"#,
-                    Count(96.0),
-                ),
-                input(
-                    r#"mcp_task_duration_seconds_bucket{task_type="index", status="success", le="600.0"}"#,
-                    Count(100.0),
-                ),
-                input(
-                    r#"mcp_task_duration_seconds_bucket{task_type="index", status="success", le="+Inf"}"#,
-                    Count(100.0),
-                ),
-                input(
-                    r#"mcp_task_duration_seconds_count{task_type="index", status="success"}"#,
-                    Count(100.0),
-                ),
-            ],
-            few: 0.001,
-            at: 315,
+            fires: buckets! { "mcp_task_duration_seconds", "300.0", "600.0";
+            r#"task_type="index", status="error", "# => Count(50.0), Count(50.0);
+            r#"task_type="index", status="success", "# => Turns(&[(50.0, 600), (43.0, 0)]), Count(50.0);
+            },
+            quiet: buckets! { "mcp_task_duration_seconds", "300.0", "600.0";
+            r#"task_type="index", status="error", "# => Count(50.0), Count(50.0);
+            r#"task_type="index", status="success", "# => Count(45.1), Count(50.0);
+            },
+            least: 0.00125,
+            at: 1335,
+            gone: 0,
             labels: &[("task_type", "index")],
-            value: "5m 50s",
+            value: "6m 25s",
+            spare: &[],
+            scenes: &[quiet(
+                "another type is slow, of few",
+                buckets! { "mcp_task_duration_seconds", "300.0", "600.0";
+                    r#"task_type="index", status="success", "# => Count(50.0), Count(50.0);
+                    r#"task_type="dig", status="success", "# => Count(0.0), Count(0.1);
+                },
+            )],
         },
     },
     Alert {
@@ -264,49 +286,27 @@ pub(super) const ALERTS: &[Alert] = &[
             1. Longer answers, or slower ones: compare with `rate(mcp_neural_tokens_processed_total{instance=\"I\", direction=\"output\"}[5m])`.\n\
             2. One model alone: its provider, or the machine that it runs on.",
         case: Case {
-            fires: &[
-                input(
-                    r#"mcp_neural_inference_duration_seconds_bucket{model="m", operation="predict", le="10.0"}"#,
-                    Count(94.0),
-                ),
-                input(
-                    r#"mcp_neural_inference_duration_seconds_bucket{model="m", operation="predict", le="15.0"}"#,
-                    Count(100.0),
-                ),
-                input(
-                    r#"mcp_neural_inference_duration_seconds_bucket{model="m", operation="predict", le="+Inf"}"#,
-                    Count(100.0),
-                ),
-                input(
-                    r#"mcp_neural_inference_duration_seconds_count{model="m", operation="predict"}"#,
-                    Count(100.0),
-                ),
-            ],
-            quiet: &[
-                input(
-                    r#"mcp_neural_inference_duration_seconds_bucket{model="m", operation="predict", le="10.0"}"#,
-                    Count(96.0),
-                ),
-                input(
-                    r#"mcp_neural_inference_duration_seconds_bucket{model="m", operation="predict", le="15.0"}"#,
-                    Count(100.0),
-                ),
-                input(
-                    r#"mcp_neural_inference_duration_seconds_bucket{model="m", operation="predict", le="+Inf"}"#,
-                    Count(100.0),
-                ),
-                input(
-                    r#"mcp_neural_inference_duration_seconds_count{model="m", operation="predict"}"#,
-                    Count(100.0),
-                ),
-            ],
-            few: 0.003,
-            at: 315,
+            fires: buckets! { "mcp_neural_inference_duration_seconds", "10.0", "30.0";
+            r#"model="m", operation="embed", "# => Count(50.0), Count(50.0);
+            r#"model="m", operation="predict", "# => Turns(&[(50.0, 600), (44.0, 0)]), Count(50.0);
+            },
+            quiet: buckets! { "mcp_neural_inference_duration_seconds", "10.0", "30.0";
+            r#"model="m", operation="embed", "# => Count(50.0), Count(50.0);
+            r#"model="m", operation="predict", "# => Count(45.1), Count(50.0);
+            },
+            least: 0.005,
+            at: 1155,
+            gone: 0,
             labels: &[("model", "m")],
-            value: "10.83s",
+            value: "13.33s",
+            spare: &[],
+            scenes: &[quiet(
+                "another model is slow, of few",
+                buckets! { "mcp_neural_inference_duration_seconds", "10.0", "30.0";
+                    r#"model="m", operation="predict", "# => Count(50.0), Count(50.0);
+                    r#"model="n", operation="predict", "# => Count(0.0), Count(0.4);
+                },
+            )],
         },
     },
 ];
-
-/// An hour without anything, for what stands and is never touched.
-pub(super) const STILL: super::Samples = As("0x600");

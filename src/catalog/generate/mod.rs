@@ -9,7 +9,7 @@ mod rules;
 mod runbook;
 mod slo;
 
-use super::alerts::{Alert, AlertSettings, Group, Selectors, Severity, alerts, trimmed};
+use super::alerts::{Alert, AlertSettings, Group, Selectors, Severity, alerts, exact};
 
 /// A file to be written: its path below the folder, and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,9 @@ pub fn alert_files(settings: &AlertSettings) -> Vec<Generated> {
         for group in Group::ALL {
             files.push(file(&format!("tests/{}_test.yml", group.file()), cases::write(group)));
         }
-        files.push(file("tests/slo_test.yml", slo::cases(objective)));
+        for (name, step) in [("slo", 60), ("slo_days", 1_800)] {
+            files.push(file(&format!("tests/{name}_test.yml"), slo::cases(objective, name, step)));
+        }
         files.push(file("tests/days_test.yml", days::write()));
     }
     files
@@ -64,22 +66,28 @@ struct Written<'a> {
     alert: &'a Alert,
     over: f64,
     expr: String,
+    /// The tool, of one for a tool alone.
+    tool: Option<&'a str>,
 }
 
 /// What an alert becomes with these settings.
-fn written<'a>(alert: &'a Alert, settings: &AlertSettings) -> Vec<Written<'a>> {
-    let rule = |tool: String, over: f64| {
-        let selectors = Selectors { matchers: &settings.matchers, tool };
-        Written { alert, over, expr: (alert.expr)(&selectors, &trimmed(over)) }
+fn written<'a>(alert: &'a Alert, settings: &'a AlertSettings) -> Vec<Written<'a>> {
+    let rule = |matcher: String, tool: Option<&'a str>, over: f64| {
+        let one_tool = tool.is_some();
+        let selectors = Selectors { matchers: &settings.matchers, tool: matcher, one_tool };
+        Written { alert, over, expr: (alert.expr)(&selectors, &exact(over)), tool }
     };
     let all = settings.thresholds.get(alert.name).copied().unwrap_or(alert.threshold);
     let own = settings.by_tool.get(alert.name).filter(|_| alert.by_tool);
     let Some(own) = own.filter(|own| !own.is_empty()) else {
-        return vec![rule(String::new(), all)];
+        return vec![rule(String::new(), None, all)];
     };
     let names: Vec<String> = own.keys().map(|name| literal(name)).collect();
-    let mut rules = vec![rule(format!("tool!~{}", quoted(&names.join("|"))), all)];
-    rules.extend(own.iter().map(|(tool, over)| rule(format!("tool={}", quoted(tool)), *over)));
+    let mut rules = vec![rule(format!("tool!~{}", quoted(&names.join("|"))), None, all)];
+    rules
+        .extend(own.iter().map(|(tool, over)| {
+            rule(format!("tool={}", quoted(tool)), Some(tool.as_str()), *over)
+        }));
     rules
 }
 

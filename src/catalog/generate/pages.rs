@@ -242,7 +242,8 @@ fn one(alert: &Alert, settings: &AlertSettings) -> String {
 /// The panels on which an edge is the alert's threshold; else those that have most in common with what it
 /// asks: first its first metric, then all.
 fn drawn(alert: &Alert) -> Vec<String> {
-    let rules = written(alert, &AlertSettings::default());
+    let settings = AlertSettings::default();
+    let rules = written(alert, &settings);
     let asked: Vec<String> = rules.first().map(|rule| metrics_in(&rule.expr)).unwrap_or_default();
     let mut best = (0, 0.0);
     let mut panels = Vec::new();

@@ -1,8 +1,8 @@
 //! Burn-rate rules for an objective, by the multi-window method of Google's SRE workbook, chapter 5.
 
-use super::cases::{head, never, notation, one};
+use super::cases::{head, paced};
 use super::{HEAD, duration, indented, quoted};
-use crate::catalog::alerts::{AlertSettings, Samples, Selectors, Severity, trimmed};
+use crate::catalog::alerts::{AlertSettings, Selectors, Severity, exact, trimmed};
 
 /// How fast the budget of 30 days burns, seen over a long and a short window; how long that holds.
 struct Burn {
@@ -12,6 +12,8 @@ struct Burn {
     wait: u32,
     severity: Severity,
     spent: &'static str,
+    /// Seconds between the samples, and the evaluations, of its cases.
+    step: u32,
 }
 
 const BURNS: [Burn; 4] = [
@@ -21,7 +23,8 @@ const BURNS: [Burn; 4] = [
         short: 300,
         wait: 120,
         severity: Severity::Critical,
-        spent: "2 % in an hour",
+        spent: "2 % of the budget of 30 days is gone in an hour",
+        step: 60,
     },
     Burn {
         factor: 6.0,
@@ -29,7 +32,8 @@ const BURNS: [Burn; 4] = [
         short: 1_800,
         wait: 900,
         severity: Severity::Critical,
-        spent: "5 % in 6 hours",
+        spent: "5 % of the budget of 30 days is gone in 6 hours",
+        step: 60,
     },
     Burn {
         factor: 3.0,
@@ -37,7 +41,8 @@ const BURNS: [Burn; 4] = [
         short: 7_200,
         wait: 3_600,
         severity: Severity::Warning,
-        spent: "10 % in a day",
+        spent: "10 % of the budget of 30 days is gone in a day",
+        step: 1_800,
     },
     Burn {
         factor: 1.0,
@@ -45,7 +50,8 @@ const BURNS: [Burn; 4] = [
         short: 21_600,
         wait: 10_800,
         severity: Severity::Warning,
-        spent: "10 % in 3 days",
+        spent: "10 % of the budget of 30 days is gone in 3 days",
+        step: 1_800,
     },
 ];
 
@@ -54,7 +60,7 @@ const SUMMARY: &str = "The error budget of {job} is being spent too fast";
 
 fn describe(burn: &Burn, objective: f64, job: &str) -> String {
     format!(
-        "Requests to {job} fail so often that {} of the budget of 30 days is gone, of an objective of {} %.",
+        "Requests to {job} fail so often that {}; the objective is {} %.",
         burn.spent,
         trimmed(objective * 100.0)
     )
@@ -97,10 +103,10 @@ pub(super) fn page(objective: f64) -> String {
 }
 
 fn rule(burn: &Burn, objective: f64, settings: &AlertSettings) -> String {
-    let s = Selectors { matchers: &settings.matchers, tool: String::new() };
+    let s = Selectors { matchers: &settings.matchers, tool: String::new(), one_tool: false };
     let errors = s.of("mcp_request_errors_total", r#"error_type!~"client_.*""#);
     let ended = s.of("mcp_requests_total", r#"status=~"success|error""#);
-    let over = trimmed(burn.factor * 1e6 * (1.0 - objective) / 1e6);
+    let over = exact(burn.factor * (1.0 - objective));
     let [long, short] = [burn.long, burn.short].map(window);
     let ratio = |window: &str| {
         format!(
@@ -124,63 +130,201 @@ fn rule(burn: &Burn, objective: f64, settings: &AlertSettings) -> String {
 
 /// `86400` is `1d`.
 fn window(seconds: u32) -> String {
-    if seconds % 86_400 == 0 { format!("{}d", seconds / 86_400) } else { duration(seconds) }
+    if seconds.is_multiple_of(86_400) { format!("{}d", seconds / 86_400) } else { duration(seconds) }
 }
 
-/// Each pair of windows by itself: a ratio that burns just faster than its factor fires it, and none
-/// of the faster ones; just slower, and none fires but the slower ones.
-pub(super) fn cases(objective: f64) -> String {
-    let mut text = head("slo");
-    for (at, burn) in BURNS.iter().enumerate() {
-        for (just, fires) in [(1.02, true), (0.98, false)] {
-            text.push_str(&case(&BURNS[at..], burn, just, fires, objective));
+/// The cases of the rules that are looked at every minute, or every half hour.
+///
+/// Each pair of windows by itself, in jobs of their own: a pace just above what it allows, kept up and
+/// then over, fires in its minute and ends in its minute; just below, for a short while only, of too
+/// few requests, or by the callers' fault, it does not.
+pub(super) fn cases(objective: f64, name: &str, step: u32) -> String {
+    let mut text = head("slo", name, if step == 60 { "1m" } else { "30m" });
+    for burn in BURNS.iter().filter(|burn| burn.step == step) {
+        text.push_str(&burning(burn, objective));
+        text.push_str(&calm(burn, objective));
+    }
+    text
+}
+
+const OK: &str = r#"tool="t", operation="execute", status="success""#;
+const FAILED: &str = r#"tool="t", operation="execute", status="error""#;
+const CANCELLED: &str = r#"tool="t", operation="execute", status="cancelled""#;
+
+/// Paces, each up to that step.
+type Turns = Vec<(f64, u32)>;
+
+/// What a job counts.
+struct Job<'a> {
+    name: &'a str,
+    ok: Turns,
+    failed: Turns,
+    client: Turns,
+}
+
+impl Job<'_> {
+    /// Half of it by either of two instances.
+    fn expose(&self, steps: u32) -> String {
+        let mut text = String::new();
+        let sum: Vec<(f64, u32)> = self
+            .failed
+            .iter()
+            .zip(&self.client)
+            .map(|((failed, until), (client, _))| (failed + client, *until))
+            .collect();
+        let idle = vec![(3.0, 0)];
+        for (metric, labels, turns) in [
+            ("mcp_requests_total", OK, &self.ok),
+            ("mcp_requests_total", FAILED, &sum),
+            ("mcp_requests_total", CANCELLED, &idle),
+            ("mcp_request_errors_total", "tool=\"t\", error_type=\"panic\"", &self.failed),
+            ("mcp_request_errors_total", "tool=\"t\", error_type=\"client_x\"", &self.client),
+        ] {
+            for instance in ["a", "b"] {
+                let half: Vec<(f64, u32)> =
+                    turns.iter().map(|(each, until)| (each / 2.0, *until)).collect();
+                text.push_str(&format!(
+                    "      - series: '{metric}{{job=\"{}\", instance=\"{instance}\", {labels}}}'\n        values: {}\n",
+                    self.name,
+                    paced(&half, steps)
+                ));
+            }
+        }
+        text
+    }
+}
+
+/// How many had come by this step, at these paces.
+fn come(turns: &[(f64, u32)], step: u32) -> f64 {
+    let (mut from, mut sum) = (0, 0.0);
+    for (each, until) in turns {
+        let until = if *until == 0 { step } else { step.min(*until) };
+        sum += each * f64::from(until.saturating_sub(from));
+        from = from.max(until);
+    }
+    sum
+}
+
+/// A job's requests and failures, with a sample each so many seconds.
+struct Seen {
+    all: Turns,
+    failed: Turns,
+    seconds: u32,
+}
+
+impl Seen {
+    /// Whether it burns that fast at this step.
+    fn burns(&self, burn: &Burn, objective: f64, step: u32) -> bool {
+        [burn.long, burn.short].into_iter().all(|window| {
+            let back = window / self.seconds;
+            let since = |turns| come(turns, step) - come(turns, step.saturating_sub(back));
+            back > 0 && since(&self.failed) / since(&self.all) > burn.factor * (1.0 - objective)
+        })
+    }
+}
+
+/// Healthy for as long as the long window, at twice the pace; then a third more fails than the
+/// window lets; and as soon as that has fired, nothing does.
+fn burning(burn: &Burn, objective: f64) -> String {
+    let window = window(burn.long);
+    let (long, wait) = (burn.long / burn.step, burn.wait / burn.step);
+    let (pace, each) = (2_000.0, 1_000.0);
+    // What the client did wrong is half as much again.
+    let failed = 1.3 * burn.factor * (1.0 - objective) * each;
+    let all = vec![(pace, long), (each, 0)];
+    let seen = |failed| Seen { all: all.clone(), failed, seconds: burn.step };
+    let forever = seen(vec![(0.0, long), (failed, 0)]);
+    let first = (long + 1..3 * long).find(|step| forever.burns(burn, objective, *step));
+    let ends = first.unwrap_or(long) + wait;
+    let seen = seen(vec![(0.0, long), (failed, ends), (0.0, 0)]);
+    let over = (ends..).find(|step| !seen.burns(burn, objective, *step)).unwrap_or(ends);
+    let fires = |burn: &&Burn| {
+        let wait = burn.wait / seen.seconds;
+        wait <= ends && (ends - wait..=ends).all(|step| seen.burns(burn, objective, step))
+    };
+    let steps = over + 4;
+    let least = come(&all, ends) - come(&all, ends - long);
+    let turns =
+        |before: f64, while_: f64, after: f64| vec![(before, long), (while_, ends), (after, 0)];
+    let job = |name, by: f64| Job {
+        name,
+        ok: turns(pace * by, (each - 1.5 * failed) * by, each * by),
+        failed: turns(0.0, failed * by, 0.0),
+        client: turns(0.0, failed * by / 2.0, 0.0),
+    };
+    let mut text = format!(
+        "  - name: {NAME} over {window} fires in its minute, and is over in its minute\n    interval: {0}s\n    input_series:\n",
+        burn.step
+    );
+    text.push_str(&job("burning", 1.0).expose(steps));
+    text.push_str(&job("enough", 100.1 / least).expose(steps));
+    let at = ends * burn.step;
+    text.push_str(&format!(
+        "    alert_rule_test:\n      - alertname: {NAME}\n        eval_time: {at}s\n        exp_alerts:\n"
+    ));
+    // Those that burn slower may fire as well.
+    for burn in BURNS.iter().filter(fires) {
+        for job in ["burning", "enough"] {
+            text.push_str(&format!(
+                "          - exp_labels:\n              severity: {}\n              subject: error_budget\n              window: {}\n              job: {job}\n            exp_annotations:\n              summary: {}\n              description: {}\n              runbook: alerts/RUNBOOK.md#errorbudgetburn\n",
+                burn.severity.as_str(),
+                self::window(burn.long),
+                quoted(&SUMMARY.replace("{job}", job)),
+                quoted(&describe(burn, objective, job)),
+            ));
         }
     }
+    text.push_str("    promql_expr_test:\n");
+    text.push_str(&firing(&window, "", at - burn.step, None));
+    let fired = over - ends;
+    text.push_str(&firing(&window, ", job=\"burning\"", steps * burn.step, Some(fired)));
+    text.push('\n');
     text
 }
 
-fn case(slower: &[Burn], burn: &Burn, just: f64, fires: bool, objective: f64) -> String {
-    let long = window(burn.long);
-    let verb = if fires { "fires just above" } else { "stays quiet just below" };
-    let steps = burn.wait / 15 + 40;
-    let errors = 1e4 * burn.factor * just * (1.0 - objective);
+/// Who never fires it.
+fn calm(burn: &Burn, objective: f64) -> String {
+    let window = window(burn.long);
+    let (long, short) = (burn.long / burn.step, burn.short / burn.step);
+    let share = burn.factor * (1.0 - objective);
+    let steps = 2 * long + burn.wait / burn.step + short;
+    let steady = |name, failed: f64, client: f64, by: f64| Job {
+        name,
+        ok: vec![((1_000.0 - failed - client) * by, 0)],
+        failed: vec![(failed * by, 0)],
+        client: vec![(client * by, 0)],
+    };
+    // All fail for as long as the long window bears it, and the short one does not.
+    let spike = ((f64::from(long) * share).ceil() as u32 - 1).max(1);
+    let at = |before: f64, spiked: f64| {
+        vec![(before, long + 2), (spiked, long + 2 + spike), (before, 0)]
+    };
+    // Just enough, of which the first go before the long window has seen any of the others.
+    let jobs = [
+        steady("just-below", 980.0 * share, 0.0, 1.0),
+        steady("by-the-callers", 500.0 * share, 1_000.0 * share, 1.0),
+        steady("few", 2_000.0 * share, 0.0, 99.0 / (1_000.0 * f64::from(long))),
+        Job { name: "spike", ok: at(1_000.0, 0.0), failed: at(0.0, 1_000.0), client: at(0.0, 0.0) },
+    ];
     let mut text = format!(
-        "  - name: {NAME} over {long} {verb} its pace\n    interval: 15s\n    input_series:\n"
+        "  - name: {NAME} over {window} stays quiet just below, in a spike, of few requests\n    interval: {}s\n    input_series:\n",
+        burn.step
     );
-    text.push_str(&one(
-        r#"mcp_requests_total{tool="t", operation="execute", status="success"}"#,
-        "a",
-        &notation(Samples::Count(1e4 - errors), steps, false),
-    ));
-    text.push_str(&one(
-        r#"mcp_requests_total{tool="t", operation="execute", status="error"}"#,
-        "a",
-        &notation(Samples::Count(errors), steps, false),
-    ));
-    text.push_str(&one(
-        r#"mcp_request_errors_total{tool="t", operation="execute", error_type="panic"}"#,
-        "a",
-        &notation(Samples::Count(errors), steps, false),
-    ));
-    text.push_str("    alert_rule_test:\n");
-    let at = burn.wait + 15;
-    text.push_str(&never(NAME, 15));
-    // Those that burn slower wait longer.
-    text.push_str(&format!("      - alertname: {NAME}\n        eval_time: {at}s\n"));
-    let firing: Vec<&Burn> = slower.iter().filter(|other| other.wait < at).collect();
-    let firing = if fires { &firing[..] } else { &[] };
-    if !firing.is_empty() {
-        text.push_str("        exp_alerts:\n");
+    for job in jobs {
+        text.push_str(&job.expose(steps));
     }
-    for burn in firing {
-        text.push_str(&format!(
-            "          - exp_labels:\n              severity: {}\n              subject: error_budget\n              window: {}\n              job: mcp\n            exp_annotations:\n              summary: {}\n              description: {}\n              runbook: alerts/RUNBOOK.md#errorbudgetburn\n",
-            burn.severity.as_str(),
-            window(burn.long),
-            quoted(&SUMMARY.replace("{job}", "mcp")),
-            quoted(&describe(burn, objective, "mcp")),
-        ));
-    }
+    text.push_str("    promql_expr_test:\n");
+    text.push_str(&firing(&window, "", steps * burn.step, None));
     text.push('\n');
     text
+}
+
+/// How many evaluations it was firing at, of those up to this second.
+fn firing(window: &str, of: &str, until: u32, times: Option<u32>) -> String {
+    let wanted = times.map_or(String::new(), |times| {
+        format!("        exp_samples:\n          - value: {times}\n")
+    });
+    format!(
+        "      - expr: 'sum(count_over_time(ALERTS{{alertname=\"{NAME}\", alertstate=\"firing\", window=\"{window}\"{of}}}[{until}s]))'\n        eval_time: {until}s\n{wanted}"
+    )
 }
