@@ -124,7 +124,11 @@ fn rule(burn: &Burn, objective: f64, settings: &AlertSettings) -> String {
 
 /// `86400` is `1d`.
 fn window(seconds: u32) -> String {
-    if seconds % 86_400 == 0 { format!("{}d", seconds / 86_400) } else { duration(seconds) }
+    if seconds.is_multiple_of(86_400) {
+        format!("{}d", seconds / 86_400)
+    } else {
+        duration(seconds)
+    }
 }
 
 /// Each pair of windows by itself: a ratio that burns just faster than its factor fires it, and none
