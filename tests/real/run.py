@@ -179,11 +179,17 @@ def provisioning_problems():
     import yaml
 
     folder = DASHBOARDS / "provisioning"
-    sources = yaml.safe_load((folder / "datasources.yml").read_text())
-    for source in sources["datasources"]:
+    sources = yaml.safe_load((folder / "datasources.yml").read_text())["datasources"]
+    uids = {source["uid"] for source in sources}
+    metrics = [source for source in sources if source["type"] == "prometheus"]
+    if len(metrics) != 1:
+        yield f"datasources.yml: {metrics} is not one Prometheus"
+    for source in metrics:
         leads = source["jsonData"].get("exemplarTraceIdDestinations", [])
-        if source["type"] != "prometheus" or [lead["name"] for lead in leads] != ["trace_id"]:
-            yield f"datasources.yml: {source}"
+        if [lead["name"] for lead in leads] != ["trace_id"]:
+            yield f"datasources.yml: exemplars lead to {leads}"
+        if not all(lead.get("url") or lead.get("datasourceUid") in uids for lead in leads):
+            yield f"datasources.yml: {leads} is none of {sorted(uids)}"
     boards = yaml.safe_load((folder / "dashboards.yml").read_text())
     for provider in boards["providers"]:
         if provider["type"] != "file" or not provider["options"]["path"].startswith("/"):

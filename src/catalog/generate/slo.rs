@@ -130,7 +130,11 @@ fn rule(burn: &Burn, objective: f64, settings: &AlertSettings) -> String {
 
 /// `86400` is `1d`.
 fn window(seconds: u32) -> String {
-    if seconds.is_multiple_of(86_400) { format!("{}d", seconds / 86_400) } else { duration(seconds) }
+    if seconds.is_multiple_of(86_400) {
+        format!("{}d", seconds / 86_400)
+    } else {
+        duration(seconds)
+    }
 }
 
 /// The cases of the rules that are looked at every minute, or every half hour.
