@@ -44,18 +44,23 @@ fn more(samples: Samples, step: u32, times: f64) -> u64 {
 fn read(inputs: &[Input], step: u32, times: f64) -> (Option<Interval>, Levels) {
     let mut came = Interval { seconds: STEP.into(), ..Interval::default() };
     let mut levels = Levels::default();
-    let (mut memory, mut buckets) = ([None; 3], Vec::new());
+    let (mut memory, mut buckets) = ([None; 3], Vec::<(f64, u64)>::new());
     for &Input { series, samples } in inputs {
         let has = |label: &str| series.contains(label);
         let came_now = || if step > 0 { more(samples, step, times) } else { 0 };
         let level = at(samples, step, times);
         match series.split('{').next().unwrap() {
+            "mcp_requests_total" if has("cancelled") => {}
             "mcp_requests_total" => came.all.answered += came_now(),
             "mcp_request_errors_total" if !has("client_") => came.all.errors += came_now(),
             "mcp_request_errors_total" => {}
             "mcp_request_duration_seconds_bucket" => {
                 let le = series.split("le=\"").nth(1).unwrap().split('"').next().unwrap();
-                buckets.push((le.parse::<f64>().unwrap_or(f64::INFINITY), came_now()));
+                let le = le.parse().unwrap_or(f64::INFINITY);
+                match buckets.iter_mut().find(|(other, _)| *other == le) {
+                    Some((_, count)) => *count += came_now(),
+                    None => buckets.push((le, came_now())),
+                }
             }
             "mcp_request_duration_seconds_count" | "mcp_tasks_running" => {}
             "mcp_agents_spawned_total" => came.agents_spawned += came_now(),
@@ -86,8 +91,12 @@ fn read(inputs: &[Input], step: u32, times: f64) -> (Option<Interval>, Levels) {
     ((step > 0).then_some(came), levels)
 }
 
-/// The seconds at which `name` first fires.
+/// The seconds at which `name` first fires. A rule of ratios is read in thousandths of an event, as
+/// Prometheus does.
 fn fires(name: &str, inputs: &[Input], times: f64) -> Option<u32> {
+    let is_ratio = |asks| matches!(asks, Asks::Errors | Asks::Latency | Asks::Agents);
+    let asks = RULES.iter().find(|rule| rule.0 == name).unwrap().1;
+    let times = if times == 1.0 && is_ratio(asks) { 1_000.0 } else { times };
     let (mut rules, start) = (Rules::new(), Instant::now());
     (0..STEPS).find_map(|step| {
         let (came, levels) = read(inputs, step, times);
@@ -132,7 +141,8 @@ fn the_expressions_read_what_the_rules_do() {
     let selectors = Selectors { matchers: "", tool: String::new(), one_tool: false };
     for (name, asks, _) in RULES {
         let alert = alert(name);
-        let expr = (alert.expr)(&selectors, "T");
+        // The console asks a process that is there.
+        let expr = (alert.expr)(&selectors, "T").replace(&selectors.alive(), "");
         let reads = match asks {
             Asks::Errors | Asks::Latency => Some(REQUESTS),
             Asks::Agents => Some(AGENTS),
