@@ -84,16 +84,21 @@ impl Levels {
             series.find(|(labels, _)| labels.iter().any(|label| &**label == kind))
         };
         let bytes = |kind| bytes(kind).map(|(_, number)| number.as_f64());
-        let (used, total) = (bytes("heap").or(bytes("rss")), bytes("total"));
         let pending = now.numbers(Of::TasksPending);
         let sum = || pending.iter().map(|(_, number)| number.as_f64()).sum();
         Levels {
             pending: (!pending.is_empty()).then(sum),
-            memory: used.zip(total.filter(|total| *total > 0.0)).map(|(used, all)| used / all),
+            memory: used_share(bytes("heap"), bytes("rss"), bytes("total")),
             cpu: now.number(Of::Cpu),
             logins: !now.numbers(Of::Auth).is_empty(),
         }
     }
+}
+
+/// What is held of all there is; nothing where nobody knows how much that is.
+fn used_share(heap: Option<f64>, rss: Option<f64>, total: Option<f64>) -> Option<f64> {
+    let total = total.filter(|total| *total > 0.0);
+    heap.or(rss).zip(total).map(|(used, all)| used / all)
 }
 
 /// What the rules read of an interval.

@@ -87,16 +87,26 @@ fn read(inputs: &[Input], step: u32, times: f64) -> (Option<Interval>, Levels) {
         ((le.min(1e6) * 0.999 * 1e9) as u64, alone)
     });
     came.all.cells = Cells::of(cells.collect());
-    levels.memory = memory[1].or(memory[0]).zip(memory[2]).map(|(used, all)| used / all);
-    ((step > 0).then_some(came), levels)
+    let [rss, heap, total] = memory;
+    levels.memory = used_share(heap, rss, total);
+    // That a process is there Prometheus knows from its second scrape on.
+    if step == 0 { (None, Levels::default()) } else { (Some(came), levels) }
 }
 
-/// The seconds at which `name` first fires. A rule of ratios is read in thousandths of an event, as
-/// Prometheus does.
+/// Whether it counts in parts of an event.
+fn is_broken(samples: Samples) -> bool {
+    match samples {
+        Samples::Count(more) => more.fract() != 0.0,
+        Samples::Turns(turns) => turns.iter().any(|(more, _)| more.fract() != 0.0),
+        _ => false,
+    }
+}
+
+/// The seconds at which `name` first fires. What Prometheus reads in parts of an event is read in
+/// thousandths here: only rules of ratios have such cases.
 fn fires(name: &str, inputs: &[Input], times: f64) -> Option<u32> {
-    let is_ratio = |asks| matches!(asks, Asks::Errors | Asks::Latency | Asks::Agents);
-    let asks = RULES.iter().find(|rule| rule.0 == name).unwrap().1;
-    let times = if times == 1.0 && is_ratio(asks) { 1_000.0 } else { times };
+    let broken = inputs.iter().any(|input| is_broken(input.samples));
+    let times = if broken && times == 1.0 { 1_000.0 } else { times };
     let (mut rules, start) = (Rules::new(), Instant::now());
     (0..STEPS).find_map(|step| {
         let (came, levels) = read(inputs, step, times);

@@ -310,10 +310,6 @@ fn quiet(alert: &Alert) -> String {
     text
 }
 
-pub(super) fn never(alert: &str, at: u32) -> String {
-    format!("      - alertname: {alert}\n        eval_time: {at}s\n")
-}
-
 /// That it fired at no evaluation up to this one.
 pub(super) fn silent(alert: &str, until: u32) -> String {
     format!(
