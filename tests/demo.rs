@@ -429,6 +429,24 @@ fn without_a_load_the_server_waits_for_clients() {
 }
 
 #[test]
+fn the_console_is_there_unless_it_is_not_wanted() {
+    let mut demo = Demo::start(&["--no-load", "--mcp", "0", "--metrics", "0"]);
+    let console = demo.stderr.after("console: ");
+    assert!(get(&console).contains("<title>"), "{console}");
+    let said = |path: &str| -> Value {
+        serde_json::from_str(&get(&format!("{console}api/{path}"))).expect("JSON")
+    };
+    assert_eq!(said("state")["service"]["name"], "mcp-vitals-demo");
+    assert_eq!((&said("logs")["on"], &said("traces")["on"]), (&true.into(), &true.into()));
+    demo.signal("-INT");
+    demo.ended_well();
+    let mut without = Demo::start(&["--no-load", "--no-console", "--mcp", "0", "--metrics", "0"]);
+    without.stderr.after("waiting for clients");
+    without.signal("-INT");
+    assert!(!without.ended_well().contains("console"));
+}
+
+#[test]
 fn on_stdio_stdout_is_the_protocol_and_the_end_of_stdin_is_the_end() {
     let folder = Folder::new("demo-stdio");
     let textfile = folder.path().join("demo.prom");
