@@ -394,6 +394,7 @@ fn help_goes_to_stdout_and_tells_every_option() {
     for option in [
         "--mcp",
         "--metrics",
+        "--no-console",
         "--textfile",
         "--stdio",
         "--rate",
@@ -426,6 +427,24 @@ fn without_a_load_the_server_waits_for_clients() {
     demo.signal("-INT");
     let said = demo.ended_well();
     assert!(said.contains("The metrics hold 1 request."), "{said}");
+}
+
+#[test]
+fn the_console_is_there_unless_it_is_not_wanted() {
+    let mut demo = Demo::start(&["--no-load", "--mcp", "0", "--metrics", "0"]);
+    let console = demo.stderr.after("console: ");
+    assert!(get(&console).contains("<title>"), "{console}");
+    let said = |path: &str| -> Value {
+        serde_json::from_str(&get(&format!("{console}api/{path}"))).expect("JSON")
+    };
+    assert_eq!(said("state")["service"]["name"], "mcp-vitals-demo");
+    assert_eq!((&said("logs")["on"], &said("traces")["on"]), (&true.into(), &true.into()));
+    demo.signal("-INT");
+    demo.ended_well();
+    let mut without = Demo::start(&["--no-load", "--no-console", "--mcp", "0", "--metrics", "0"]);
+    without.stderr.after("waiting for clients");
+    without.signal("-INT");
+    assert!(!without.ended_well().contains("console"));
 }
 
 #[test]

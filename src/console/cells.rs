@@ -73,38 +73,21 @@ impl Cells {
 
     /// Adds another's counts.
     pub(super) fn add(&mut self, other: &Cells) {
-        if self.0.is_empty() {
-            self.0.clone_from(&other.0);
-            return;
+        let (mut at, mut missing) = (0, Vec::new());
+        // Most values are there after a while, and are added to where they stand.
+        for &(value, count) in &other.0 {
+            at += self.0[at..].iter().take_while(|(own, _)| *own < value).count();
+            match self.0.get_mut(at) {
+                Some((own, sum)) if *own == value => *sum = sum.saturating_add(count),
+                _ => missing.push((value, count)),
+            }
         }
-        if other.0.is_empty() {
-            return;
+        if !missing.is_empty() {
+            self.0.reserve_exact(missing.len());
+            self.0.extend(missing);
+            // Stable: it finds two runs, and merges them.
+            self.0.sort_by_key(|(value, _)| *value);
         }
-        let mut merged = Vec::with_capacity(self.0.len() + other.0.len());
-        let (mut ours, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
-        loop {
-            merged.push(match (ours.peek(), theirs.peek()) {
-                (Some(&&(a, count)), Some(&&(b, more))) if a == b => {
-                    ours.next();
-                    theirs.next();
-                    (a, count.saturating_add(more))
-                }
-                (Some(&&(a, count)), Some(&&(b, _))) if a < b => {
-                    ours.next();
-                    (a, count)
-                }
-                (Some(&&one), None) => {
-                    ours.next();
-                    one
-                }
-                (_, Some(&&one)) => {
-                    theirs.next();
-                    one
-                }
-                (None, None) => break,
-            });
-        }
-        self.0 = merged;
     }
 
     /// The value that a share of the observations does not exceed; none without any.

@@ -252,8 +252,8 @@ impl Before {
         }
     }
 
-    /// Remembers `now`.
-    pub(super) fn set(&mut self, now: &Reading, unix_ms: u64) {
+    /// Remembers `now`, and takes the cells of its histograms for it.
+    pub(super) fn set(&mut self, now: &mut Reading, unix_ms: u64) {
         self.at = Some(now.at);
         self.unix_ms = unix_ms;
         for (of, totals) in TOTALS.iter().zip(&mut self.totals) {
@@ -266,10 +266,10 @@ impl Before {
             let mut next = HashMap::with_capacity(kept.len());
             let mut others = None::<Cells>;
             let full = kept.contains_key(&rest());
-            for Observed { labels, cells, .. } in now.histograms(*of) {
+            for Observed { labels, cells, .. } in now.histograms_mut(*of) {
                 // Who is told apart stays so: else what was counted as others' would be theirs.
                 if kept.contains_key(labels) || !full && next.len() < MOST_SERIES {
-                    next.insert(labels.clone(), cells.clone());
+                    next.insert(labels.clone(), std::mem::take(cells));
                 } else {
                     others.get_or_insert_default().add(cells);
                 }

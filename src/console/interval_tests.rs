@@ -44,15 +44,15 @@ fn series_that_are_removed_and_born_again_never_count_backwards() {
     let at = Instant::now();
     let second = Duration::from_secs(1);
     let mut before = Before::default();
-    before.set(&reading(at, &[("stays", 10), ("goes", 10), ("again", 10)]), 0);
-    let now = reading(at + second, &[("stays", 12), ("again", 3), ("new", 4)]);
+    before.set(&mut reading(at, &[("stays", 10), ("goes", 10), ("again", 10)]), 0);
+    let mut now = reading(at + second, &[("stays", 12), ("again", 3), ("new", 4)]);
     let came = before.until(&now).unwrap();
     assert_eq!(ended(&came, "stays"), (2, 2));
     assert_eq!(ended(&came, "goes"), (0, 0));
     assert_eq!(ended(&came, "again"), (3, 3), "another's, in the place of one that was removed");
     assert_eq!(ended(&came, "new"), (4, 4));
     assert_eq!((came.all.ended, came.all.cells.count()), (9, 9));
-    before.set(&now, 0);
+    before.set(&mut now, 0);
     // One that was gone for a while begins anew.
     let back = before.until(&reading(at + 2 * second, &[("goes", 1)])).unwrap();
     assert_eq!((ended(&back, "goes"), back.all.ended), ((1, 1), 1));
@@ -71,13 +71,13 @@ fn what_is_too_much_to_be_told_apart_is_one_and_none_is_lost() {
     let mut before = Before::birth(at);
     let mut sum = Interval::default();
     for round in 1..=5 {
-        let now = reading(at + Duration::from_secs(round), &all(round * 3));
+        let mut now = reading(at + Duration::from_secs(round), &all(round * 3));
         let came = before.until(&now).unwrap();
         assert_eq!(came.all.cells.count(), 3 * names.len() as u64, "round {round}");
         assert!(came.tools.len() <= MOST_APART + 1);
         let of_tools: u64 = came.tools.values().map(|work| work.cells.count()).sum();
         assert_eq!(of_tools, came.all.cells.count(), "round {round}");
-        before.set(&now, 0);
+        before.set(&mut now, 0);
         sum.add(&came);
     }
     assert!(before.histograms[0].len() <= MOST_SERIES + 1);
@@ -125,8 +125,8 @@ fn a_slow_request_is_told_once() {
         now
     };
     let mut before = Before::birth(at);
-    let first = with(1, 1);
+    let mut first = with(1, 1);
     assert_eq!(before.until(&first).unwrap().all.slow, Some(slow));
-    before.set(&first, 1_000);
+    before.set(&mut first, 1_000);
     assert_eq!(before.until(&with(2, 2)).unwrap().all.slow, None);
 }

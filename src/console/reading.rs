@@ -119,6 +119,10 @@ impl Reading {
         &self.histograms[of as usize]
     }
 
+    pub(super) fn histograms_mut(&mut self, of: Of) -> &mut [Observed] {
+        &mut self.histograms[of as usize]
+    }
+
     /// The only number of a family whose labels are not kept.
     pub(super) fn number(&self, of: Of) -> Option<f64> {
         self.numbers(of).first().map(|(_, number)| number.as_f64())
@@ -251,7 +255,9 @@ impl Visit for Reading {
         {
             self.visited += 1;
         }
-        let cells = Cells::of(std::mem::take(&mut self.cells));
+        // A copy is as long as it has to be, and the buffer serves the next one.
+        let cells = Cells::of(self.cells.clone());
+        self.cells.clear();
         let Some(family) = self.family else { return };
         let found = reading.exemplars.iter();
         let exemplars = found.map(|found| Slow {

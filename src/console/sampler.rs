@@ -71,9 +71,9 @@ impl Sampler {
         cost: Cost,
         to: Option<&mut Vec<u8>>,
     ) -> bool {
-        let Some((now, unix_ms)) = read(engine) else { return false };
+        let Some((mut now, unix_ms)) = read(engine) else { return false };
         let came = self.before.until(&now);
-        self.before.set(&now, unix_ms);
+        self.before.set(&mut now, unix_ms);
         self.remember(&now, unix_ms, came.as_ref(), to.is_some());
         if let Some(came) = came {
             self.recent.push_back((now.at, came));
