@@ -37,7 +37,7 @@ const PICTURES = [
   ['overview', '#/overview', 'light'],
   ['overview-dark', '#/overview', 'dark'],
   ['tools', '#/tools', 'light'],
-  ['tool', '#/tools/neural_predict', 'dark'],
+  ['tool', '#/tools/neural_predict', 'dark', null, { viewport: { width: 1280, height: 820 }, fixed: true }],
   ['agents', '#/agents', 'light'],
   ['logs', '#/logs', 'dark', openLine, { viewport: { width: 1280, height: 760 }, fixed: true }],
   ['logs-light', '#/logs?level=warn', 'light', null, LOW],
@@ -73,7 +73,9 @@ async function shoot(page, name, fixed = false) {
 try {
   const looking = await openPage(browser, demo.url, { hash: '#/overview' });
   await looking.page.waitForTimeout(LOOK_MS);
-  for (const [name, hash, colorScheme, then, { fixed, ...options } = {}] of PICTURES) {
+  for (const [name, hash, colorScheme, then, settings] of PICTURES) {
+    if (process.env.CONSOLE_ONLY && !process.env.CONSOLE_ONLY.split(',').includes(name)) continue;
+    const { fixed, ...options } = settings ?? {};
     const { page, close } = await openPage(browser, demo.url, { hash, colorScheme, ...options });
     await page.locator('#version:not(:empty)').waitFor({ state: 'attached' });
     await page.waitForTimeout(1200);

@@ -35,17 +35,20 @@ function short(name, value) {
 }
 
 function fields(line) {
-  return Object.entries(line)
-    .filter(([name]) => !APART.has(name))
-    .flatMap(([name, value]) => [
-      h(
-        'span',
-        { class: 'field' },
-        h('span', { class: 'field-name' }, `${name === 'duration_seconds' ? 'took' : name}=`),
-        short(name, value),
-      ),
-      ' ',
-    ]);
+  return (
+    Object.entries(line)
+      // Every call of a tool has this operation: it says nothing.
+      .filter(([name, value]) => !APART.has(name) && !(name === 'operation' && value === 'execute'))
+      .flatMap(([name, value]) => [
+        h(
+          'span',
+          { class: 'field' },
+          h('span', { class: 'field-name' }, `${name === 'duration_seconds' ? 'took' : name}=`),
+          short(name, value),
+        ),
+        ' ',
+      ])
+  );
 }
 
 function details(line) {
