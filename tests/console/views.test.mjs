@@ -320,6 +320,36 @@ describe('the page', () => {
     });
   });
 
+  test('shows what a client wrote as text, whatever it wrote', async () => {
+    await on({ hash: '#/engine' }, async (page) => {
+      const hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+      const shown = await page.evaluate(async (text) => {
+        const { logLine } = await import('./logline.js');
+        const { link } = await import('./router.js');
+        const line = logLine({
+          timestamp: text,
+          level: text,
+          logger: text,
+          message: text,
+          trace_id: text,
+          field: { text },
+        });
+        line.querySelector('details').open = true;
+        document.querySelector('main').append(line);
+        await new Promise((next) => setTimeout(next, 50));
+        return {
+          made: line.querySelectorAll('img, script').length,
+          text: line.textContent,
+          link: link('tools', text),
+        };
+      }, hostile);
+      assert.equal(shown.made, 0);
+      assert.ok(shown.text.includes(hostile));
+      assert.doesNotMatch(shown.link, /[<>"]/);
+      assert.doesNotMatch(await page.title(), /^[12]$/);
+    });
+  });
+
   test('moves nothing for those who ask for that', async () => {
     await on({ hash: '#/overview', reducedMotion: 'reduce' }, async (page) => {
       await page.locator('.share i').first().waitFor({ state: 'attached' });

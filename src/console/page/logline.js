@@ -1,8 +1,9 @@
 // A log line as a row that opens to its fields. The row is a <details>, so Enter and Space open it,
 // and a screen reader knows what it is.
 
-import { h, traceLink } from './dom.js';
+import { h, put, traceLink } from './dom.js';
 import { clockMs, digits, ms } from './format.js';
+import { ask } from './live.js';
 import { link } from './router.js';
 
 // Fields that have a place of their own in the row, or that say where in the code: only inside.
@@ -34,17 +35,20 @@ function short(name, value) {
 }
 
 function fields(line) {
-  return Object.entries(line)
-    .filter(([name]) => !APART.has(name))
-    .flatMap(([name, value]) => [
-      h(
-        'span',
-        { class: 'field' },
-        h('span', { class: 'field-name' }, `${name === 'duration_seconds' ? 'took' : name}=`),
-        short(name, value),
-      ),
-      ' ',
-    ]);
+  return (
+    Object.entries(line)
+      // Every call of a tool has this operation: it says nothing.
+      .filter(([name, value]) => !APART.has(name) && !(name === 'operation' && value === 'execute'))
+      .flatMap(([name, value]) => [
+        h(
+          'span',
+          { class: 'field' },
+          h('span', { class: 'field-name' }, `${name === 'duration_seconds' ? 'took' : name}=`),
+          short(name, value),
+        ),
+        ' ',
+      ])
+  );
 }
 
 function details(line) {
@@ -108,4 +112,31 @@ export function logLine(line) {
     row,
     trace ? traceLink(trace) : null,
   );
+}
+
+const RECENT = 12;
+const RENEW_MS = 4000;
+
+/** The newest lines that contain a text. `renew()` may be called each second, and asks now and then. */
+export function recentLines(text) {
+  const element = h('div', { class: 'trace-lines' }, h('p', { class: 'loading inset' }, 'Loading…'));
+  const asked = new AbortController();
+  let at = 0;
+  return {
+    element,
+    async renew() {
+      // What is read or opened stays.
+      if (Date.now() - at < RENEW_MS || element.matches(':hover, :focus-within, :has(details[open])')) return;
+      at = Date.now();
+      try {
+        const search = new URLSearchParams({ text, limit: RECENT });
+        const { lines, on } = await ask(`api/logs?${search}`, asked.signal);
+        const none = h('p', { class: 'dim inset' }, on ? 'None of its lines is in memory.' : 'Logs are off.');
+        element.replaceChildren(...(lines.length ? lines.map((one) => logLine(one.line)) : [none]));
+      } catch (error) {
+        if (error.name !== 'AbortError') put(element, error.message);
+      }
+    },
+    close: () => asked.abort(),
+  };
 }

@@ -2,22 +2,13 @@
 // A sign beside each colour says the same to those who don't see colours.
 
 import { bar, h, put, attr } from './dom.js';
-import { bytes, digits, ratio, span, ms, neat, percent, period, plural } from './format.js';
+import { digits, ratio, span, ms, neat, percent, period, plural } from './format.js';
 
 const SIGNS = { ok: '●', pending: '◐', firing: '▲', no_data: '○' };
 const WORDS = { ok: 'ok', pending: 'pending', firing: 'firing', no_data: 'no data' };
 
-// What a rule's value is measured in, by its name; a rule not named here shows the bare number.
-const UNITS = [
-  [/ErrorRate|AgentFailureRate/, ratio],
-  [/Latency/, (value) => ms(value * 1000)],
-  [/MemoryUsage/, ratio],
-  [/CPU/, percent],
-  [/Attack|BruteForce/, (value) => `${digits(value)}/s`],
-  [/bytes/i, bytes],
-];
-
-const unitOf = (name) => UNITS.find(([pattern]) => pattern.test(name))?.[1] ?? digits;
+// What a rule's value is measured in.
+const UNITS = { ratio, percent, seconds: (value) => ms(value * 1000), number: digits };
 
 export function rulesPanel() {
   const list = h('ul', { class: 'rules' });
@@ -56,7 +47,7 @@ export function rulesPanel() {
       for (const rule of rules) {
         if (!rows.has(rule.name)) rows.set(rule.name, row(rule));
         const parts = rows.get(rule.name);
-        const unit = unitOf(rule.name);
+        const unit = UNITS[rule.unit] ?? digits;
         attr(parts.line, 'data-state', rule.state);
         attr(parts.line, 'data-severity', rule.severity);
         put(parts.sign, SIGNS[rule.state] ?? '○');

@@ -97,33 +97,27 @@ export function open(shell, arg, query) {
     return new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
   }
 
-  // The stream is opened before the list is asked for, so that no line falls between the two; what
-  // came twice is told by its number.
+  // The newest lines, and then those after them as they come. What comes twice, after a stream was
+  // broken, is told by its number.
   async function load() {
     close();
     const wanted = search();
-    const early = [];
-    let ready = false;
     lastSeq = -1;
     waiting = [];
     dropped = 0;
-    stream = new EventSource(`logs/events?${wanted}`);
-    stream.addEventListener('line', (event) => {
-      const one = { seq: Number(event.lastEventId), line: parsed(event.data) };
-      if (ready) take([one]);
-      else early.push(one);
-    });
-    stream.addEventListener('lost', (event) => lost(parsed(event.data).lost ?? 0));
     asked = new AbortController();
-    wanted.set('limit', FIRST);
     try {
-      const answer = await ask(`api/logs?${wanted}`, asked.signal);
+      const answer = await ask(`api/logs?${wanted}${wanted.size ? '&' : ''}limit=${FIRST}`, asked.signal);
       list.replaceChildren();
       lostLines = answer.lost ?? 0;
       if (!answer.on) return off();
       append(answer.lines);
-      ready = true;
-      take(early);
+      if (answer.last !== null && answer.last !== undefined) wanted.set('after', answer.last);
+      stream = new EventSource(`logs/events?${wanted}`);
+      stream.addEventListener('line', (event) =>
+        take([{ seq: Number(event.lastEventId), line: parsed(event.data) }]),
+      );
+      stream.addEventListener('lost', (event) => lost(parsed(event.data).lost ?? 0));
       explain();
       setFollowing(true);
     } catch (error) {

@@ -9,6 +9,7 @@ import { rangeButtons } from './range.js';
 import { table } from './table.js';
 import { tile } from './tile.js';
 import { link } from './router.js';
+import { recentLines } from './logline.js';
 import { requestsCell, exemplarCell, errorCell } from './view_tools.js';
 
 export function open(shell, name) {
@@ -95,6 +96,7 @@ export function open(shell, name) {
       { key: 'ms', label: 'Duration', num: true, text: (row) => ms(row.ms) },
     ],
   });
+  const recent = recentLines(`"tool":"${name}"`);
   const element = h(
     'div',
     { class: 'view' },
@@ -126,10 +128,20 @@ export function open(shell, name) {
       'div',
       { class: 'grid wide-left tops' },
       h(
-        'section',
-        { class: 'panel', 'aria-label': 'Operations' },
-        h('h2', null, 'Operations'),
-        operations.element,
+        'div',
+        { class: 'view' },
+        h(
+          'section',
+          { class: 'panel', 'aria-label': 'Operations' },
+          h('h2', null, 'Operations'),
+          operations.element,
+        ),
+        h(
+          'section',
+          { class: 'panel', 'aria-label': 'Recent log lines' },
+          h('h2', null, 'Recent log lines'),
+          recent.element,
+        ),
       ),
       h(
         'section',
@@ -147,6 +159,7 @@ export function open(shell, name) {
     state(state) {
       const rows = state.tools.filter((row) => row.tool === name);
       operations.set(rows);
+      recent.renew();
       // The tiles show the busiest operation; a tool nearly always has the one.
       const row = [...rows].sort((a, b) => b.total - a.total)[0];
       if (!row) return;
@@ -170,6 +183,7 @@ export function open(shell, name) {
         one.draw(window.column(column(key === 'error_ratio' ? 'errors' : key)));
     },
     close() {
+      recent.close();
       range.close();
       latency.destroy();
       for (const chart of charts) chart.destroy();

@@ -92,9 +92,10 @@ export function open(shell, arg, query) {
     list.element,
   );
 
+  // A trace that goes on is called by another span until its root has ended.
   function nameCell(cell, row) {
-    if (cell.firstChild) return;
-    cell.append(h('a', { href: link('traces', row.trace_id), class: 'tool-name' }, row.root.name));
+    if (!cell.firstChild) cell.append(h('a', { href: link('traces', row.trace_id), class: 'tool-name' }));
+    put(cell.firstChild, row.root.name);
   }
 
   function durationCell(cell, row) {

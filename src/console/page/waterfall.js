@@ -88,19 +88,23 @@ export function waterfall(trace) {
         'aria-expanded': 'false',
         'data-failed': span.failed,
         'data-path': path.length > 0,
-        'aria-label': spoken(span, path),
         on: { click: () => toggle(button, span), keydown: (event) => step(event, button) },
       },
       label,
       h('span', { class: 'num wf-took' }, ms(span.duration_ms)),
-      h('span', { class: 'num dim wf-self' }, ms(span.self_ms)),
+      h('span', { class: 'num dim wf-self' }, ms(span.self_ms), h('span', { class: 'sr' }, ' of it itself')),
       timeline,
+      spoken(span, path),
     );
     return h('div', { role: 'listitem', class: 'wf-item' }, button);
   }
 
+  // What the bar shows, for those who don't see it.
   function spoken(span, path) {
-    return `${span.name}, ${ms(span.duration_ms)}, ${ms(span.self_ms)} of it itself, begins at ${ms(span.start_ms)}${span.failed ? ', failed' : ''}${path.length ? `, ${ms(span.path_ms)} on the critical path` : ''}`;
+    const parts = [`begins at ${ms(span.start_ms)}`];
+    if (path.length) parts.push(`${ms(span.path_ms)} on the critical path`);
+    if (span.failed) parts.push('failed');
+    return h('span', { class: 'sr' }, parts.join(', '));
   }
 
   function toggle(button, span) {
