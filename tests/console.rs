@@ -365,6 +365,49 @@ fn hostile_names_come_as_they_are() {
     assert!(history["fine"]["tools"].as_object().unwrap().contains_key(names[1]));
 }
 
+/// The tool with the most requests may be the last that came, and a limit's own `_other` another row.
+#[test]
+fn of_many_tools_the_busiest_are_told_apart_and_the_others_add_up() {
+    let (vitals, addr) = start(ConsoleConfig::new());
+    for n in 0..150 {
+        vitals.mcp().requests.with([&format!("tool_{n}"), "execute", "success"]).add(3);
+    }
+    vitals.mcp().requests.with(["_other", "_other", "success"]).add(500);
+    vitals.mcp().requests.with(["busy", "execute", "success"]).add(1_000);
+    let state = json(&get(addr, "/console/api/state").body);
+    let tools = state["tools"].as_array().unwrap();
+    let sum = |key: &str| tools.iter().map(|tool| tool[key].as_f64().unwrap()).sum::<f64>();
+    let all = |key: &str| state["requests"][key].as_f64().unwrap();
+    assert_eq!(tools[0]["tool"], "busy");
+    assert!(tools[0]["rate"].as_f64().unwrap() > 0.0, "{}", tools[0]);
+    assert_eq!(sum("total"), all("total"));
+    assert!((sum("rate") / all("rate") - 1.0).abs() < 1e-9, "{} {}", sum("rate"), all("rate"));
+    let others: Vec<_> = tools.iter().filter(|tool| tool["tool"] == "_other").collect();
+    assert_eq!((others.len(), &others[0]["summed"]), (1, &true.into()));
+    assert!(tools.iter().filter(|tool| tool["summed"] == true).count() == 1);
+}
+
+/// Hosts count by what clients say.
+#[test]
+fn counts_that_are_too_large_to_be_added_up_break_nothing() {
+    let (vitals, addr) = start(ConsoleConfig::new());
+    let mcp = vitals.mcp();
+    for name in ["a", "b"] {
+        mcp.requests.with([name, "execute", "success"]).add(u64::MAX - 1);
+        mcp.requests.with([name, "execute", "error"]).add(u64::MAX - 1);
+        mcp.tokens.with([name, "input"]).add(u64::MAX - 1);
+        mcp.tokens.with([name, "output"]).add(u64::MAX - 1);
+        mcp.auth_attempts.with([name, "failed"]).add(u64::MAX - 1);
+    }
+    for path in ["api/state", "events", "api/history"] {
+        assert_eq!(Events::open(addr, &format!("/console/{path}")).0, 200, "{path}");
+    }
+    let (_, mut events) = Events::open(addr, "/console/events");
+    for _ in 0..2 {
+        assert_eq!(events.next().unwrap().name, "state");
+    }
+}
+
 #[test]
 fn a_ninth_viewer_is_told_and_a_place_that_is_left_is_free() {
     let (vitals, addr) = start(ConsoleConfig::new());

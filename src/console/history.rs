@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 
-use super::interval::{Interval, OTHER, Work, millis};
+use super::interval::{Interval, OTHER, Work, add, millis};
 use super::reading::{Of, Reading, Slow, whole};
 use super::state::{Exemplar, Hex};
 
@@ -137,7 +137,7 @@ impl History {
         let mut totals: HashMap<&str, u64> = HashMap::new();
         for (labels, number) in now.numbers(Of::Requests) {
             if let Some(tool) = labels.first() {
-                *totals.entry(tool).or_default() += whole(*number);
+                add(totals.entry(tool).or_default(), whole(*number));
             }
         }
         // What is told apart by nobody has a column of its own.

@@ -1,6 +1,7 @@
 //! What happened between two reads.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
 use super::cells::Cells;
@@ -55,9 +56,9 @@ pub(super) struct Model {
 
 impl Work {
     pub(super) fn add(&mut self, other: &Work) {
-        self.ended += other.ended;
-        self.answered += other.answered;
-        self.errors += other.errors;
+        add(&mut self.ended, other.ended);
+        add(&mut self.answered, other.answered);
+        add(&mut self.errors, other.errors);
         self.cells.add(&other.cells);
         self.slow = slower(self.slow, other.slow);
     }
@@ -95,14 +96,14 @@ impl Interval {
         for (name, model) in &next.models {
             let sum = entry(&mut self.models, name, || OTHER.into());
             sum.cells.add(&model.cells);
-            sum.tokens += model.tokens;
+            add(&mut sum.tokens, model.tokens);
         }
         for (operation, count) in &next.memory {
-            *entry(&mut self.memory, operation, || [OTHER.into(), OTHER.into()]) += count;
+            add(entry(&mut self.memory, operation, || [OTHER.into(), OTHER.into()]), *count);
         }
-        self.agents_spawned += next.agents_spawned;
-        self.agents_failed += next.agents_failed;
-        self.auth_failed += next.auth_failed;
+        add(&mut self.agents_spawned, next.agents_spawned);
+        add(&mut self.agents_failed, next.agents_failed);
+        add(&mut self.auth_failed, next.auth_failed);
     }
 
     /// So many a second; none where nothing was read before. Less than a second is taken for one.
@@ -112,7 +113,7 @@ impl Interval {
 
     /// Tokens of all models.
     pub(super) fn tokens(&self) -> u64 {
-        self.models.values().map(|model| model.tokens).sum()
+        self.models.values().fold(0, |sum, model| sum.saturating_add(model.tokens))
     }
 
     /// About how many bytes it holds.
@@ -126,6 +127,28 @@ impl Interval {
             + self.models.values().map(model).sum::<usize>()
             + self.memory.len() * 64
     }
+}
+
+/// Adds to a count. A host may count by any number, so that there may be more than fits.
+pub(super) fn add(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
+}
+
+/// Requests of each tool and operation: all, errors and cancelled ones. Those with the most come first,
+/// and what nobody tells apart any more last.
+pub(super) fn busiest(now: &Reading) -> Vec<([&str; 2], [u64; 3])> {
+    let mut totals: BTreeMap<[&str; 2], [u64; 3]> = BTreeMap::new();
+    for (labels, number) in now.numbers(Of::Requests) {
+        let [tool, operation, status] = &**labels else { continue };
+        let total = whole(*number);
+        let sums = totals.entry([tool, operation]).or_default();
+        let is = |wanted: &str| if &**status == wanted { total } else { 0 };
+        let more = [total, is("error"), is("cancelled")];
+        sums.iter_mut().zip(more).for_each(|(sum, more)| add(sum, more));
+    }
+    let mut rows: Vec<_> = totals.into_iter().collect();
+    rows.sort_by_key(|(of, sums)| (*of == [OTHER, OTHER], Reverse(sums[0])));
+    rows
 }
 
 /// The entry of `key`, or, where there are too many, that of all others.
@@ -171,20 +194,28 @@ impl Before {
         let mut interval = Interval { seconds, ..Interval::default() };
         let of_two = |labels: &Labels| [part(labels, 0), part(labels, 1)];
         let others = || [OTHER.into(), OTHER.into()];
+        // Those that the page shows, whichever had something to do first; the others need a place, too.
+        let busiest: HashSet<[&str; 2]> =
+            busiest(now).into_iter().take(MOST_APART - 1).map(|(of, _)| of).collect();
+        let tool = |labels: &Labels| {
+            let [tool, operation] = [0, 1].map(|place| labels.get(place).map_or("", |is| is));
+            if busiest.contains(&[tool, operation]) { of_two(labels) } else { others() }
+        };
         self.totals(now, Of::Requests, |labels, more| {
             let answered = if &*labels[2] == "cancelled" { 0 } else { more };
             let work = Work { ended: more, answered, ..Work::default() };
-            entry(&mut interval.tools, &of_two(labels), others).add(&work);
+            entry(&mut interval.tools, &tool(labels), others).add(&work);
             interval.all.add(&work);
         });
         self.totals(now, Of::Errors, |labels, more| {
             if !labels[2].starts_with("client_") {
-                entry(&mut interval.tools, &of_two(labels), others).errors += more;
-                interval.all.errors += more;
+                let work = Work { errors: more, ..Work::default() };
+                entry(&mut interval.tools, &tool(labels), others).add(&work);
+                interval.all.add(&work);
             }
         });
         self.histogram(now, Of::Duration, |labels, cells, slow| {
-            let work = entry(&mut interval.tools, &of_two(labels), others);
+            let work = entry(&mut interval.tools, &tool(labels), others);
             work.cells.add(&cells);
             work.slow = slower(work.slow, slow);
             interval.all.cells.add(&cells);
@@ -195,16 +226,17 @@ impl Before {
             entry(&mut interval.models, &part(labels, 0), || OTHER.into()).cells.add(&cells);
         });
         self.totals(now, Of::Tokens, |labels, more| {
-            entry(&mut interval.models, &part(labels, 0), || OTHER.into()).tokens += more;
+            let model = entry(&mut interval.models, &part(labels, 0), || OTHER.into());
+            add(&mut model.tokens, more);
         });
         self.totals(now, Of::MemoryOperations, |labels, more| {
-            *entry(&mut interval.memory, &of_two(labels), others) += more;
+            add(entry(&mut interval.memory, &of_two(labels), others), more);
         });
-        self.totals(now, Of::AgentsSpawned, |_, more| interval.agents_spawned += more);
-        self.totals(now, Of::AgentsFailed, |_, more| interval.agents_failed += more);
+        self.totals(now, Of::AgentsSpawned, |_, more| add(&mut interval.agents_spawned, more));
+        self.totals(now, Of::AgentsFailed, |_, more| add(&mut interval.agents_failed, more));
         self.totals(now, Of::Auth, |labels, more| {
             if &*labels[1] == "failed" {
-                interval.auth_failed += more;
+                add(&mut interval.auth_failed, more);
             }
         });
         Some(interval)

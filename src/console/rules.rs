@@ -172,7 +172,9 @@ impl Rules {
             let window = Duration::from_secs(seconds.into());
             self.slices.iter().filter(move |slice| at.saturating_duration_since(slice.at) < window)
         };
-        let sum = |seconds, of: fn(&Slice) -> u64| within(seconds).map(of).sum::<u64>() as f64;
+        let sum = |seconds, of: fn(&Slice) -> u64| -> f64 {
+            within(seconds).map(|slice| of(slice) as f64).sum()
+        };
         match asks {
             Asks::Errors => {
                 let answered = sum(REQUESTS.window, |slice| slice.answered);

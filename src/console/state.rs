@@ -1,11 +1,11 @@
 //! What an engine is at, as the page is told.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Serialize, Serializer};
 
-use super::interval::{Interval, OTHER, Work, millis};
+use super::interval::{Interval, OTHER, Work, add, busiest, millis};
 use super::reading::{Labels, Observed, Of, Reading, Slow, whole};
 use super::rules::Told;
 use crate::Cardinality;
@@ -76,6 +76,8 @@ struct Took {
 struct Tool {
     tool: Box<str>,
     operation: Box<str>,
+    /// Several, which no series of `/metrics` is.
+    summed: bool,
     total: u64,
     errors: u64,
     cancelled: u64,
@@ -388,15 +390,6 @@ fn recent(last: &Interval, work: &Work) -> Recent {
 
 /// The tools and operations with the most requests, the others as one.
 fn tools(now: &Reading, last: &Interval) -> Vec<Tool> {
-    let mut totals: BTreeMap<[&str; 2], [u64; 3]> = BTreeMap::new();
-    for (labels, number) in now.numbers(Of::Requests) {
-        let [tool, operation, status] = &**labels else { continue };
-        let total = whole(*number);
-        let sums = totals.entry([tool, operation]).or_default();
-        sums[0] += total;
-        sums[1] += if &**status == "error" { total } else { 0 };
-        sums[2] += if &**status == "cancelled" { total } else { 0 };
-    }
     let mut slow: HashMap<[&str; 2], Slow> = HashMap::new();
     for Observed { labels, exemplars, .. } in now.histograms(Of::Duration) {
         let [tool, operation] = &**labels else { continue };
@@ -404,36 +397,38 @@ fn tools(now: &Reading, last: &Interval) -> Vec<Tool> {
             slow.insert([tool, operation], *slowest);
         }
     }
-    let mut rows: Vec<_> = totals.into_iter().collect();
-    rows.sort_by_key(|(_, sums)| Reverse(sums[0]));
+    let mut rows = busiest(now);
     let rest = rows.split_off(rows.len().min(MOST));
+    let nothing = Work::default();
     let tool = |of: [&str; 2], [total, errors, cancelled]: [u64; 3], work: &Work, slow| Tool {
         tool: of[0].into(),
         operation: of[1].into(),
+        summed: false,
         total,
         errors,
         cancelled,
         recent: recent(last, work),
         exemplar: slow,
     };
-    let nothing = Work::default();
-    let work = |of: &[&str; 2]| last.tools.get(&[of[0].into(), of[1].into()] as &[Box<str>; 2]);
-    let mut tools: Vec<Tool> = rows
-        .iter()
-        .map(|(of, sums)| {
-            let slow = slow.get(of).copied().map(Exemplar::from);
-            tool(*of, *sums, work(of).unwrap_or(&nothing), slow)
-        })
-        .collect();
+    let row = |(of, sums): &([&str; 2], [u64; 3])| {
+        let work = last.tools.get(&of.map(Box::from) as &[Box<str>; 2]);
+        let slow = slow.get(of).copied().map(Exemplar::from);
+        tool(*of, *sums, work.unwrap_or(&nothing), slow)
+    };
+    let mut tools: Vec<Tool> = rows.iter().map(row).collect();
     if !rest.is_empty() {
-        let (mut sums, mut others) = ([0; 3], Work::default());
-        for (of, more) in &rest {
-            sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-            if let Some(work) = work(of) {
+        let mut sums = [0u64; 3];
+        for (_, more) in &rest {
+            sums.iter_mut().zip(more).for_each(|(sum, more)| add(sum, *more));
+        }
+        let shown: HashSet<[&str; 2]> = rows.iter().map(|(of, _)| *of).collect();
+        let mut others = Work::default();
+        for ([tool, operation], work) in &last.tools {
+            if !shown.contains(&[&**tool, &**operation]) {
                 others.add(work);
             }
         }
-        tools.push(tool([OTHER, OTHER], sums, &others, None));
+        tools.push(Tool { summed: true, ..tool([OTHER, OTHER], sums, &others, None) });
     }
     tools
 }
@@ -516,8 +511,8 @@ fn models(now: &Reading, last: &Interval) -> Vec<Model> {
         let [model, direction] = &**labels else { continue };
         let model = models.entry(model).or_default();
         match &**direction {
-            "input" => model.tokens_in += whole(*number),
-            _ => model.tokens_out += whole(*number),
+            "input" => add(&mut model.tokens_in, whole(*number)),
+            _ => add(&mut model.tokens_out, whole(*number)),
         }
     }
     let mut rows: Vec<Model> = models
@@ -540,8 +535,8 @@ fn models(now: &Reading, last: &Interval) -> Vec<Model> {
     let sum = rest.into_iter().reduce(|sum, next| Model {
         model: OTHER.into(),
         inferences: sum.inferences + next.inferences,
-        tokens_in: sum.tokens_in + next.tokens_in,
-        tokens_out: sum.tokens_out + next.tokens_out,
+        tokens_in: sum.tokens_in.saturating_add(next.tokens_in),
+        tokens_out: sum.tokens_out.saturating_add(next.tokens_out),
         rate: sum.rate.zip(next.rate).map(|(a, b)| a + b),
         tokens_rate: sum.tokens_rate.zip(next.tokens_rate).map(|(a, b)| a + b),
         ..Model::default()
