@@ -232,10 +232,12 @@ fn bucket(millis: f64) -> usize {
 
 impl Track {
     /// Adds `point`, after a gap where there was one, and forgets what is too old.
-    fn push(&mut self, mut point: Point, (most, seconds): (usize, f64)) {
+    fn push(&mut self, point: Point, (most, seconds): (usize, f64)) {
+        // A clock that was set back takes with it what it would have yet to come.
+        while self.0.back().is_some_and(|last| last.unix_s >= point.unix_s) {
+            self.0.pop_back();
+        }
         if let Some(last) = self.0.back() {
-            // A clock that was set back does not make the points go back.
-            point.unix_s = point.unix_s.max(last.unix_s + 1e-3);
             if point.unix_s - last.unix_s > 2.5 * seconds && last.seen.is_some() {
                 let unix_s = last.unix_s + seconds;
                 self.0.push_back(Point { unix_s, seen: None });

@@ -20,6 +20,9 @@ const COARSE: Duration = Duration::from_millis(9_500);
 /// Longer is no point of a second.
 const FINE: f64 = 2.5;
 
+/// A longer time between two reads is one in which nobody looked: what came in it is of no window.
+const GAP: f64 = 30.0;
+
 /// How often the series of all families are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
@@ -72,9 +75,18 @@ impl Sampler {
         to: Option<&mut Vec<u8>>,
     ) -> bool {
         let Some((mut now, unix_ms)) = read(engine) else { return false };
-        let came = self.before.until(&now);
-        self.before.set(&mut now, unix_ms);
-        self.remember(&now, unix_ms, came.as_ref(), to.is_some());
+        self.take(&mut now, unix_ms, to.is_some());
+        if let Some(to) = to {
+            self.write(engine, &now, None, unix_ms, cost, to);
+        }
+        true
+    }
+
+    /// Remembers what was read.
+    fn take(&mut self, now: &mut Reading, unix_ms: u64, looked_at: bool) {
+        let came = self.came(now);
+        self.before.set(now, unix_ms);
+        self.remember(now, unix_ms, came.as_ref(), looked_at);
         if let Some(came) = came {
             self.recent.push_back((now.at, came));
             let keeps = |at: Instant| now.at.saturating_duration_since(at) < WINDOW;
@@ -82,10 +94,17 @@ impl Sampler {
                 self.recent.pop_front();
             }
         }
-        if let Some(to) = to {
-            self.write(engine, &now, None, unix_ms, cost, to);
+    }
+
+    /// What came since the last tick. After a gap it begins anew, and so do windows and rules.
+    fn came(&mut self, now: &Reading) -> Option<Interval> {
+        let came = self.before.until(now)?;
+        if came.seconds < GAP {
+            return Some(came);
         }
-        true
+        self.recent.clear();
+        (self.since, self.pointed, self.rules) = (Interval::default(), None, Rules::new());
+        None
     }
 
     /// Adds to the history, and evaluates the rules where it is time.
@@ -117,7 +136,7 @@ impl Sampler {
     /// Appends a state that is read now. False where the engine is gone.
     pub(super) fn state(&mut self, engine: &dyn Engine, cost: Cost, to: &mut Vec<u8>) -> bool {
         let Some((now, unix_ms)) = read(engine) else { return false };
-        let came = self.before.until(&now);
+        let came = self.came(&now);
         self.write(engine, &now, came, unix_ms, cost, to);
         true
     }
@@ -189,4 +208,62 @@ fn read(engine: &dyn Engine) -> Option<(Reading, u64)> {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut now = Reading::new(Instant::now());
     engine.read(&mut now).then_some((now, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::Cardinality;
+    use crate::snapshot::Number;
+
+    struct Nothing;
+
+    impl Engine for Nothing {
+        fn read(&self, _: &mut Reading) -> bool {
+            true
+        }
+
+        fn cardinality(&self) -> Cardinality {
+            Cardinality::default()
+        }
+    }
+
+    fn reading(at: Instant, failed: u64) -> Reading {
+        let mut now = Reading::new(at);
+        for (status, total) in [("failed", failed), ("success", 1)] {
+            now.add(Of::Auth, ["token".into(), status.into()].into(), Number::Total(total));
+        }
+        now
+    }
+
+    fn rule(sampler: &Sampler, name: &str) -> Value {
+        let told = serde_json::to_value(sampler.rules.told()).unwrap();
+        told.as_array().unwrap().iter().find(|rule| rule["name"] == name).unwrap().clone()
+    }
+
+    /// What failed in an hour that nobody looked at did not fail in the last minutes.
+    #[test]
+    fn what_came_while_nobody_looked_is_in_no_window() {
+        let (start, name) = (Instant::now(), "PossibleBruteForceAttack");
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut sampler = Sampler::new(Default::default(), false);
+        sampler.take(&mut reading(at(0), 0), 1_000, true);
+        sampler.take(&mut reading(at(1), 0), 2_000, true);
+        sampler.take(&mut reading(at(3_600), 100_000), 3_600_000, true);
+        assert_eq!(rule(&sampler, name)["value"], json!(0.0));
+        let mut out = Vec::new();
+        let now = reading(at(3_600), 100_000);
+        assert!(sampler.came(&now).is_some());
+        sampler.write(&Nothing, &now, None, 3_600_000, Cost::default(), &mut out);
+        let state: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(state["auth"]["failed_rate"], Value::Null);
+        // And then it looks again.
+        for second in 1..=20 {
+            let failed = 100_000 + second * 500;
+            sampler.take(&mut reading(at(3_600 + second), failed), 3_600_000, true);
+        }
+        assert_eq!(rule(&sampler, name)["state"], json!("pending"));
+    }
 }
