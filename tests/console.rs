@@ -194,6 +194,7 @@ fn a_file_that_the_browser_has_is_not_sent_again() {
         let headers = format!("host: localhost\r\nif-none-match: {known}\r\n");
         let answer = ask_with(addr, "GET", "/console/app.js", &headers);
         assert_eq!((answer.status, answer.body.as_str()), (304, ""), "{known}");
+        assert_eq!(answer.header("content-length"), None, "the file is not empty");
         let other = ask_with(addr, "GET", "/console/style.css", &headers);
         assert_eq!(other.status, 200);
     }

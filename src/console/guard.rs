@@ -55,8 +55,18 @@ pub(super) fn may_ask(
     };
     match only(headers, &ORIGIN)? {
         Some(origin) if !same(origin) => Err("not for a page of another origin\n".into()),
+        _ if is_of_another_site(headers) => Err("not for a page of another site\n".into()),
         _ => Ok(()),
     }
+}
+
+/// Whether a page of another site's loads it, as an image, say, which has no origin: it could not read
+/// what it gets, but would take the viewers' places. Who follows a link from there may.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let is = |name: &str, values: &[&str]| {
+        headers.get(name).is_some_and(|value| values.iter().any(|known| value == known))
+    };
+    is("sec-fetch-site", &["cross-site", "same-site"]) && !is("sec-fetch-dest", &["document"])
 }
 
 /// The header, of which there may not be two.
@@ -117,6 +127,20 @@ mod tests {
         for origin in ["http://localhost:9464", "https://localhost:9464"] {
             let own = [("host", "localhost:9464"), ("origin", origin)];
             assert!(asks(HERE, PATH, &own, &[]), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_sites_may_link_here_and_load_nothing() {
+        let by = |site: &str, dest: &str| {
+            let headers =
+                [("host", "localhost"), ("sec-fetch-site", site), ("sec-fetch-dest", dest)];
+            asks(HERE, PATH, &headers, &[])
+        };
+        assert!(by("none", "document") && by("cross-site", "document"));
+        assert!(by("same-origin", "empty") && by("same-origin", "script"));
+        for dest in ["image", "empty", "iframe", "script", ""] {
+            assert!(!by("cross-site", dest) && !by("same-site", dest), "{dest}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use hyper::StatusCode;
 use hyper::header::{CONTENT_LENGTH, HeaderValue};
 
 use super::answer::{Answer, Sent};
@@ -35,7 +36,10 @@ pub(super) fn answer(reply: Reply, watch: &Rc<Watch>) -> (Event, Answer) {
     let (mut parts, content) = reply.response.into_parts();
     let sent = match content {
         Content::Whole(bytes) => {
-            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            // Of what is not sent again it would be taken for the file's.
+            if parts.status != StatusCode::NOT_MODIFIED {
+                parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            }
             Sent::Whole(Some(bytes))
         }
         Content::Events(events) => Sent::Events(Stream { events, watch: watch.clone() }),
