@@ -8,6 +8,7 @@ import { History } from './history.js';
 
 const POLL_MS = 5000;
 const COARSE_MS = 10_000;
+const SILENT_MS = 10_000; // ten states that did not come
 
 export const history = new History();
 
@@ -17,6 +18,7 @@ export const connection = { link: 'connecting', since: null, why: '', state: nul
 const listeners = new Set();
 let events = null;
 let poll = null;
+let openedAt = 0;
 let coarseAt = 0;
 let asking = false;
 
@@ -50,7 +52,9 @@ export async function ask(path, signal) {
 
 function arrived(state) {
   const restarted = connection.state && state.uptime_s < connection.state.uptime_s - 1;
-  if (restarted) {
+  // Or its clock was set back.
+  const ahead = Math.max(history.fine.newest(), history.coarse.newest()) > state.unix_ms / 1000 + 5;
+  if (restarted || ahead) {
     history.clear();
     coarseAt = 0;
   }
@@ -88,6 +92,7 @@ async function askHistory() {
 
 function open() {
   close();
+  openedAt = Date.now();
   events = new EventSource('events');
   events.addEventListener('state', (event) => arrived(JSON.parse(event.data)));
   events.addEventListener('error', () => {
@@ -101,14 +106,15 @@ function startPolling() {
   events?.close();
   events = null;
   clearTimeout(poll);
-  poll = setTimeout(
+  const mine = setTimeout(
     async () => {
       let refused = '';
       try {
         const answer = await fetch('events', { headers: { accept: 'text/event-stream' }, cache: 'no-store' });
         if (answer.ok) {
           await answer.body?.cancel();
-          return open();
+          if (poll === mine) open();
+          return;
         }
         refused = (await answer.text()).trim().slice(0, 300);
         arrived(await ask('api/state'));
@@ -116,23 +122,35 @@ function startPolling() {
       } catch (error) {
         setLink('lost', refused || error.message);
       }
-      startPolling();
+      // Unless the tab was hidden meanwhile.
+      if (poll === mine) startPolling();
     },
     connection.link === 'polling' ? POLL_MS : 2000,
   );
+  poll = mine;
 }
 
 function close() {
   clearTimeout(poll);
+  poll = null;
   events?.close();
   events = null;
+}
+
+// A connection may be dead without a word: after a sleep, behind a proxy.
+function watch() {
+  if (events && Date.now() - Math.max(openedAt, connection.since ?? 0) > SILENT_MS) {
+    setLink('lost');
+    open();
+  }
+  // Not connected is worth saying again each second, with how long.
+  if (connection.link !== 'live') tell('link');
 }
 
 /** Connects, and stays so for as long as the page is visible. */
 export function start() {
   document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()));
   addEventListener('pagehide', close);
-  // Not connected is worth saying again each second, with how long.
-  setInterval(() => connection.link !== 'live' && tell('link'), 1000);
+  setInterval(watch, 1000);
   if (!document.hidden) open();
 }

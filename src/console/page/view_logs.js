@@ -11,12 +11,16 @@ const FIRST = 300; // lines asked for at first
 const MOST = 1000; // lines kept in the page
 const FIELDS = ['level', 'text', 'logger', 'trace'];
 const TYPING_MS = 250;
+const AGAIN_MS = 3000; // after the stream was refused
 
 export function open(shell, arg, query) {
   let following = true;
   let waiting = []; // lines that came while the list is held still
   let dropped = 0; // of these, what went past MOST
-  let lastSeq = -1;
+  let lastSeq = -1; // of the lines that are shown
+  let newest = -1; // of those that came
+  let lostHere = null; // where the last lines that passed by are counted
+  let again = null;
   let stream = null;
   let asked = null;
   let typing = null;
@@ -102,7 +106,8 @@ export function open(shell, arg, query) {
   async function load() {
     close();
     const wanted = search();
-    lastSeq = -1;
+    lastSeq = newest = -1;
+    lostHere = null;
     waiting = [];
     dropped = 0;
     asked = new AbortController();
@@ -112,12 +117,8 @@ export function open(shell, arg, query) {
       lostLines = answer.lost ?? 0;
       if (!answer.on) return off();
       append(answer.lines);
-      if (answer.last !== null && answer.last !== undefined) wanted.set('after', answer.last);
-      stream = new EventSource(`logs/events?${wanted}`);
-      stream.addEventListener('line', (event) =>
-        take([{ seq: Number(event.lastEventId), line: parsed(event.data) }]),
-      );
-      stream.addEventListener('lost', (event) => lost(parsed(event.data).lost ?? 0));
+      newest = answer.last ?? lastSeq;
+      connect(wanted);
       explain();
       setFollowing(true);
     } catch (error) {
@@ -126,6 +127,22 @@ export function open(shell, arg, query) {
       nothing.replaceChildren(empty('The lines could not be loaded.', error.message));
       show(nothing, true);
     }
+  }
+
+  function connect(wanted) {
+    if (newest >= 0) wanted.set('after', newest);
+    stream = new EventSource(`logs/events?${wanted}`);
+    stream.addEventListener('line', (event) =>
+      take([{ seq: Number(event.lastEventId), line: parsed(event.data) }]),
+    );
+    stream.addEventListener('lost', (event) => lost(parsed(event.data).lost ?? 0));
+    stream.addEventListener('open', explain);
+    stream.addEventListener('error', () => {
+      // CLOSED: too many follow, say. The browser gives up, this page does not.
+      const refused = stream?.readyState === EventSource.CLOSED;
+      put(status, refused ? 'New lines are refused, trying again' : 'Not connected, trying again');
+      if (refused) again = setTimeout(() => connect(wanted), AGAIN_MS);
+    });
   }
 
   function off() {
@@ -151,6 +168,9 @@ export function open(shell, arg, query) {
 
   // Lines arrive one by one, hundreds in a second at times: they are put in once a frame.
   function take(lines) {
+    // Numbers that go back are another process's, which begins anew.
+    if (lines[0].seq <= newest) lastSeq = -1;
+    newest = lines[lines.length - 1].seq;
     waiting.push(...lines);
     if (waiting.length > MOST) {
       dropped += waiting.length - MOST;
@@ -180,7 +200,11 @@ export function open(shell, arg, query) {
   function lost(n) {
     if (!n) return;
     lostLines += n;
-    list.append(h('p', { class: 'line-lost' }, `${plural(n, 'line')} passed by too quickly to be shown.`));
+    // One place for those that pass by in a row: where no line is shown between there would be ever more.
+    if (!lostHere || list.lastElementChild !== lostHere.place)
+      list.append((lostHere = { place: h('p', { class: 'line-lost' }), n: 0 }).place);
+    lostHere.n += n;
+    put(lostHere.place, `${plural(lostHere.n, 'line')} passed by too quickly to be shown.`);
     if (following) stick();
   }
 
@@ -226,6 +250,7 @@ export function open(shell, arg, query) {
   }
 
   function close() {
+    clearTimeout(again);
     stream?.close();
     stream = null;
     asked?.abort();
