@@ -112,7 +112,7 @@ ORIGINALS = [
 
 # file of rules -> files of its cases, in alerts/tests.
 CASES = {
-    "mcp": ["mcp_requests", "mcp_work", "mcp_process"],
+    "mcp": ["mcp_requests", "mcp_work", "mcp_process", "mcp_days"],
     "engine": ["engine"],
     "optional": ["optional"],
     "slo": ["slo", "slo_days"],

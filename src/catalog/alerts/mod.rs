@@ -232,6 +232,11 @@ pub(crate) const fn fires(
     Scene { what, inputs, fires: Some((at, value)), gone: 0 }
 }
 
+/// The same, and it is over at this second.
+pub(crate) const fn ends(gone: u32, scene: Scene) -> Scene {
+    Scene { gone, ..scene }
+}
+
 /// One series of a test, of one instance.
 pub struct Input {
     /// Name and labels, without `job` and `instance`: `name{a="b"}`.

@@ -107,3 +107,24 @@ fn short(text: &mut String, instance: &str, from: u32, minutes: u32) {
         text.push_str(&one(name, instance, &run(samples)));
     }
 }
+
+/// What is looked at each half hour: that a server is down is said for a day.
+pub(super) fn forgotten() -> String {
+    let firing = r#"ALERTS{alertname="MCPServerDown", alertstate="firing"}"#;
+    let step = 1_800;
+    let mut text = super::cases::head("mcp", "mcp_days", "30m");
+    text.push_str("  - name: MCPServerDown is forgotten after a day\n");
+    text.push_str("    interval: 30m\n    input_series:\n");
+    text.push_str(&one("up", "gone", "1x2 0x60"));
+    text.push_str(&one(r#"mcp_vitals_build_info{version="0.1.0"}"#, "gone", "1x2 stale"));
+    // It holds from the third step on, and is there at the next; until a day after the second.
+    let (first, day) = (4, 48);
+    let (last, end) = (2 + day - 1, 2 + day + 9);
+    text.push_str(&format!(
+        "    promql_expr_test:\n      - expr: 'sum(count_over_time({firing}[{0}s]))'\n        eval_time: {0}s\n        exp_samples:\n          - value: {1}\n      - expr: '{firing}'\n        eval_time: {2}s\n",
+        last * step,
+        last - first + 1,
+        end * step,
+    ));
+    text
+}

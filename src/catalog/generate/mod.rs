@@ -41,6 +41,7 @@ pub fn alert_files(settings: &AlertSettings) -> Vec<Generated> {
         for (name, step) in [("slo", 60), ("slo_days", 1_800)] {
             files.push(file(&format!("tests/{name}_test.yml"), slo::cases(objective, name, step)));
         }
+        files.push(file("tests/mcp_days_test.yml", days::forgotten()));
         files.push(file("tests/days_test.yml", days::write()));
     }
     files

@@ -295,7 +295,8 @@ class RuleFileProblems(unittest.TestCase):
     def test_an_alert_without_a_case_that_fires(self):
         cases = sorted(path.name for path in (self.folder / "alerts" / "tests").iterdir())
         self.assertEqual(list(run.case_problems(cases)), [])
-        self.change("alerts/tests/engine_test.yml", "exp_alerts:\n", "exp_alerts: []\n")
+        file = self.folder / "alerts/tests/engine_test.yml"
+        file.write_text(file.read_text().replace("exp_alerts:\n", "exp_alerts: []\n"))
         self.assertRegex(next(run.case_problems(cases)), "TelemetryDropped: fires in 0 of")
 
     def test_a_case_that_says_nothing(self):
