@@ -110,6 +110,14 @@ ORIGINALS = [
     ("auth", "Rate-limit violations", "stat", "reqps", {"mcp_auth_rate_limit_exceeded_total"}),
 ]
 
+# file of rules -> files of its cases, in alerts/tests.
+CASES = {
+    "mcp": ["mcp_requests", "mcp_work", "mcp_process", "mcp_days"],
+    "engine": ["engine"],
+    "optional": ["optional"],
+    "slo": ["slo", "slo_days"],
+}
+
 # file -> alert -> severity. Four windows of the budget: the fast ones wake somebody.
 ALERTS = {
     "mcp": {

@@ -1,7 +1,7 @@
 //! Alerts about the measuring itself.
 
 use super::Samples::{As, Count, Level, Turns};
-use super::{Alert, Case, Group, Selectors, Severity, Shown, fires, input};
+use super::{Alert, Case, Group, Selectors, Severity, Shown, ends, fires, input};
 
 /// Whatever was lost, of metrics, lines and spans: one loss each is worth a look.
 fn dropped(s: &Selectors<'_>, over: &str) -> String {
@@ -33,7 +33,33 @@ sum by ({by}) (increase({count}[10m])) >= 5"
     )
 }
 
-const RING: &str = r#"mcp_vitals_log_lost_total{place="ring", level="info", reason="full"}"#;
+const LOST: [&str; 2] = [
+    r#"mcp_vitals_lost_total{metric="m"}"#,
+    r#"mcp_vitals_lost_total{metric="n"}"#,
+];
+const COMMON: [&str; 1] = ["mcp_vitals_common_lost_total"];
+const RING: [&str; 2] = [
+    r#"mcp_vitals_log_lost_total{place="ring", level="info", reason="full"}"#,
+    r#"mcp_vitals_log_lost_total{place="sink", level="info", reason="full"}"#,
+];
+const SPANS: [&str; 2] = [
+    r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
+    r#"mcp_vitals_span_lost_total{place="otlp", reason="failed"}"#,
+];
+
+/// Five of one are lost now, and of the others there were some before.
+macro_rules! lost {
+    (COMMON; $($before:ident),*) => {
+        &[input(COMMON[0], As("0x8 5x60")), $(input($before[0], Level(9.0)),)*]
+    };
+    ($now:ident; $($before:ident),*) => {
+        &[
+            input($now[0], As("0x8 3x60")),
+            input($now[1], As("0x8 2x60")),
+            $(input($before[0], Level(9.0)),)*
+        ]
+    };
+}
 
 pub(super) const ALERTS: &[Alert] = &[
     Alert {
@@ -55,19 +81,19 @@ pub(super) const ALERTS: &[Alert] = &[
             3. `increase(mcp_vitals_span_lost_total{instance=\"I\"}[10m]) > 0`: spans; the rings, or an exporter whose back end is down.",
         case: Case {
             fires: &[
-                input(r#"mcp_vitals_lost_total{metric="m"}"#, As("0x8 5x400")),
-                input("mcp_vitals_common_lost_total", As("0x8 5x400")),
-                input(RING, As("0x8 5x400")),
+                input(LOST[0], As("0x8 5x400")),
+                input(COMMON[0], As("0x8 5x400")),
+                input(RING[0], As("0x8 5x400")),
                 input(
-                    r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
+                    SPANS[0],
                     As("0x8 5x400"),
                 ),
             ],
             quiet: &[
-                input(r#"mcp_vitals_lost_total{metric="m"}"#, Level(5.0)),
-                input("mcp_vitals_common_lost_total", Level(5.0)),
-                input(RING, Level(5.0)),
-                input(r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#, Level(5.0)),
+                input(LOST[0], Level(5.0)),
+                input(COMMON[0], Level(5.0)),
+                input(RING[0], Level(5.0)),
+                input(SPANS[0], Level(5.0)),
             ],
             least: 0.0,
             at: 135,
@@ -80,63 +106,12 @@ pub(super) const ALERTS: &[Alert] = &[
                 "mcp_vitals_log_lost_total",
                 "mcp_vitals_span_lost_total",
             ],
+            // Each by itself, of two kinds; and the others lost something once.
             scenes: &[
-                fires(
-                    "metrics are lost",
-                    &[
-                        input(r#"mcp_vitals_lost_total{metric="m"}"#, As("0x8 5x60")),
-                        input("mcp_vitals_common_lost_total", Level(9.0)),
-                        input(RING, Level(9.0)),
-                        input(
-                            r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
-                            Level(9.0),
-                        ),
-                    ],
-                    135,
-                    "5",
-                ),
-                fires(
-                    "records of all engines are lost",
-                    &[
-                        input("mcp_vitals_common_lost_total", As("0x8 5x60")),
-                        input(r#"mcp_vitals_lost_total{metric="m"}"#, Level(9.0)),
-                        input(RING, Level(9.0)),
-                        input(
-                            r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
-                            Level(9.0),
-                        ),
-                    ],
-                    135,
-                    "5",
-                ),
-                fires(
-                    "lines are lost",
-                    &[
-                        input(RING, As("0x8 5x60")),
-                        input(r#"mcp_vitals_lost_total{metric="m"}"#, Level(9.0)),
-                        input("mcp_vitals_common_lost_total", Level(9.0)),
-                        input(
-                            r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
-                            Level(9.0),
-                        ),
-                    ],
-                    135,
-                    "5",
-                ),
-                fires(
-                    "spans are lost",
-                    &[
-                        input(
-                            r#"mcp_vitals_span_lost_total{place="ring", reason="full"}"#,
-                            As("0x8 5x60"),
-                        ),
-                        input(r#"mcp_vitals_lost_total{metric="m"}"#, Level(9.0)),
-                        input("mcp_vitals_common_lost_total", Level(9.0)),
-                        input(RING, Level(9.0)),
-                    ],
-                    135,
-                    "5",
-                ),
+                ends(735, fires("metrics are lost", lost!(LOST; COMMON, RING, SPANS), 135, "5")),
+                ends(735, fires("records of all engines are lost", lost!(COMMON; LOST, RING, SPANS), 135, "5")),
+                ends(735, fires("lines are lost", lost!(RING; LOST, COMMON, SPANS), 135, "5")),
+                ends(735, fires("spans are lost", lost!(SPANS; LOST, COMMON, RING), 135, "5")),
             ],
         },
     },

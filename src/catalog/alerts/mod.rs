@@ -232,6 +232,11 @@ pub(crate) const fn fires(
     Scene { what, inputs, fires: Some((at, value)), gone: 0 }
 }
 
+/// The same, and it is over at this second.
+pub(crate) const fn ends(gone: u32, scene: Scene) -> Scene {
+    Scene { gone, ..scene }
+}
+
 /// One series of a test, of one instance.
 pub struct Input {
     /// Name and labels, without `job` and `instance`: `name{a="b"}`.
@@ -321,11 +326,18 @@ impl Selectors<'_> {
     }
 }
 
+/// Every alert, by what it is about: each set has a file of cases of its own, of this name.
+pub(crate) const SETS: [(&str, &[Alert]); 5] = [
+    ("mcp_requests", requests::ALERTS),
+    ("mcp_work", work::ALERTS),
+    ("mcp_process", process::ALERTS),
+    ("engine", engine::ALERTS),
+    ("optional", optional::ALERTS),
+];
+
 /// Every alert, in the order in which they are written.
 pub fn alerts() -> impl Iterator<Item = &'static Alert> {
-    [requests::ALERTS, work::ALERTS, process::ALERTS, engine::ALERTS, optional::ALERTS]
-        .into_iter()
-        .flatten()
+    SETS.into_iter().flat_map(|(_, alerts)| alerts)
 }
 
 #[cfg(test)]

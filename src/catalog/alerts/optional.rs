@@ -194,6 +194,15 @@ pub(super) const ALERTS: &[Alert] = &[
             scenes: &[
                 fires("nobody ever logged in", &[], 3_900, "0"),
                 fires(
+                    "a way to log in is there, and nobody takes it",
+                    &[input(
+                        r#"mcp_auth_attempts_total{method="token", status="success"}"#,
+                        As("_x100 0x600"),
+                    )],
+                    3_900,
+                    "0",
+                ),
+                fires(
                     "the first login was an hour ago",
                     &[input(
                         r#"mcp_auth_attempts_total{method="token", status="success"}"#,

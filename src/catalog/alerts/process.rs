@@ -271,7 +271,11 @@ pub(super) const ALERTS: &[Alert] = &[
                 ),
                 fires(
                     "a quarter is used, and not before",
-                    &[input(RSS, Ramp(0.0, 0.85)), input(TOTAL, Level(1000.0))],
+                    &[
+                        input(RSS, Level(990.0)),
+                        input(HEAP, Ramp(0.0, 0.85)),
+                        input(TOTAL, Level(1000.0)),
+                    ],
                     5_325,
                     "1.092kiB",
                 ),
@@ -280,6 +284,24 @@ pub(super) const ALERTS: &[Alert] = &[
                     &[input(RSS, Ramp(300.0, 1.0)), input(TOTAL, Level(1000.0))],
                     4_500,
                     "1.523kiB",
+                ),
+                fires(
+                    "a process in the place of another grows for an hour",
+                    &[
+                        input("process_start_time_seconds", As("0x240 3615x1000")),
+                        input(RSS, As("300x240 301+1x1000")),
+                        input(TOTAL, Level(1000.0)),
+                    ],
+                    8_115,
+                    "1.524kiB",
+                ),
+                quiet(
+                    "the process grows, and its heap does not",
+                    &[
+                        input(RSS, Ramp(300.0, 1.0)),
+                        input(HEAP, Level(500.0)),
+                        input(TOTAL, Level(1000.0)),
+                    ],
                 ),
                 quiet(
                     "it was restarted, and grows, within the hour",

@@ -1,6 +1,6 @@
 //! Alerts about requests and who sends them.
 
-use super::Samples::{As, Count, Level, Ramp, Turns};
+use super::Samples::{Anew, As, Count, Level, Ramp, Turns};
 use super::{
     Alert, Case, FAILED_LOGINS, Group, REQUESTS, Selectors, Severity, Shown, fires, input, quiet,
 };
@@ -425,7 +425,8 @@ pub(super) const ALERTS: &[Alert] = &[
             2. Give the transport's session manager a time-out for idle sessions.",
         case: Case {
             fires: &[
-                input("mcp_sessions_active", As("10+1x495 505x400")),
+                // For a moment there are very many: it is the trend that counts.
+                input("mcp_sessions_active", As("10+1x159 1000 171+1x334 505x400")),
                 input(OK, Turns(&[(2.0, 3_600), (0.3, 0)])),
                 input(OK_U, Turns(&[(1.0, 3_600), (0.2, 0)])),
             ],
@@ -437,6 +438,23 @@ pub(super) const ALERTS: &[Alert] = &[
             value: "505",
             spare: &[],
             scenes: &[
+                fires(
+                    "it is just above",
+                    &[input("mcp_sessions_active", As("101+0.01x400")), input(OK, Count(0.1))],
+                    1_815,
+                    "102.2",
+                ),
+                quiet(
+                    "they go",
+                    &[input("mcp_sessions_active", As("900-0.1x1000")), input(OK, Count(0.1))],
+                ),
+                quiet(
+                    "more and more people work, and it counts anew",
+                    &[
+                        input("mcp_sessions_active", Ramp(200.0, 1.0)),
+                        input(OK, Anew(&[], 9.0, 400)),
+                    ],
+                ),
                 quiet(
                     "a hundred come and stay",
                     &[input("mcp_sessions_active", As("10+1x90 100x2000")), input(OK, Count(0.1))],

@@ -1,6 +1,6 @@
 //! Alerts about agents, tasks and models.
 
-use super::Samples::{Count, Level, Levels, Turns};
+use super::Samples::{Anew, Count, Level, Levels, Turns};
 use super::{AGENTS, Alert, Case, Group, Selectors, Severity, Shown, fires, input, quiet};
 
 /// Failures count as events too: agents that were spawned long ago and fail now, with none spawned
@@ -108,18 +108,32 @@ pub(super) const ALERTS: &[Alert] = &[
             labels: &[],
             value: "25%",
             spare: &[],
-            scenes: &[fires(
-                "agents of long ago fail and none is spawned",
-                &[
-                    input(r#"mcp_agents_spawned_total{type="coder"}"#, Level(40.0)),
-                    input(
-                        r#"mcp_agents_failed_total{type="coder", reason="timeout"}"#,
-                        Turns(&[(0.0, 600), (1.0, 0)]),
-                    ),
-                ],
-                870,
-                "+Inf%",
-            )],
+            scenes: &[
+                fires(
+                    "agents of long ago fail and none is spawned",
+                    &[
+                        input(r#"mcp_agents_spawned_total{type="coder"}"#, Level(40.0)),
+                        input(
+                            r#"mcp_agents_failed_total{type="coder", reason="timeout"}"#,
+                            Turns(&[(0.0, 600), (1.0, 0)]),
+                        ),
+                    ],
+                    870,
+                    "+Inf%",
+                ),
+                fires(
+                    "agents of another process fail, and this one is restarted",
+                    &[
+                        input(r#"mcp_agents_spawned_total{type="coder"}"#, Level(0.0)),
+                        input(
+                            r#"mcp_agents_failed_total{type="coder", reason="timeout"}"#,
+                            Anew(&[(0.0, 600), (1.0, 0)], 1.0, 55),
+                        ),
+                    ],
+                    870,
+                    "+Inf%",
+                ),
+            ],
         },
     },
     Alert {

@@ -7,16 +7,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{HEAD, anchor, filled, labels, of_group, quoted};
-use crate::catalog::alerts::{
-    Alert, AlertSettings, Case, Group, Input, Samples, Scene, Selectors, exact,
-};
+use super::{HEAD, anchor, filled, labels, quoted};
+use crate::catalog::alerts::{Alert, AlertSettings, Case, Input, Samples, Scene, Selectors, exact};
 
 /// Seconds between samples, and between evaluations.
 pub(super) const STEP: u32 = 15;
 
 /// What counts the scrapes of a process, and so says that it lives.
-const SCRAPES: &str = "mcp_vitals_scrape_duration_seconds_count";
+pub(super) const SCRAPES: &str = "mcp_vitals_scrape_duration_seconds_count";
 
 /// What each server has, whatever it does.
 const BASE: [(&str, Samples); 4] = [
@@ -33,9 +31,12 @@ pub(super) fn head(rules: &str, test: &str, step: &str) -> String {
     )
 }
 
-pub(super) fn write(group: Group) -> String {
-    let mut text = head(group.file(), group.file(), "15s");
-    for alert in of_group(group) {
+/// The cases of a set of alerts, all of one file of rules. promtool looks at each rule of that file at
+/// every evaluation of every case: small files of cases can run side by side.
+pub(super) fn write(name: &str, alerts: &[Alert]) -> String {
+    let rules = alerts.first().map_or("", |alert| alert.group.file());
+    let mut text = head(rules, name, "15s");
+    for alert in alerts {
         text.push_str(&fires(alert));
         text.push_str(&quiet(alert));
         for scene in alert.case.scenes {
@@ -47,7 +48,7 @@ pub(super) fn write(group: Group) -> String {
     text.push_str("  - name: nothing fires where there is nothing\n");
     text.push_str(&format!("    interval: {STEP}s\n    input_series: []\n"));
     text.push_str("    promql_expr_test:\n");
-    for alert in of_group(group) {
+    for alert in alerts {
         text.push_str(&silent(alert.name, 3_600));
     }
     text
@@ -213,7 +214,14 @@ fn fires_in(alert: &Alert, scene: &Scene, at: u32, value: &str) -> String {
     let mut text = format!("  - name: {} fires where {}\n", alert.name, scene.what);
     text.push_str(&format!("    interval: {STEP}s\n    input_series:\n"));
     text.push_str(&process.expose(&given(scene.inputs), steps, false));
-    text.push_str(&expect(alert, at, value, &[(process, scene.gone)]));
+    let mut expected = vec![(process, scene.gone)];
+    if expr(alert).contains("vitals_copy") {
+        let copy = |copy| Process { job: "mcp", instance: "shared", copy: Some(copy) };
+        text.push_str(&copy(0).expose(&given(scene.inputs), steps, false));
+        text.push_str(&copy(1).expose(&given(alert.case.quiet), steps, false));
+        expected.push((copy(0), scene.gone));
+    }
+    text.push_str(&expect(alert, at, value, &expected));
     text
 }
 

@@ -9,7 +9,7 @@ mod rules;
 mod runbook;
 mod slo;
 
-use super::alerts::{Alert, AlertSettings, Group, Selectors, Severity, alerts, exact};
+use super::alerts::{Alert, AlertSettings, Group, SETS, Selectors, Severity, alerts, exact};
 
 /// A file to be written: its path below the folder, and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +35,13 @@ pub fn alert_files(settings: &AlertSettings) -> Vec<Generated> {
     files.push(file("slo.yml", slo::rules(objective, settings)));
     files.push(file("RUNBOOK.md", runbook::write(settings)));
     if *settings == AlertSettings::default() {
-        for group in Group::ALL {
-            files.push(file(&format!("tests/{}_test.yml", group.file()), cases::write(group)));
+        for (name, alerts) in SETS {
+            files.push(file(&format!("tests/{name}_test.yml"), cases::write(name, alerts)));
         }
         for (name, step) in [("slo", 60), ("slo_days", 1_800)] {
             files.push(file(&format!("tests/{name}_test.yml"), slo::cases(objective, name, step)));
         }
+        files.push(file("tests/mcp_days_test.yml", days::forgotten()));
         files.push(file("tests/days_test.yml", days::write()));
     }
     files

@@ -146,6 +146,7 @@ pub(super) fn cases(objective: f64, name: &str, step: u32) -> String {
     let mut text = head("slo", name, if step == 60 { "1m" } else { "30m" });
     for burn in BURNS.iter().filter(|burn| burn.step == step) {
         text.push_str(&burning(burn, objective));
+        text.push_str(&cooling(burn, objective));
         text.push_str(&calm(burn, objective));
     }
     text
@@ -164,6 +165,8 @@ struct Job<'a> {
     ok: Turns,
     failed: Turns,
     client: Turns,
+    /// Behind this step it counts from 0 on again.
+    anew: Option<u32>,
 }
 
 impl Job<'_> {
@@ -190,12 +193,22 @@ impl Job<'_> {
                 text.push_str(&format!(
                     "      - series: '{metric}{{job=\"{}\", instance=\"{instance}\", {labels}}}'\n        values: {}\n",
                     self.name,
-                    paced(&half, steps)
+                    self.anew.map_or_else(|| paced(&half, steps), |at| renewed(&half, at, steps))
                 ));
             }
         }
         text
     }
+}
+
+/// Paces with a restart, in which nothing is lost: the first sample behind it has all since then.
+fn renewed(turns: &[(f64, u32)], at: u32, steps: u32) -> String {
+    let before = turns.iter().position(|(_, until)| *until >= at || *until == 0);
+    let before = paced(&turns[..=before.unwrap_or(turns.len() - 1)], at);
+    let later = turns.iter().filter(|(_, until)| *until > at || *until == 0);
+    let later: Turns = later.map(|(each, until)| (*each, until.saturating_sub(at))).collect();
+    let after = paced(&later, steps - at);
+    format!("{before} {}", after.trim_start_matches("0 "))
 }
 
 /// How many had come by this step, at these paces.
@@ -255,6 +268,7 @@ fn burning(burn: &Burn, objective: f64) -> String {
         ok: turns(pace * by, (each - 1.5 * failed) * by, each * by),
         failed: turns(0.0, failed * by, 0.0),
         client: turns(0.0, failed * by / 2.0, 0.0),
+        anew: None,
     };
     let mut text = format!(
         "  - name: {NAME} over {window} fires in its minute, and is over in its minute\n    interval: {0}s\n    input_series:\n",
@@ -262,13 +276,15 @@ fn burning(burn: &Burn, objective: f64) -> String {
     );
     text.push_str(&job("burning", 1.0).expose(steps));
     text.push_str(&job("enough", 100.1 / least).expose(steps));
+    let restarted = Job { anew: Some(ends - 1), ..job("restarted", 1.0) };
+    text.push_str(&restarted.expose(steps));
     let at = ends * burn.step;
     text.push_str(&format!(
         "    alert_rule_test:\n      - alertname: {NAME}\n        eval_time: {at}s\n        exp_alerts:\n"
     ));
     // Those that burn slower may fire as well.
     for burn in BURNS.iter().filter(fires) {
-        for job in ["burning", "enough"] {
+        for job in ["burning", "enough", "restarted"] {
             text.push_str(&format!(
                 "          - exp_labels:\n              severity: {}\n              subject: error_budget\n              window: {}\n              job: {job}\n            exp_annotations:\n              summary: {}\n              description: {}\n              runbook: alerts/RUNBOOK.md#errorbudgetburn\n",
                 burn.severity.as_str(),
@@ -286,6 +302,49 @@ fn burning(burn: &Burn, objective: f64) -> String {
     text
 }
 
+/// A fire that goes down: to just above what the window lets, and then, of twice as many requests, to
+/// just below. The short window is the one that says when it is over.
+fn cooling(burn: &Burn, objective: f64) -> String {
+    let window = window(burn.long);
+    let (long, short) = (burn.long / burn.step, burn.short / burn.step);
+    let (wait, each) = (burn.wait / burn.step, 1_000.0);
+    let share = burn.factor * (1.0 - objective) * each;
+    let lit = long + wait + 2;
+    let embers = lit + 2 * short + 2;
+    let turns = |hot: f64, above: f64, below: f64| {
+        vec![(hot, lit), (above, embers), (below, 0)]
+    };
+    let failed = turns(1.5 * share, 1.012 * share, 2.0 * 0.99 * share);
+    let seen = Seen {
+        all: turns(each, each, 2.0 * each),
+        failed: failed.clone(),
+        seconds: burn.step,
+    };
+    let fires = (1..).find(|step| seen.burns(burn, objective, *step)).unwrap_or(0) + wait;
+    let over = (lit..).find(|step| !seen.burns(burn, objective, *step)).unwrap_or(lit);
+    let steps = over + long / 2;
+    let part = |failed: &Turns, by: f64| -> Turns {
+        failed.iter().map(|(failed, until)| (failed * by, *until)).collect()
+    };
+    let all = seen.all.iter().zip(&failed);
+    let job = Job {
+        name: "cooling",
+        ok: all.map(|((all, until), (failed, _))| (all - 1.5 * failed, *until)).collect(),
+        client: part(&failed, 0.5),
+        failed,
+        anew: None,
+    };
+    let mut text = format!(
+        "  - name: {NAME} over {window} is over when the short window is just below\n    interval: {}s\n    input_series:\n",
+        burn.step
+    );
+    text.push_str(&job.expose(steps));
+    text.push_str("    promql_expr_test:\n");
+    text.push_str(&firing(&window, "", steps * burn.step, Some(over - fires)));
+    text.push('\n');
+    text
+}
+
 /// Who never fires it.
 fn calm(burn: &Burn, objective: f64) -> String {
     let window = window(burn.long);
@@ -297,6 +356,7 @@ fn calm(burn: &Burn, objective: f64) -> String {
         ok: vec![((1_000.0 - failed - client) * by, 0)],
         failed: vec![(failed * by, 0)],
         client: vec![(client * by, 0)],
+        anew: None,
     };
     // All fail for as long as the long window bears it, and the short one does not.
     let spike = ((f64::from(long) * share).ceil() as u32 - 1).max(1);
@@ -308,7 +368,13 @@ fn calm(burn: &Burn, objective: f64) -> String {
         steady("just-below", 980.0 * share, 0.0, 1.0),
         steady("by-the-callers", 500.0 * share, 1_000.0 * share, 1.0),
         steady("few", 2_000.0 * share, 0.0, 99.0 / (1_000.0 * f64::from(long))),
-        Job { name: "spike", ok: at(1_000.0, 0.0), failed: at(0.0, 1_000.0), client: at(0.0, 0.0) },
+        Job {
+            name: "spike",
+            ok: at(1_000.0, 0.0),
+            failed: at(0.0, 1_000.0),
+            client: at(0.0, 0.0),
+            anew: None,
+        },
     ];
     let mut text = format!(
         "  - name: {NAME} over {window} stays quiet just below, in a spike, of few requests\n    interval: {}s\n    input_series:\n",

@@ -289,26 +289,39 @@ class RuleFileProblems(unittest.TestCase):
                 (self.folder / "alerts" / file).write_text(text)
 
     def test_an_inhibition_that_does_not_match(self):
-        self.change("alertmanager.yml", "equal: [job, instance, subject]", "equal: [job]")
+        self.change("alertmanager.yml", "equal: [job, instance, vitals_copy, tool, subject]", "equal: [job]")
         self.assertRegex(next(run.inhibition_problems()), "inhibits by")
 
     def test_an_alert_without_a_case_that_fires(self):
         cases = sorted(path.name for path in (self.folder / "alerts" / "tests").iterdir())
         self.assertEqual(list(run.case_problems(cases)), [])
-        self.change("alerts/tests/engine_test.yml", "exp_alerts:\n", "exp_alerts: []\n")
+        file = self.folder / "alerts/tests/engine_test.yml"
+        file.write_text(file.read_text().replace("exp_alerts:\n", "exp_alerts: []\n"))
         self.assertRegex(next(run.case_problems(cases)), "TelemetryDropped: fires in 0 of")
+
+    def test_a_case_that_says_nothing(self):
+        cases = sorted(path.name for path in (self.folder / "alerts" / "tests").iterdir())
+        text = (self.folder / "alerts/tests/engine_test.yml").read_text()
+        found = [line for line in text.splitlines() if 'ALERTS{alertname="ScrapeSlow"' in line]
+        self.assertTrue(found)
+        for line in found:
+            text = text.replace(line, "      - expr: 'vector(1)'")
+        (self.folder / "alerts/tests/engine_test.yml").write_text(text)
+        self.assertRegex(
+            next(run.case_problems(cases)), "ScrapeSlow: a case neither fires nor is silent"
+        )
 
     @needs("promtool")
     def test_a_day_on_which_something_fires(self):
         """One check sees all alerts in every minute: at one minute of one day the server panics."""
-        panics = 'mcp_panics_total{job="mcp", instance="a", tool="t"}\'\n        values: '
+        panics = 'mcp_panics_total{job="mcp", instance="idle", tool="t"}\'\n        values: '
         self.change("alerts/tests/days_test.yml", f"{panics}0x1440", f"{panics}0x700 1x740")
         done = subprocess.run(
             ["promtool", "test", "rules", "alerts/tests/days_test.yml"],
             cwd=self.folder, capture_output=True, text=True,
         )  # fmt: skip
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stdout + done.stderr, 'got: {alertname="HandlerPanics"} 1E\\+00')
+        self.assertRegex(done.stdout + done.stderr, 'got: .*{alertname="HandlerPanics", instance="idle"} 1E\\+00')
 
 
 class Selectors(unittest.TestCase):

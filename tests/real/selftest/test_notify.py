@@ -37,7 +37,7 @@ BROKEN = {
         SILENCED + r" *inhibited by .*CriticalErrorRate.*: .*instance=two:1 job=notify",
     ),
     "of any subject": (
-        ("alertmanager.yml", r"instance, subject\]", "instance]"),
+        ("alertmanager.yml", r"tool, subject\]", "tool]"),
         SILENCED + r"(.|\n)*inhibited by .*: alertname=HighRequestLatency instance=one:1",
     ),
     "of others' alerts": (
