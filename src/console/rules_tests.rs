@@ -22,6 +22,15 @@ fn at(samples: Samples, step: u32, times: f64) -> f64 {
             let steps = 1..=step;
             (steps.map(|step| turn(turns, step * STEP - 1)).sum::<f64>() * times).floor()
         }
+        // What came before the restart, and what has come since: nothing at its step.
+        Samples::Anew(turns, each, anew) => {
+            let before = match turns {
+                [] => Samples::Count(each),
+                turns => Samples::Turns(turns),
+            };
+            let since = f64::from(step.saturating_sub(anew)) * each * times;
+            at(before, step.min(anew - 1), times) + since.floor()
+        }
         Samples::Level(level) => level,
         Samples::Levels(levels) => turn(levels, step * STEP),
         Samples::Ramp(from, more) => from + more * f64::from(step),

@@ -311,15 +311,10 @@ fn cooling(burn: &Burn, objective: f64) -> String {
     let share = burn.factor * (1.0 - objective) * each;
     let lit = long + wait + 2;
     let embers = lit + 2 * short + 2;
-    let turns = |hot: f64, above: f64, below: f64| {
-        vec![(hot, lit), (above, embers), (below, 0)]
-    };
+    let turns = |hot: f64, above: f64, below: f64| vec![(hot, lit), (above, embers), (below, 0)];
     let failed = turns(1.5 * share, 1.012 * share, 2.0 * 0.99 * share);
-    let seen = Seen {
-        all: turns(each, each, 2.0 * each),
-        failed: failed.clone(),
-        seconds: burn.step,
-    };
+    let seen =
+        Seen { all: turns(each, each, 2.0 * each), failed: failed.clone(), seconds: burn.step };
     let fires = (1..).find(|step| seen.burns(burn, objective, *step)).unwrap_or(0) + wait;
     let over = (lit..).find(|step| !seen.burns(burn, objective, *step)).unwrap_or(lit);
     let steps = over + long / 2;
