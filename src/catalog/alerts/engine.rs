@@ -33,10 +33,8 @@ sum by ({by}) (increase({count}[10m])) >= 5"
     )
 }
 
-const LOST: [&str; 2] = [
-    r#"mcp_vitals_lost_total{metric="m"}"#,
-    r#"mcp_vitals_lost_total{metric="n"}"#,
-];
+const LOST: [&str; 2] =
+    [r#"mcp_vitals_lost_total{metric="m"}"#, r#"mcp_vitals_lost_total{metric="n"}"#];
 const COMMON: [&str; 1] = ["mcp_vitals_common_lost_total"];
 const RING: [&str; 2] = [
     r#"mcp_vitals_log_lost_total{place="ring", level="info", reason="full"}"#,
@@ -84,10 +82,7 @@ pub(super) const ALERTS: &[Alert] = &[
                 input(LOST[0], As("0x8 5x400")),
                 input(COMMON[0], As("0x8 5x400")),
                 input(RING[0], As("0x8 5x400")),
-                input(
-                    SPANS[0],
-                    As("0x8 5x400"),
-                ),
+                input(SPANS[0], As("0x8 5x400")),
             ],
             quiet: &[
                 input(LOST[0], Level(5.0)),
@@ -109,7 +104,15 @@ pub(super) const ALERTS: &[Alert] = &[
             // Each by itself, of two kinds; and the others lost something once.
             scenes: &[
                 ends(735, fires("metrics are lost", lost!(LOST; COMMON, RING, SPANS), 135, "5")),
-                ends(735, fires("records of all engines are lost", lost!(COMMON; LOST, RING, SPANS), 135, "5")),
+                ends(
+                    735,
+                    fires(
+                        "records of all engines are lost",
+                        lost!(COMMON; LOST, RING, SPANS),
+                        135,
+                        "5",
+                    ),
+                ),
                 ends(735, fires("lines are lost", lost!(RING; LOST, COMMON, SPANS), 135, "5")),
                 ends(735, fires("spans are lost", lost!(SPANS; LOST, COMMON, RING), 135, "5")),
             ],

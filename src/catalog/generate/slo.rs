@@ -1,7 +1,7 @@
 //! Burn-rate rules for an objective, by the multi-window method of Google's SRE workbook, chapter 5.
 
 use super::cases::{head, paced};
-use super::{HEAD, duration, indented, quoted};
+use super::{HEAD, duration, indented, quoted, runbook_url};
 use crate::catalog::alerts::{AlertSettings, Selectors, Severity, exact, trimmed};
 
 /// How fast the budget of 30 days burns, seen over a long and a short window; how long that holds.
@@ -119,12 +119,13 @@ fn rule(burn: &Burn, objective: f64, settings: &AlertSettings) -> String {
         ratio(&short)
     );
     format!(
-        "      - alert: {NAME}\n        expr: |\n{}        for: {}\n        labels:\n          severity: {}\n          subject: error_budget\n          window: {long}\n        annotations:\n          summary: {}\n          description: {}\n          runbook: alerts/RUNBOOK.md#errorbudgetburn\n",
+        "      - alert: {NAME}\n        expr: |\n{}        for: {}\n        labels:\n          severity: {}\n          subject: error_budget\n          window: {long}\n        annotations:\n          summary: {}\n          description: {}\n          runbook: alerts/RUNBOOK.md#errorbudgetburn\n{}",
         indented(&expr, 10),
         duration(burn.wait),
         burn.severity.as_str(),
         quoted(&SUMMARY.replace("{job}", "{{ $labels.job }}")),
         quoted(&describe(burn, objective, "{{ $labels.job }}")),
+        runbook_url(settings, NAME),
     )
 }
 
@@ -311,15 +312,10 @@ fn cooling(burn: &Burn, objective: f64) -> String {
     let share = burn.factor * (1.0 - objective) * each;
     let lit = long + wait + 2;
     let embers = lit + 2 * short + 2;
-    let turns = |hot: f64, above: f64, below: f64| {
-        vec![(hot, lit), (above, embers), (below, 0)]
-    };
+    let turns = |hot: f64, above: f64, below: f64| vec![(hot, lit), (above, embers), (below, 0)];
     let failed = turns(1.5 * share, 1.012 * share, 2.0 * 0.99 * share);
-    let seen = Seen {
-        all: turns(each, each, 2.0 * each),
-        failed: failed.clone(),
-        seconds: burn.step,
-    };
+    let seen =
+        Seen { all: turns(each, each, 2.0 * each), failed: failed.clone(), seconds: burn.step };
     let fires = (1..).find(|step| seen.burns(burn, objective, *step)).unwrap_or(0) + wait;
     let over = (lit..).find(|step| !seen.burns(burn, objective, *step)).unwrap_or(lit);
     let steps = over + long / 2;
