@@ -8,8 +8,8 @@ change has to make one of its cases fail.
     scripts/mutate-rules.py --list     the mutants, and nothing is run
 
 Exit 1 where a mutant survives that mutate-rules.txt does not name, or one that it names is caught or
-is no mutant any more. It needs promtool. All mutants of a rule stand side by side in one file, each under a name of its own, and
-promtool runs the cases of the rule on all of them at once.
+is no mutant any more. It needs promtool. All mutants of a rule stand side by side in one file, each
+under a name of its own, and promtool runs the cases of the rule on all of them at once.
 """
 
 import os
