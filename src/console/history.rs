@@ -237,11 +237,12 @@ impl Track {
         while self.0.back().is_some_and(|last| last.unix_s >= point.unix_s) {
             self.0.pop_back();
         }
-        if let Some(last) = self.0.back() {
-            if point.unix_s - last.unix_s > 2.5 * seconds && last.seen.is_some() {
-                let unix_s = last.unix_s + seconds;
-                self.0.push_back(Point { unix_s, seen: None });
-            }
+        if let Some(last) = self.0.back()
+            && point.unix_s - last.unix_s > 2.5 * seconds
+            && last.seen.is_some()
+        {
+            let unix_s = last.unix_s + seconds;
+            self.0.push_back(Point { unix_s, seen: None });
         }
         let oldest = point.unix_s - most as f64 * seconds * 1.1;
         self.0.push_back(point);
