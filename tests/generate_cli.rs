@@ -68,6 +68,8 @@ struct Rule {
     wait: String,
     severity: String,
     summary: String,
+    runbook: String,
+    runbook_url: Option<String>,
 }
 
 /// The rules of one file, read by a parser that is not ours.
@@ -84,6 +86,8 @@ fn rules(folder: &Path, file: &str) -> Vec<Rule> {
             wait: text(&rule["for"]),
             severity: text(&rule["labels"]["severity"]),
             summary: text(&rule["annotations"]["summary"]),
+            runbook: text(&rule["annotations"]["runbook"]),
+            runbook_url: rule["annotations"].as_mapping_get("runbook_url").map(text),
         })
         .collect()
 }
@@ -306,10 +310,31 @@ fn an_objective_is_what_the_budget_burns_by() {
 }
 
 #[test]
+fn each_alert_says_where_its_runbook_is_on_the_web() {
+    let base = "https://wiki.example.com/a/RUNBOOK.md";
+    let folder = written("runbook_url", &["--runbook-url", base]);
+    let default = written("runbook_default", &[]);
+    for file in ["mcp.yml", "engine.yml", "optional.yml", "slo.yml"] {
+        let own = rules(&folder, file);
+        for rule in &own {
+            let url = format!("{base}#{}", rule.alert.to_lowercase());
+            assert_eq!(rule.runbook_url.as_deref(), Some(&*url));
+        }
+        // Beside the path, which is as it was, like all else.
+        let without: Vec<Rule> =
+            own.into_iter().map(|rule| Rule { runbook_url: None, ..rule }).collect();
+        assert_eq!(without, rules(&default, file));
+    }
+    for refused in ["", "wiki.example.com", "https://", "https://a/#b", "https://a/{{ b }}"] {
+        assert_eq!(generate(&folder, &["--runbook-url", refused]).code, Some(2), "{refused}");
+    }
+}
+
+#[test]
 fn a_settings_file_says_the_same_as_flags_and_flags_go_before_it() {
     let folder = empty("settings");
     let path = folder.join("alerts.toml");
-    let text = "matchers = 'job=\"search\"'\nobjective = 0.995\n\n[thresholds]\nHighErrorRate = 0.02\n\n\
+    let text = "matchers = 'job=\"search\"'\nobjective = 0.995\nrunbook_url = \"https://a/b\"\n\n[thresholds]\nHighErrorRate = 0.02\n\n\
                 [by_tool.HighRequestLatency]\ndeep_research = 60.0\n";
     fs::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
@@ -321,6 +346,8 @@ fn a_settings_file_says_the_same_as_flags_and_flags_go_before_it() {
             "job=\"search\"",
             "--objective",
             "99.5",
+            "--runbook-url",
+            "https://a/b",
             "--threshold",
             "HighErrorRate=0.02",
             "--threshold",
@@ -337,9 +364,13 @@ fn a_settings_file_says_the_same_as_flags_and_flags_go_before_it() {
     assert!(of(&flag_first, "HighErrorRate")[0].expr.contains("> 0.04"));
     assert_eq!(of(&flag_first, "HighRequestLatency").len(), 2);
 
-    for wrong in
-        ["thresholds = 1", "[thresholds]\nNothing = 1.0", "surprise = 1", "objective = 99.5"]
-    {
+    for wrong in [
+        "thresholds = 1",
+        "[thresholds]\nNothing = 1.0",
+        "surprise = 1",
+        "objective = 99.5",
+        "runbook_url = \"RUNBOOK.md\"",
+    ] {
         fs::write(folder.join("alerts.toml"), wrong).unwrap();
         let ran = generate(&empty("settings_wrong"), &["--settings", path]);
         assert!(ran.code.is_some_and(|code| code != 0), "{wrong}: {}", ran.err);

@@ -21,6 +21,7 @@ pub(crate) struct Options {
     matchers: Option<String>,
     thresholds: Vec<Threshold>,
     objective: Option<f64>,
+    runbook_url: Option<String>,
 }
 
 /// `NAME=VALUE`, or `NAME:TOOL=VALUE`.
@@ -35,14 +36,15 @@ const ABOUT: &str = "\
 Grafana dashboards, Prometheus alerts with a runbook and promtool tests of them,
 and the pages about both, written from the same catalog as the metrics.
 
-Without settings it writes what the repository has. Thresholds, matchers and an
-objective can be given here or in a TOML file; the tests are for the thresholds
-as they come, and left out with others.";
+Without settings it writes what the repository has. Thresholds, matchers, an
+objective and the runbook's address can be given here or in a TOML file; the tests
+are for the alerts as they come, and left out with settings.";
 
 const AFTER: &str = "\
 A settings file:
   matchers = 'job=\"mcp\", cluster=\"eu\"'
   objective = 0.995
+  runbook_url = \"https://wiki.example.com/mcp/RUNBOOK.md\"
   [thresholds]
   HighRequestLatency = 2.5
   [by_tool.HighRequestLatency]
@@ -88,6 +90,9 @@ pub(crate) fn command() -> clap::Command {
             value("objective", "PERCENT")
                 .value_parser(objective)
                 .help("Of the burn-rate rules: 90 to 99.99 [default: 99]"),
+            value("runbook-url", "URL")
+                .value_parser(runbook_url)
+                .help("Where RUNBOOK.md is on the web: alerts get runbook_url: URL#alert"),
             Arg::new("check")
                 .long("check")
                 .action(ArgAction::SetTrue)
@@ -104,6 +109,7 @@ pub(crate) fn options(matches: &ArgMatches) -> Options {
         matchers: matches.get_one::<String>("matchers").cloned(),
         thresholds: matches.get_many("threshold").into_iter().flatten().cloned().collect(),
         objective: matches.get_one("objective").copied(),
+        runbook_url: matches.get_one("runbook-url").cloned(),
     }
 }
 
@@ -125,6 +131,18 @@ fn objective(text: &str) -> Result<f64, String> {
     }
 }
 
+/// An address that an anchor can be put behind, and that is none of Prometheus' templates.
+fn runbook_url(text: &str) -> Result<String, String> {
+    let web = ["http://", "https://"].iter().any(|scheme| {
+        text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+    });
+    let odd = |c: char| !c.is_ascii_graphic() || "#\"'<>\\^`{|}".contains(c);
+    match web && !text.contains(odd) {
+        true => Ok(text.to_owned()),
+        false => Err("not an address of the web without a #".to_owned()),
+    }
+}
+
 /// The settings file.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -132,19 +150,24 @@ struct File {
     matchers: String,
     /// As a share.
     objective: Option<f64>,
+    runbook_url: Option<String>,
     thresholds: BTreeMap<String, f64>,
     by_tool: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
 impl Options {
     fn settings(&self) -> Result<AlertSettings, String> {
-        let File { matchers, objective, mut thresholds, mut by_tool } = match &self.settings {
+        let file = match &self.settings {
             Some(path) => {
                 let text = fs::read_to_string(path).map_err(|error| failed(path, &error))?;
                 toml::from_str(&text).map_err(|error| failed(path, &error))?
             }
             None => File::default(),
         };
+        let File { matchers, objective, runbook_url: url, mut thresholds, mut by_tool } = file;
+        if let Some(url) = &url {
+            runbook_url(url).map_err(|error| format!("runbook_url = {url:?}: {error}"))?;
+        }
         if let Some(objective) = objective
             && !(0.9..=0.9999).contains(&objective)
         {
@@ -171,7 +194,8 @@ impl Options {
         }
         let matchers = self.matchers.clone().unwrap_or(matchers);
         let objective = self.objective.or(objective);
-        Ok(AlertSettings { matchers, thresholds, by_tool, objective })
+        let runbook_url = self.runbook_url.clone().or(url);
+        Ok(AlertSettings { matchers, thresholds, by_tool, objective, runbook_url })
     }
 }
 

@@ -149,6 +149,10 @@ fn each_is_quiet_when_its_alert_is() {
 fn each_does_what_its_alert_does_in_further_scenes() {
     for (name, ..) in RULES {
         for scene in alert(name).case.scenes {
+            // The console is of one process: with a restart it begins anew itself.
+            if scene.inputs.iter().any(|input| matches!(input.samples, Samples::Anew(..))) {
+                continue;
+            }
             let expected = scene.fires.map(|(at, _)| at);
             assert_eq!(fires(name, scene.inputs, 1.0), expected, "{name}: {}", scene.what);
         }

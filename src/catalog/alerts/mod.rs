@@ -284,6 +284,8 @@ pub struct AlertSettings {
     pub by_tool: BTreeMap<String, BTreeMap<String, f64>>,
     /// The objective of the burn-rate rules, 0.9 to 0.9999.
     pub objective: Option<f64>,
+    /// Where the runbook is on the web: each alert gets the annotation `runbook_url`, this and its anchor.
+    pub runbook_url: Option<String>,
 }
 
 /// What tells processes apart: several that share a textfile have `vitals_copy` also.

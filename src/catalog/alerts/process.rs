@@ -270,6 +270,22 @@ pub(super) const ALERTS: &[Alert] = &[
                     "1.169kiB",
                 ),
                 fires(
+                    "a quarter of it is the process, and not before",
+                    &[input(RSS, Ramp(0.0, 0.85)), input(TOTAL, Level(1000.0))],
+                    5_325,
+                    "1.092kiB",
+                ),
+                fires(
+                    "the process holds more than it may, and most is not the heap",
+                    &[
+                        input(RSS, Level(3000.0)),
+                        input(HEAP, Ramp(260.0, 1.0)),
+                        input(TOTAL, Level(1000.0)),
+                    ],
+                    4_500,
+                    "1.484kiB",
+                ),
+                fires(
                     "a quarter is used, and not before",
                     &[
                         input(RSS, Level(990.0)),
@@ -294,6 +310,10 @@ pub(super) const ALERTS: &[Alert] = &[
                     ],
                     8_115,
                     "1.524kiB",
+                ),
+                quiet(
+                    "it may have more and more",
+                    &[input(RSS, Level(900.0)), input(TOTAL, Ramp(1000.0, 1.0))],
                 ),
                 quiet(
                     "the process grows, and its heap does not",

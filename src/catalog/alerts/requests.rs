@@ -316,6 +316,15 @@ pub(super) const ALERTS: &[Alert] = &[
                     315,
                     "1",
                 ),
+                fires(
+                    "it counts anew, and finishes none since",
+                    &[
+                        input(r#"mcp_requests_in_flight{tool="t"}"#, Level(1.0)),
+                        input(OK, Anew(&[(1.0, 570)], 0.0, 38)),
+                    ],
+                    930,
+                    "1",
+                ),
                 quiet(
                     "idle, with subscriptions",
                     &[

@@ -218,7 +218,10 @@ fn fires_in(alert: &Alert, scene: &Scene, at: u32, value: &str) -> String {
     if expr(alert).contains("vitals_copy") {
         let copy = |copy| Process { job: "mcp", instance: "shared", copy: Some(copy) };
         text.push_str(&copy(0).expose(&given(scene.inputs), steps, false));
-        text.push_str(&copy(1).expose(&given(alert.case.quiet), steps, false));
+        // Whether the target is scraped is the same for both.
+        let mut beside = given(alert.case.quiet);
+        beside.extend(given(scene.inputs).into_iter().filter(|(series, _)| *series == "up"));
+        text.push_str(&copy(1).expose(&beside, steps, false));
         expected.push((copy(0), scene.gone));
     }
     text.push_str(&expect(alert, at, value, &expected));

@@ -158,6 +158,14 @@ fn anchor(alert: &str) -> String {
     format!("alerts/RUNBOOK.md#{}", alert.to_lowercase())
 }
 
+/// Behind the annotation `runbook`, with its indent: where that is on the web, if somebody said so.
+fn runbook_url(settings: &AlertSettings, alert: &str) -> String {
+    settings.runbook_url.as_ref().map_or_else(String::new, |base| {
+        let url = format!("{base}#{}", alert.to_lowercase());
+        format!("          runbook_url: {}\n", quoted(&url))
+    })
+}
+
 /// The labels that each alert has, in their order.
 fn labels(severity: Severity, subject: &str) -> [(&'static str, String); 2] {
     [("severity", severity.as_str().to_owned()), ("subject", subject.to_owned())]

@@ -1,6 +1,9 @@
 //! The rules as Prometheus reads them.
 
-use super::{HEAD, Written, anchor, duration, filled, indented, labels, of_group, quoted, written};
+use super::{
+    HEAD, Written, anchor, duration, filled, indented, labels, of_group, quoted, runbook_url,
+    written,
+};
 use crate::catalog::alerts::{AlertSettings, Group};
 
 fn about(group: Group) -> &'static str {
@@ -39,13 +42,15 @@ pub(super) fn write(group: Group, settings: &AlertSettings) -> String {
         Group::Optional => "mcp-optional",
     };
     let mut text = format!("{HEAD}{}\ngroups:\n  - name: {name}\n    rules:\n", about(group));
-    let rules: Vec<String> =
-        of_group(group).flat_map(|alert| written(alert, settings)).map(rule).collect();
+    let rules: Vec<String> = of_group(group)
+        .flat_map(|alert| written(alert, settings))
+        .map(|one| rule(one, settings))
+        .collect();
     text.push_str(&rules.join("\n"));
     text
 }
 
-fn rule(Written { alert, over, expr, tool }: Written<'_>) -> String {
+fn rule(Written { alert, over, expr, tool }: Written<'_>, settings: &AlertSettings) -> String {
     let label = |name: &str| match name {
         "instance" if tool.is_some() => "{{ $labels.tool }} of {{ $labels.instance }}".to_owned(),
         name => format!("{{{{ $labels.{name} }}}}"),
@@ -66,5 +71,6 @@ fn rule(Written { alert, over, expr, tool }: Written<'_>) -> String {
         fill(alert.description),
         anchor(alert.name),
     ));
+    rule.push_str(&runbook_url(settings, alert.name));
     rule
 }

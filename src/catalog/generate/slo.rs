@@ -1,7 +1,7 @@
 //! Burn-rate rules for an objective, by the multi-window method of Google's SRE workbook, chapter 5.
 
 use super::cases::{head, paced};
-use super::{HEAD, duration, indented, quoted};
+use super::{HEAD, duration, indented, quoted, runbook_url};
 use crate::catalog::alerts::{AlertSettings, Selectors, Severity, exact, trimmed};
 
 /// How fast the budget of 30 days burns, seen over a long and a short window; how long that holds.
@@ -119,12 +119,13 @@ fn rule(burn: &Burn, objective: f64, settings: &AlertSettings) -> String {
         ratio(&short)
     );
     format!(
-        "      - alert: {NAME}\n        expr: |\n{}        for: {}\n        labels:\n          severity: {}\n          subject: error_budget\n          window: {long}\n        annotations:\n          summary: {}\n          description: {}\n          runbook: alerts/RUNBOOK.md#errorbudgetburn\n",
+        "      - alert: {NAME}\n        expr: |\n{}        for: {}\n        labels:\n          severity: {}\n          subject: error_budget\n          window: {long}\n        annotations:\n          summary: {}\n          description: {}\n          runbook: alerts/RUNBOOK.md#errorbudgetburn\n{}",
         indented(&expr, 10),
         duration(burn.wait),
         burn.severity.as_str(),
         quoted(&SUMMARY.replace("{job}", "{{ $labels.job }}")),
         quoted(&describe(burn, objective, "{{ $labels.job }}")),
+        runbook_url(settings, NAME),
     )
 }
 
