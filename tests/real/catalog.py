@@ -39,6 +39,7 @@ BESIDES = {
     "mcp_vitals_refused_total": ("counter", {"metric"}),
     "mcp_vitals_clamped_total": ("counter", {"metric"}),
     "mcp_vitals_mismatched_total": ("counter", set()),
+    "mcp_vitals_common_lost_total": ("counter", set()),
     "mcp_vitals_unknown_tool_calls_total": ("counter", {"reason"}),
     "mcp_vitals_memory_used_bytes": ("gauge", set()),
     "mcp_vitals_memory_limit_bytes": ("gauge", set()),

@@ -140,6 +140,7 @@ def render(seconds, load_over):
     for loss in ("values_cut", "lost", "refused", "clamped"):
         page.counter(f"mcp_vitals_{loss}_total", (0, {"metric": "mcp_requests_total"}))
     page.counter("mcp_vitals_mismatched_total", (0, {}))
+    page.counter("mcp_vitals_common_lost_total", (0, {}))
     page.counter("mcp_vitals_unknown_tool_calls_total", (5, {"reason": "unknown"}))
     for name in ("memory_used_bytes", "memory_limit_bytes", "series", "shards", "shards_leased"):
         page.gauge(f"mcp_vitals_{name}", (9, {}))
