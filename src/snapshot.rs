@@ -77,6 +77,26 @@ impl Numbers {
     }
 }
 
+/// Reads these sheets, and gives each number that is there, with its line.
+pub(crate) fn each_number<'a, N: AsMut<Numbers>>(
+    kind: NumberKind,
+    sheets: &mut [N],
+    read: impl Fn(&mut N),
+    line: impl Fn(&PageHead, usize) -> Line<'a>,
+    mut give: impl FnMut(Number, Line<'a>),
+) {
+    for sheet in sheets {
+        read(sheet);
+        for (page, bits) in sheet.as_mut().pages() {
+            for (index, &bits) in bits.iter().enumerate() {
+                if page.present & 1 << index != 0 {
+                    give(kind.of(bits), line(page, index));
+                }
+            }
+        }
+    }
+}
+
 /// Neighbouring series, the same in every scrape.
 #[derive(Clone, Copy)]
 pub(crate) struct PageHead {
@@ -341,17 +361,9 @@ impl Visit for SnapshotBuilder {
         read: impl Fn(&mut N) + Sync,
         line: impl Fn(&PageHead, usize) -> Line<'a>,
     ) {
-        for sheet in sheets {
-            read(sheet);
-            for (page, bits) in sheet.as_mut().pages() {
-                for (index, &bits) in bits.iter().enumerate() {
-                    if page.present & 1 << index != 0 {
-                        let number = kind.of(bits).as_f64();
-                        self.push(line(page, index).labels(), Value::Number(number));
-                    }
-                }
-            }
-        }
+        each_number(kind, sheets, read, line, |number, line| {
+            self.push(line.labels(), Value::Number(number.as_f64()));
+        });
     }
 
     fn sample<'a>(

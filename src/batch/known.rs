@@ -71,7 +71,7 @@ impl Known {
 
     /// Threads are called so from now on, whatever they were called before: for frames that are older
     /// than the process's own memory of names.
-    #[cfg_attr(not(feature = "console"), allow(dead_code))]
+    #[cfg(feature = "console")]
     pub(crate) fn set_threads(&mut self, threads: &HashMap<u32, Arc<str>>) {
         self.threads.clone_from(threads);
         self.last_thread = Default::default();

@@ -155,7 +155,7 @@ impl<'a> SpanRecord<'a> {
 
     /// All of it in its order, in one walk: attributes, of which a later one of the same name counts,
     /// events and links.
-    #[cfg_attr(not(any(feature = "otlp", feature = "otlp-grpc")), allow(dead_code))]
+    #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
     #[inline]
     pub(crate) fn parts(&self, mut give: impl FnMut(Part<'a>)) {
         let mut items = self.items.clone();
@@ -199,7 +199,7 @@ impl<'a> SpanRecord<'a> {
 }
 
 /// What a span has beside its fixed part.
-#[cfg_attr(not(any(feature = "otlp", feature = "otlp-grpc")), allow(dead_code))]
+#[cfg(any(feature = "otlp", feature = "otlp-grpc"))]
 pub(crate) enum Part<'a> {
     /// The last of its name.
     Attribute(Field<'a>),

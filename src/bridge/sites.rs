@@ -41,7 +41,7 @@ impl<T, const N: usize> Sites<T, N> {
 
 /// Of an address: the upper half of a product with 2^64 / φ depends on all its bits.
 #[inline]
-#[cfg_attr(not(feature = "tracing"), allow(dead_code))]
+#[cfg(feature = "tracing")]
 pub(super) fn hash(at: usize) -> u64 {
     (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }

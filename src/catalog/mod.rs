@@ -4,13 +4,14 @@
 //! `docs/METRICS.md` is written out of them. Recording is done through
 //! [`Vitals::mcp`](crate::Vitals::mcp).
 
-#[cfg(any(feature = "cli", feature = "console"))]
-#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+#[cfg(feature = "cli")]
 pub mod alerts;
 #[cfg(feature = "cli")]
 pub mod boards;
 #[cfg(feature = "cli")]
 mod generate;
+#[cfg(any(feature = "cli", feature = "console"))]
+pub mod key_alerts;
 mod outcome;
 mod table;
 

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::cells::Cells;
-use crate::snapshot::{Head, HistogramReading, Line, Number, NumberKind, Numbers, PageHead, Visit};
+use crate::snapshot::{
+    Head, HistogramReading, Line, Number, NumberKind, Numbers, PageHead, Visit, each_number,
+};
 
 /// Writes the families that are read: a place in the table for each, and the labels that are kept. What
 /// differs in others is added up.
@@ -216,17 +218,9 @@ impl Visit for Reading {
         read: impl Fn(&mut N) + Sync,
         line: impl Fn(&PageHead, usize) -> Line<'a>,
     ) {
-        for sheet in sheets {
-            read(sheet);
-            for (page, bits) in sheet.as_mut().pages() {
-                for (index, &bits) in bits.iter().enumerate() {
-                    if page.present & 1 << index != 0 {
-                        let line = || line(page, index);
-                        self.push(|name| label(line(), name), kind.of(bits));
-                    }
-                }
-            }
-        }
+        each_number(kind, sheets, read, line, |number, line| {
+            self.push(|name| label(line, name), number);
+        });
     }
 
     fn sample<'a>(

@@ -9,18 +9,18 @@ use serde::Serialize;
 use super::cells::Cells;
 use super::interval::Interval;
 use super::reading::{Of, Reading};
-use crate::catalog::alerts::{AGENTS, Alert, FAILED_LOGINS, REQUESTS, Shown, alerts};
+use crate::catalog::key_alerts::{self as key, AGENTS, FAILED_LOGINS, KeyAlert, REQUESTS};
 
 /// The rules, with what their values are.
-const RULES: [(&str, Asks, &str); 8] = [
-    ("HighErrorRate", Asks::Errors, "error ratio"),
-    ("CriticalErrorRate", Asks::Errors, "error ratio"),
-    ("HighRequestLatency", Asks::Latency, "p95 of request duration, in seconds"),
-    ("HighAgentFailureRate", Asks::Agents, "agents failed over spawned"),
-    ("HighTaskQueueDepth", Asks::Queue, "tasks pending"),
-    ("HighMemoryUsage", Asks::Memory, "memory used over total"),
-    ("HighCPUUsage", Asks::Cpu, "CPU in use, in percent"),
-    ("PossibleBruteForceAttack", Asks::Logins, "failed authentications a second"),
+const RULES: [(KeyAlert, Asks, &str); 8] = [
+    (key::HIGH_ERROR_RATE, Asks::Errors, "error ratio"),
+    (key::CRITICAL_ERROR_RATE, Asks::Errors, "error ratio"),
+    (key::HIGH_REQUEST_LATENCY, Asks::Latency, "p95 of request duration, in seconds"),
+    (key::HIGH_AGENT_FAILURE_RATE, Asks::Agents, "agents failed over spawned"),
+    (key::HIGH_TASK_QUEUE_DEPTH, Asks::Queue, "tasks pending"),
+    (key::HIGH_MEMORY_USAGE, Asks::Memory, "memory used over total"),
+    (key::HIGH_CPU_USAGE, Asks::Cpu, "CPU in use, in percent"),
+    (key::POSSIBLE_BRUTE_FORCE_ATTACK, Asks::Logins, "failed authentications a second"),
 ];
 
 /// How far the longest window reaches back.
@@ -120,11 +120,8 @@ pub(super) struct Rules {
 
 impl Rules {
     pub(super) fn new() -> Rules {
-        let told = RULES.iter().filter_map(|&(name, asks, meaning)| {
-            let alert = alerts().find(|alert| alert.name == name)?;
-            Some(told(alert, asks, meaning))
-        });
-        Rules { slices: VecDeque::new(), told: told.collect() }
+        let told = RULES.map(|(alert, asks, meaning)| told(alert, asks, meaning));
+        Rules { slices: VecDeque::new(), told: told.into() }
     }
 
     pub(super) fn told(&self) -> &[Told] {
@@ -206,7 +203,7 @@ impl Rules {
     }
 }
 
-fn told(alert: &'static Alert, asks: Asks, meaning: &'static str) -> Told {
+fn told(alert: KeyAlert, asks: Asks, meaning: &'static str) -> Told {
     Told {
         name: alert.name,
         severity: alert.severity.as_str(),
@@ -216,11 +213,11 @@ fn told(alert: &'static Alert, asks: Asks, meaning: &'static str) -> Told {
         for_s: alert.wait,
         since_unix_ms: None,
         meaning,
-        unit: match alert.shown {
-            Shown::Ratio => "ratio",
-            Shown::Percent => "percent",
-            Shown::Seconds => "seconds",
-            Shown::Number | Shown::BytesWithin => "number",
+        unit: match asks {
+            Asks::Errors | Asks::Agents | Asks::Memory => "ratio",
+            Asks::Cpu => "percent",
+            Asks::Latency => "seconds",
+            Asks::Queue | Asks::Logins => "number",
         },
         asks,
         since: None,
@@ -245,6 +242,7 @@ impl Told {
     }
 }
 
-#[cfg(test)]
+// The cases are those of the alerts, which come with the command line.
+#[cfg(all(test, feature = "cli"))]
 #[path = "rules_tests.rs"]
 mod tests;

@@ -1,7 +1,7 @@
 //! The rules with the cases of their alerts, which promtool runs, too.
 
 use super::*;
-use crate::catalog::alerts::{Case, Input, Samples, Selectors};
+use crate::catalog::alerts::{Alert, Case, Input, Samples, Selectors, Shown, alerts};
 
 /// Seconds between two samples of a case.
 const STEP: u32 = 15;
@@ -128,15 +128,29 @@ fn fires(name: &str, inputs: &[Input], times: f64) -> Option<u32> {
 
 #[test]
 fn each_fires_when_its_alert_does() {
-    for (name, ..) in RULES {
+    for (KeyAlert { name, .. }, ..) in RULES {
         let Case { fires: inputs, at, .. } = alert(name).case;
         assert_eq!(fires(name, inputs, 1.0), Some(at), "{name}");
     }
 }
 
 #[test]
+fn each_is_of_the_unit_that_its_alert_shows() {
+    for rule in Rules::new().told() {
+        let unit = match alert(rule.name).shown {
+            Shown::Ratio => "ratio",
+            Shown::Percent => "percent",
+            Shown::Seconds => "seconds",
+            Shown::Number => "number",
+            Shown::BytesWithin => "bytes",
+        };
+        assert_eq!(rule.unit, unit, "{}", rule.name);
+    }
+}
+
+#[test]
 fn each_is_quiet_when_its_alert_is() {
-    for (name, ..) in RULES {
+    for (KeyAlert { name, .. }, ..) in RULES {
         let Case { fires: inputs, quiet, least, .. } = alert(name).case;
         assert_eq!(fires(name, quiet, 1.0), None, "{name}");
         if least > 0.0 {
@@ -147,7 +161,7 @@ fn each_is_quiet_when_its_alert_is() {
 
 #[test]
 fn each_does_what_its_alert_does_in_further_scenes() {
-    for (name, ..) in RULES {
+    for (KeyAlert { name, .. }, ..) in RULES {
         for scene in alert(name).case.scenes {
             // The console is of one process: with a restart it begins anew itself.
             if scene.inputs.iter().any(|input| matches!(input.samples, Samples::Anew(..))) {
@@ -162,7 +176,7 @@ fn each_does_what_its_alert_does_in_further_scenes() {
 #[test]
 fn the_expressions_read_what_the_rules_do() {
     let selectors = Selectors { matchers: "", tool: String::new(), one_tool: false };
-    for (name, asks, _) in RULES {
+    for (KeyAlert { name, .. }, asks, _) in RULES {
         let alert = alert(name);
         // The console asks a process that is there.
         let expr = (alert.expr)(&selectors, "T").replace(&selectors.alive(), "");
@@ -205,7 +219,7 @@ fn agents_that_fail_with_none_spawned_fire() {
     let (mut rules, start) = (Rules::new(), Instant::now());
     let came = Interval { seconds: 15.0, agents_failed: 10, ..Interval::default() };
     let mut told = || {
-        let place = RULES.iter().position(|(name, ..)| *name == "HighAgentFailureRate").unwrap();
+        let place = RULES.iter().position(|rule| rule.1 == Asks::Agents).unwrap();
         let second = [0, 120][usize::from(!rules.slices.is_empty())];
         rules.next(start + Duration::from_secs(second), 7, Some(&came), Levels::default());
         (rules.told[place].state, rules.told[place].since_unix_ms)

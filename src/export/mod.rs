@@ -126,7 +126,7 @@ pub(crate) mod stub {
         gone: bool,
         scrapes: u64,
         events: Vec<Event>,
-        #[cfg_attr(not(feature = "http"), allow(dead_code))]
+        #[cfg(feature = "http")]
         filter: Option<String>,
     }
 

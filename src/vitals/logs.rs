@@ -38,6 +38,7 @@ pub(crate) struct Logs {
     traces: Option<Traces>,
     flight: Option<Mutex<flight::Shown>>,
     /// Where there is a console, and somebody wants lines at all.
+    #[cfg(feature = "console")]
     recent: Option<Arc<RecentLines>>,
     shown: Mutex<Shown>,
 }
@@ -96,7 +97,10 @@ impl Logs {
             limit: config.limit,
             source: !config.without_source,
             recorder: recorder.clone(),
+            #[cfg(feature = "console")]
             recent: recent.clone(),
+            #[cfg(not(feature = "console"))]
+            recent,
         };
         let traces = traced
             .map(|(of, service)| Traces::start(vitals, of, service, config, space, rings.id()))
@@ -117,7 +121,17 @@ impl Logs {
         let loggers = Loggers::new(rings, config.filter.clone());
         let flight = recorder.map(|recorder| flight::Shown::new(vitals, recorder)).transpose()?;
         let (shown, flight) = (Mutex::new(shown), flight.map(Mutex::new));
-        Ok(Logs { loggers, flusher, held, memory, traces, flight, recent, shown })
+        Ok(Logs {
+            loggers,
+            flusher,
+            held,
+            memory,
+            traces,
+            flight,
+            #[cfg(feature = "console")]
+            recent,
+            shown,
+        })
     }
 
     pub(crate) fn logger(&self, name: &str) -> Logger {
@@ -141,7 +155,7 @@ impl Logs {
         Some(lock(self.flight.as_ref()?).recorder().clone())
     }
 
-    #[cfg_attr(not(feature = "console"), allow(dead_code))]
+    #[cfg(feature = "console")]
     pub(crate) fn recent(&self) -> Option<Arc<RecentLines>> {
         self.recent.clone()
     }

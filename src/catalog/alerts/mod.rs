@@ -22,27 +22,7 @@ mod work;
 
 use std::collections::BTreeMap;
 
-/// How urgent an alert is; the label `severity`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Somebody is to be woken.
-    Critical,
-    /// Somebody is to look today.
-    Warning,
-    /// Worth knowing.
-    Info,
-}
-
-impl Severity {
-    /// The label's value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Severity::Critical => "critical",
-            Severity::Warning => "warning",
-            Severity::Info => "info",
-        }
-    }
-}
+pub use super::key_alerts::{AGENTS, FAILED_LOGINS, REQUESTS, Reads, Severity};
 
 /// The file that an alert stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,23 +48,6 @@ impl Group {
         }
     }
 }
-
-/// What an expression reads of a counter: so many seconds of it, in which at least so many events have to
-/// have been, or it says nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reads {
-    /// Seconds.
-    pub window: u32,
-    /// Events.
-    pub least: f64,
-}
-
-/// Requests, of which one failure of 20 is never more than 5 %.
-pub const REQUESTS: Reads = Reads { window: 120, least: 20.0 };
-/// Agents, spawned and failed.
-pub const AGENTS: Reads = Reads { window: 300, least: 10.0 };
-/// Failed authentications.
-pub const FAILED_LOGINS: Reads = Reads { window: 60, least: 0.0 };
 
 impl Reads {
     /// The window as PromQL has it.

@@ -2,6 +2,7 @@
 
 use super::Samples::{As, Level, Levels, Ramp};
 use super::{Alert, Case, Group, Selectors, Severity, Shown, fires, input, quiet};
+use crate::catalog::key_alerts::{HIGH_CPU_USAGE, HIGH_MEMORY_USAGE};
 
 /// One of the kinds of memory, of a process.
 fn kind(s: &Selectors<'_>, kind: &str, of: impl Fn(String) -> String) -> String {
@@ -142,12 +143,12 @@ pub(super) const ALERTS: &[Alert] = &[
         },
     },
     Alert {
-        name: "HighMemoryUsage",
-        severity: Severity::Warning,
+        name: HIGH_MEMORY_USAGE.name,
+        severity: HIGH_MEMORY_USAGE.severity,
         group: Group::Server,
         subject: "memory",
-        threshold: 0.85,
-        wait: 180,
+        threshold: HIGH_MEMORY_USAGE.threshold,
+        wait: HIGH_MEMORY_USAGE.wait,
         expr: memory,
         by: &[],
         by_tool: false,
@@ -350,12 +351,12 @@ pub(super) const ALERTS: &[Alert] = &[
         },
     },
     Alert {
-        name: "HighCPUUsage",
-        severity: Severity::Warning,
+        name: HIGH_CPU_USAGE.name,
+        severity: HIGH_CPU_USAGE.severity,
         group: Group::Server,
         subject: "cpu",
-        threshold: 85.0,
-        wait: 300,
+        threshold: HIGH_CPU_USAGE.threshold,
+        wait: HIGH_CPU_USAGE.wait,
         expr: cpu,
         by: &[],
         by_tool: false,

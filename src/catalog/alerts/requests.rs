@@ -4,6 +4,9 @@ use super::Samples::{Anew, As, Count, Level, Ramp, Turns};
 use super::{
     Alert, Case, FAILED_LOGINS, Group, REQUESTS, Selectors, Severity, Shown, fires, input, quiet,
 };
+use crate::catalog::key_alerts::{
+    CRITICAL_ERROR_RATE, HIGH_ERROR_RATE, HIGH_REQUEST_LATENCY, POSSIBLE_BRUTE_FORCE_ATTACK,
+};
 
 /// Errors of the server over what ended in success or error; with the least number of requests that
 /// a ratio is worth something of: one failure of 20 is never more than 5 %.
@@ -123,12 +126,12 @@ const CLIENT: &str = r#"mcp_request_errors_total{tool="t", operation="execute", 
 
 pub(super) const ALERTS: &[Alert] = &[
     Alert {
-        name: "HighErrorRate",
-        severity: Severity::Warning,
+        name: HIGH_ERROR_RATE.name,
+        severity: HIGH_ERROR_RATE.severity,
         group: Group::Server,
         subject: "errors",
-        threshold: 0.05,
-        wait: 120,
+        threshold: HIGH_ERROR_RATE.threshold,
+        wait: HIGH_ERROR_RATE.wait,
         expr: error_ratio,
         by: &[],
         by_tool: true,
@@ -183,12 +186,12 @@ pub(super) const ALERTS: &[Alert] = &[
         },
     },
     Alert {
-        name: "CriticalErrorRate",
-        severity: Severity::Critical,
+        name: CRITICAL_ERROR_RATE.name,
+        severity: CRITICAL_ERROR_RATE.severity,
         group: Group::Server,
         subject: "errors",
-        threshold: 0.15,
-        wait: 60,
+        threshold: CRITICAL_ERROR_RATE.threshold,
+        wait: CRITICAL_ERROR_RATE.wait,
         expr: error_ratio,
         by: &[],
         by_tool: true,
@@ -229,12 +232,12 @@ pub(super) const ALERTS: &[Alert] = &[
         },
     },
     Alert {
-        name: "HighRequestLatency",
-        severity: Severity::Warning,
+        name: HIGH_REQUEST_LATENCY.name,
+        severity: HIGH_REQUEST_LATENCY.severity,
         group: Group::Server,
         subject: "latency",
-        threshold: 5.0,
-        wait: 180,
+        threshold: HIGH_REQUEST_LATENCY.threshold,
+        wait: HIGH_REQUEST_LATENCY.wait,
         expr: latency,
         by: &[],
         by_tool: true,
@@ -476,12 +479,12 @@ pub(super) const ALERTS: &[Alert] = &[
         },
     },
     Alert {
-        name: "PossibleBruteForceAttack",
-        severity: Severity::Critical,
+        name: POSSIBLE_BRUTE_FORCE_ATTACK.name,
+        severity: POSSIBLE_BRUTE_FORCE_ATTACK.severity,
         group: Group::Server,
         subject: "logins",
-        threshold: 10.0,
-        wait: 60,
+        threshold: POSSIBLE_BRUTE_FORCE_ATTACK.threshold,
+        wait: POSSIBLE_BRUTE_FORCE_ATTACK.wait,
         expr: failed_logins,
         by: &[],
         by_tool: false,

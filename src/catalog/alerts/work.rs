@@ -2,6 +2,7 @@
 
 use super::Samples::{Anew, Count, Level, Levels, Turns};
 use super::{AGENTS, Alert, Case, Group, Selectors, Severity, Shown, fires, input, quiet};
+use crate::catalog::key_alerts::{HIGH_AGENT_FAILURE_RATE, HIGH_TASK_QUEUE_DEPTH};
 
 /// Failures count as events too: agents that were spawned long ago and fail now, with none spawned
 /// meanwhile, are a ratio of +Inf, and fire.
@@ -69,12 +70,12 @@ sum by ({by}, model) (increase({count}[5m])) >= 10"
 
 pub(super) const ALERTS: &[Alert] = &[
     Alert {
-        name: "HighAgentFailureRate",
-        severity: Severity::Warning,
+        name: HIGH_AGENT_FAILURE_RATE.name,
+        severity: HIGH_AGENT_FAILURE_RATE.severity,
         group: Group::Server,
         subject: "agents",
-        threshold: 0.2,
-        wait: 120,
+        threshold: HIGH_AGENT_FAILURE_RATE.threshold,
+        wait: HIGH_AGENT_FAILURE_RATE.wait,
         expr: agent_failures,
         by: &[],
         by_tool: false,
@@ -137,12 +138,12 @@ pub(super) const ALERTS: &[Alert] = &[
         },
     },
     Alert {
-        name: "HighTaskQueueDepth",
-        severity: Severity::Warning,
+        name: HIGH_TASK_QUEUE_DEPTH.name,
+        severity: HIGH_TASK_QUEUE_DEPTH.severity,
         group: Group::Server,
         subject: "queue",
-        threshold: 50.0,
-        wait: 300,
+        threshold: HIGH_TASK_QUEUE_DEPTH.threshold,
+        wait: HIGH_TASK_QUEUE_DEPTH.wait,
         expr: queued,
         by: &[],
         by_tool: false,

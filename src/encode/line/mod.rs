@@ -24,7 +24,7 @@ use key::Keys;
 use time::Stamp;
 
 /// A text as it stands between the quotes of a line in JSON.
-#[cfg_attr(not(feature = "console"), allow(dead_code))]
+#[cfg(feature = "console")]
 pub(crate) fn in_quotes(text: &str) -> String {
     let mut out = Vec::new();
     escape::quoted(text.as_bytes(), &mut out);

@@ -1,7 +1,9 @@
 //! One rolled file made smaller, or left as it is.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use super::rolled::{append, draft};
 use super::settings::Compression;
 
 /// What is read at once.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
 const BLOCK: usize = 64 << 10;
 
 impl Compression {
@@ -93,7 +96,7 @@ fn make(
     Ok(read)
 }
 
-#[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(dead_code))]
+#[cfg(any(feature = "gzip", feature = "zstd"))]
 fn copy(mut from: &File, to: &mut dyn Write, go_on: &dyn Fn() -> bool) -> io::Result<Option<u64>> {
     let mut block = vec![0; BLOCK];
     let mut all = 0;

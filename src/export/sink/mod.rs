@@ -97,7 +97,7 @@ impl Default for Pace {
 impl Pace {
     /// Of servers elsewhere, which many come back to: any part of the pause ("full jitter"), and no
     /// more than a minute for one chunk.
-    #[cfg_attr(not(any(feature = "_post", feature = "otlp-grpc")), allow(dead_code))]
+    #[cfg(any(feature = "_post", feature = "otlp-grpc", test))]
     pub(crate) fn network() -> Pace {
         Pace {
             first: Duration::from_millis(250),
