@@ -297,10 +297,11 @@ fn engines_come_and_go_and_leave_nothing_behind() {
     alone(|| {
         // Threads that live on keep their shards, so that an engine's slots come back in shards
         // that held another's numbers.
-        let workers: Vec<mpsc::Sender<(Counter, Histogram, mpsc::Sender<()>)>> = (0..3)
+        type Given = (Counter, Histogram, mpsc::Sender<()>);
+        let (workers, threads): (Vec<mpsc::Sender<Given>>, Vec<_>) = (0..3)
             .map(|_| {
-                let (send, receive) = mpsc::channel::<(Counter, Histogram, mpsc::Sender<()>)>();
-                thread::spawn(move || {
+                let (send, receive) = mpsc::channel::<Given>();
+                let thread = thread::spawn(move || {
                     for (calls, latency, done) in receive {
                         calls.add(7);
                         latency.record_nanos(1_000);
@@ -308,9 +309,9 @@ fn engines_come_and_go_and_leave_nothing_behind() {
                         done.send(()).unwrap();
                     }
                 });
-                send
+                (send, thread)
             })
-            .collect();
+            .unzip();
         let round = || {
             let vitals = engine();
             let calls = Desc::counter("calls_total", "Calls.").labels(["tool"]);
@@ -354,6 +355,9 @@ fn engines_come_and_go_and_leave_nothing_behind() {
         let grown = HELD.load(Ordering::Relaxed) - before;
         // One page an engine would be four megabytes.
         assert!(grown < 100_000, "{grown} bytes more on the heap after 1,000 engines");
+        // Their leases go back before another test counts leases.
+        drop(workers);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
 
