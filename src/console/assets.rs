@@ -71,6 +71,7 @@ assets! {
     "logline.js" => SCRIPT,
     "marks.js" => SCRIPT,
     "range.js" => SCRIPT,
+    "request_columns.js" => SCRIPT,
     "router.js" => SCRIPT,
     "rules.js" => SCRIPT,
     "spark.js" => SCRIPT,

@@ -120,8 +120,13 @@ impl Console {
 
     /// For tests: it has no thread, and says what it is told to.
     #[cfg(test)]
-    pub(crate) fn told(engine: Box<dyn Engine>, ping_every: Duration) -> Arc<Console> {
-        let mut console = Console::new(&ConsoleConfig::new(), Kept::default(), engine);
+    pub(crate) fn told(
+        service: impl Into<String>,
+        engine: Box<dyn Engine>,
+        ping_every: Duration,
+    ) -> Arc<Console> {
+        let kept = Kept { service: (service.into(), String::new()), ..Kept::default() };
+        let mut console = Console::new(&ConsoleConfig::new(), kept, engine);
         if let Some(console) = Arc::get_mut(&mut console) {
             console.ping_every = ping_every;
         }

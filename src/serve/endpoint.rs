@@ -31,7 +31,7 @@ use super::listen::{Limits, Listen, OnPortTaken};
 use super::log_level;
 use super::scrapes::Renderings;
 #[cfg(feature = "console")]
-use super::stream;
+use super::{scrapes, stream};
 use crate::Format;
 use crate::background::{DROP_DEADLINE, Joined};
 #[cfg(feature = "console")]
@@ -238,8 +238,9 @@ impl Server {
         {
             let (method, uri, headers) = (request.method(), request.uri(), request.headers());
             let asked = console::Asked { method, uri, headers, local: ends.local };
-            let (event, answer) = stream::answer(console.answer(&asked), watch);
+            let (event, answer, bytes) = stream::answer(console.answer(&asked), watch);
             self.count(event);
+            self.hold(watch, scrapes::next_id(), bytes);
             return answer;
         }
         if self.log_level && request.uri().path() == log_level::PATH {
@@ -277,11 +278,15 @@ impl Server {
             }
             let rendered = &scraped.rendered;
             let compressed = rendered.compressed.as_ref().map_or(0, |bytes| bytes.len());
-            let bytes = rendered.text.len() + compressed;
-            watch.hold(rendered.id, bytes);
-            self.open.evict(self.limits.held_bytes.max(bytes.saturating_mul(4)));
+            self.hold(watch, rendered.id, rendered.text.len() + compressed);
         }
         answer::metrics(scraped.as_ref().map(|scraped| &scraped.rendered), compressed, head)
+    }
+
+    /// The answer on this connection is of so many bytes, until the client has read it.
+    fn hold(&self, watch: &Watch, number: u64, bytes: usize) {
+        watch.hold(number, bytes);
+        self.open.evict(self.limits.held_bytes.max(bytes.saturating_mul(4)));
     }
 }
 

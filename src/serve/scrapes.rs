@@ -77,8 +77,12 @@ pub(crate) struct Rendered {
     gone: bool,
 }
 
-/// The id of the next rendering.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+/// The id of a new rendering, above that of any before.
+pub(crate) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: hands out numbers.
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// What a scrape came to.
 pub(crate) struct Scraped {
@@ -116,8 +120,7 @@ impl Scrapes {
             None => (None, None),
         };
         let mut text = reuse(spare);
-        // Relaxed: hands out numbers.
-        let (id, format) = (NEXT_ID.fetch_add(1, Ordering::Relaxed), self.format);
+        let (id, format) = (next_id(), self.format);
         let gone = !self.source.scrape_into(format, &mut text);
         let compressed = match self.compress {
             Some(run) if compress && !gone => run(&text, reuse(spare_compressed)),

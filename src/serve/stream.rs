@@ -31,20 +31,23 @@ impl Stream {
     }
 }
 
-/// What the console answers, as the endpoint sends it.
-pub(super) fn answer(reply: Reply, watch: &Rc<Watch>) -> (Event, Answer) {
+/// What the console answers, as the endpoint sends it, and the bytes that it holds until they are read:
+/// those of a stream are the board's, which all viewers share.
+pub(super) fn answer(reply: Reply, watch: &Rc<Watch>) -> (Event, Answer, usize) {
     let (mut parts, content) = reply.response.into_parts();
+    let mut held = 0;
     let sent = match content {
         Content::Whole(bytes) => {
             // Of what is not sent again it would be taken for the file's.
             if parts.status != StatusCode::NOT_MODIFIED {
                 parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
             }
+            held = bytes.len();
             Sent::Whole(Some(bytes))
         }
         Content::Events(events) => Sent::Events(Stream { events, watch: watch.clone() }),
     };
-    (reply.event, Answer::from_parts(parts, sent))
+    (reply.event, Answer::from_parts(parts, sent), held)
 }
 
 #[cfg(test)]
@@ -78,8 +81,15 @@ mod tests {
         }
     }
 
-    fn start(limits: Limits, ping: Duration) -> (Endpoint, SocketAddr, Arc<Stub>, Arc<Console>) {
-        let (stub, console) = (Arc::new(Stub::new("")), Console::told(Box::new(Nothing), ping));
+    type Started = (Endpoint, SocketAddr, Arc<Stub>, Arc<Console>);
+
+    fn start(limits: Limits, ping: Duration) -> Started {
+        start_as("here", limits, ping)
+    }
+
+    fn start_as(service: impl Into<String>, limits: Limits, ping: Duration) -> Started {
+        let console = Console::told(service, Box::new(Nothing), ping);
+        let stub = Arc::new(Stub::new(""));
         let listen = Listen { limits, console: Some(console.clone()), ..Listen::new(0.into()) };
         let endpoint = Endpoint::start(&listen, stub.clone()).unwrap();
         let addr = endpoint.addr().unwrap();
@@ -123,6 +133,35 @@ mod tests {
             read.extend_from_slice(&some[..count]);
         }
         drop(slow);
+    }
+
+    #[test]
+    fn slow_readers_of_answers_lose_the_oldest_past_a_bound() {
+        // More than the sockets hold, in each state.
+        let service = "x".repeat(16 << 20);
+        let limits = Limits { held_bytes: 72 << 20, ..patient() };
+        let (_endpoint, addr, stub, _console) = start_as(service, limits, LONG);
+        let ask = || {
+            let mut stream = TcpStream::connect(addr).unwrap();
+            stream.set_read_timeout(Some(LONG)).unwrap();
+            let request = b"GET /console/api/state HTTP/1.1\r\nhost: localhost\r\n\
+                            connection: close\r\n\r\n";
+            stream.write_all(request).unwrap();
+            stream.read_exact(&mut [0; 1]).unwrap();
+            stream
+        };
+        // Four are within the bound, so that the fifth and sixth cost the oldest two.
+        let mut slow: Vec<_> = (0..6).map(|_| ask()).collect();
+        stub.wait_for(Event::HttpEvicted, 2);
+        let read = |mut stream: TcpStream| {
+            let mut read = Vec::new();
+            let _ = stream.read_to_end(&mut read);
+            read.len()
+        };
+        let newest: Vec<usize> = slow.split_off(2).into_iter().map(read).collect();
+        assert!(newest.iter().all(|read| *read > 16 << 20), "{newest:?}");
+        assert!(slow.into_iter().all(|oldest| read(oldest) < 16 << 20));
+        assert_eq!(stub.seen(Event::HttpEvicted), 2);
     }
 
     /// The limits of an answer and of an idle connection are none of a stream's.

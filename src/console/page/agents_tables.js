@@ -9,6 +9,15 @@ export const sum = (rows, field) => rows.reduce((all, row) => all + row[field], 
 export const by = (rows, key) => [...new Set(rows.map((row) => row[key]))];
 const hint = (title, call) => empty(title, code(call));
 
+/** A column of numbers that /metrics has too, under the labels of these names where the row has them. */
+function number(key, label, name, labels, shown = count) {
+  const cell = (cell, row) => {
+    const own = labels.filter((label) => row[label]).map((label) => [label, row[label]]);
+    metric(cell, shown(row[key]), row[key], name, Object.fromEntries(own));
+  };
+  return { key, label, num: true, cell };
+}
+
 /** The tables, and `state(state)` that fills them. */
 export function agentsTables() {
   const agentsPlace = h('div');
@@ -22,16 +31,7 @@ export function agentsTables() {
     columns: [
       { key: 'type', label: 'Type' },
       { key: 'reason', label: 'Reason' },
-      {
-        key: 'total',
-        label: 'Failed',
-        num: true,
-        cell: (cell, row) =>
-          metric(cell, count(row.total), row.total, 'mcp_agents_failed_total', {
-            type: row.type,
-            reason: row.reason,
-          }),
-      },
+      number('total', 'Failed', 'mcp_agents_failed_total', ['type', 'reason']),
     ],
   });
   const pending = table({
@@ -44,13 +44,7 @@ export function agentsTables() {
     ),
     columns: [
       { key: 'priority', label: 'Priority' },
-      {
-        key: 'value',
-        label: 'Waiting',
-        num: true,
-        cell: (cell, row) =>
-          metric(cell, count(row.value), row.value, 'mcp_tasks_pending', { priority: row.priority }),
-      },
+      number('value', 'Waiting', 'mcp_tasks_pending', ['priority']),
     ],
   });
   const tasks = table({
@@ -60,15 +54,7 @@ export function agentsTables() {
     empty: 'No task has ended.',
     columns: [
       { key: 'status', label: 'Outcome' },
-      {
-        key: 'total',
-        label: 'Tasks',
-        num: true,
-        cell: (cell, row) =>
-          metric(cell, count(row.total), row.total, 'mcp_task_duration_seconds_count', {
-            status: row.status,
-          }),
-      },
+      number('total', 'Tasks', 'mcp_task_duration_seconds_count', ['status']),
     ],
   });
   const models = table({
@@ -78,15 +64,7 @@ export function agentsTables() {
     empty: hint('No model has been asked.', 'vitals.mcp().inference("small", "predict", took, read, wrote);'),
     columns: [
       { key: 'model', label: 'Model' },
-      {
-        key: 'inferences',
-        label: 'Answers',
-        num: true,
-        cell: (cell, row) =>
-          metric(cell, count(row.inferences), row.inferences, 'mcp_neural_inference_duration_seconds_count', {
-            model: row.model,
-          }),
-      },
+      number('inferences', 'Answers', 'mcp_neural_inference_duration_seconds_count', ['model']),
       { key: 'p50_ms', label: 'p50', num: true, text: (row) => ms(row.p50_ms) },
       { key: 'p95_ms', label: 'p95', num: true, text: (row) => ms(row.p95_ms) },
       {
@@ -117,16 +95,7 @@ export function agentsTables() {
     columns: [
       { key: 'operation', label: 'Operation' },
       { key: 'status', label: 'Outcome' },
-      {
-        key: 'total',
-        label: 'Operations',
-        num: true,
-        cell: (cell, row) =>
-          metric(cell, count(row.total), row.total, 'mcp_memory_operations_total', {
-            operation: row.operation,
-            ...(row.status ? { status: row.status } : {}),
-          }),
-      },
+      number('total', 'Operations', 'mcp_memory_operations_total', ['operation', 'status']),
       { key: 'rate', label: 'Rate', num: true, text: (row) => rate(row.rate) },
     ],
   });
@@ -141,16 +110,7 @@ export function agentsTables() {
     columns: [
       { key: 'method', label: 'Method' },
       { key: 'status', label: 'Outcome' },
-      {
-        key: 'total',
-        label: 'Attempts',
-        num: true,
-        cell: (cell, row) =>
-          metric(cell, count(row.total), row.total, 'mcp_auth_attempts_total', {
-            method: row.method,
-            status: row.status,
-          }),
-      },
+      number('total', 'Attempts', 'mcp_auth_attempts_total', ['method', 'status']),
     ],
   });
   const usage = table({
@@ -160,13 +120,7 @@ export function agentsTables() {
     empty: hint('No reading of memory.', '.system_metrics(true)'),
     columns: [
       { key: 'type', label: 'Memory' },
-      {
-        key: 'bytes',
-        label: 'Size',
-        num: true,
-        cell: (cell, row) =>
-          metric(cell, bytes(row.bytes), row.bytes, 'mcp_memory_usage_bytes', { type: row.type }),
-      },
+      number('bytes', 'Size', 'mcp_memory_usage_bytes', ['type'], bytes),
     ],
   });
 
@@ -201,13 +155,7 @@ export function agentsTables() {
                 status,
               }),
           })),
-          {
-            key: 'spawned',
-            label: 'Spawned',
-            num: true,
-            cell: (cell, row) =>
-              metric(cell, count(row.spawned), row.spawned, 'mcp_agents_spawned_total', { type: row.type }),
-          },
+          number('spawned', 'Spawned', 'mcp_agents_spawned_total', ['type']),
           {
             key: 'failed',
             label: 'Failed',

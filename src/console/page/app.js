@@ -13,6 +13,7 @@
 //   table.js      sortable tables, brought up to date in place
 //   logline.js    a log line as a row that opens; waterfall.js  the spans of a trace
 //   tile.js       a big number; range.js  five minutes or an hour; rules.js  the key rules
+//   request_columns.js   what tables of requests have in common
 //   agents_tables.js   the tables of agents & tasks
 //   view_*.js     a view each: export open(shell, arg, query) → { element, ... }
 //
@@ -133,6 +134,7 @@ function route() {
 /** What a view may use of the page around it. */
 const shell = {
   range: () => currentRange(),
+  rule: (name) => connection.state.rules.find((rule) => rule.name === name),
   go: (where) => (location.hash = where),
   title: (text) => (document.title = `${text} · ${connection.state?.service?.name ?? 'mcp-vitals'}`),
 };

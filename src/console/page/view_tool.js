@@ -10,7 +10,7 @@ import { table } from './table.js';
 import { tile } from './tile.js';
 import { link } from './router.js';
 import { recentLines } from './logline.js';
-import { requestsCell, exemplarCell, errorCell } from './view_tools.js';
+import { requestColumns } from './request_columns.js';
 
 export function open(shell, name) {
   const column = (key) => `tools/${name}/${key}`;
@@ -58,22 +58,7 @@ export function open(shell, name) {
     empty: 'No request yet.',
     columns: [
       { key: 'operation', label: 'Operation' },
-      { key: 'total', label: 'Requests', num: true, cell: requestsCell('total') },
-      { key: 'rate', label: 'Rate', num: true, text: (row) => rate(row.rate) },
-      { key: 'errors', label: 'Errors', num: true, cell: requestsCell('errors', 'error') },
-      { key: 'error_ratio', label: 'Error ratio', num: true, cell: errorCell },
-      { key: 'cancelled', label: 'Cancelled', num: true, cell: requestsCell('cancelled', 'cancelled') },
-      { key: 'p50_ms', label: 'p50', num: true, text: (row) => ms(row.p50_ms) },
-      { key: 'p95_ms', label: 'p95', num: true, text: (row) => ms(row.p95_ms) },
-      { key: 'p99_ms', label: 'p99', num: true, text: (row) => ms(row.p99_ms) },
-      { key: 'max_ms', label: 'Max', num: true, text: (row) => ms(row.max_ms) },
-      {
-        key: 'exemplar',
-        label: 'Slow trace',
-        num: true,
-        cell: exemplarCell,
-        value: (row) => row.exemplar?.ms ?? null,
-      },
+      ...requestColumns(shell),
     ],
   });
   const slow = table({
