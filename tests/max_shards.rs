@@ -78,7 +78,7 @@ fn threads_past_the_last_shard_share_cells_and_lose_nothing() {
     // Held up to what is right after the scope: a panic within would leave threads at a barrier.
     let mut figures = [0; 2];
     thread::scope(|scope| {
-        for thread in 0..THREADS {
+        let record_all = |thread| {
             let (warm, window, leave, record) = (&warm, &window, &leave, &record);
             scope.spawn(move || {
                 (0..10).for_each(|n| record(thread, n));
@@ -88,8 +88,9 @@ fn threads_past_the_last_shard_share_cells_and_lose_nothing() {
                 (10..RECORDS).for_each(|n| record(thread, n));
                 window.wait();
                 leave.wait();
-            });
-        }
+            })
+        };
+        let threads: Vec<_> = (0..THREADS).map(record_all).collect();
         warm.wait();
         figures = ["mcp_vitals_shards", "mcp_vitals_shards_leased"].map(reading);
         OPEN.store(true, Ordering::SeqCst);
@@ -97,6 +98,9 @@ fn threads_past_the_last_shard_share_cells_and_lose_nothing() {
         window.wait();
         OPEN.store(false, Ordering::SeqCst);
         leave.wait();
+        // The scope waits for the closures alone, a join for the thread's destructors too: their
+        // shards are free for the threads below.
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
     assert_eq!(figures, [SHARDS, SHARDS], "shards, and leased ones");
     assert_eq!(ALLOCATED.load(Ordering::SeqCst), 0, "directories and chunks while warm");
@@ -134,7 +138,6 @@ fn threads_past_the_last_shard_share_cells_and_lose_nothing() {
         calls.inc();
         without_a_shard = shared() - before;
         leave.wait();
-        // The scope waits for the closures alone, a join for the thread's destructors too.
         holders.into_iter().for_each(|holder| holder.join().unwrap());
     });
     assert_eq!(without_a_shard, 1);
