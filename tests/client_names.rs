@@ -74,18 +74,8 @@ fn a_million_invented_names_are_one_label() {
         (names.map(|name| snapshot.value(name, &[]).unwrap()), HELD.load(Ordering::Relaxed))
     };
     let on_threads = |from: u64, to: u64| {
-        // All until the last is through, so that each has a shard of its own every time.
-        let through = Barrier::new(THREADS as usize);
-        thread::scope(|scope| {
-            let each = (to - from) / THREADS;
-            for n in 0..THREADS {
-                let (flood, through) = (&flood, &through);
-                scope.spawn(move || {
-                    flood(from + n * each..from + (n + 1) * each);
-                    through.wait();
-                });
-            }
-        });
+        let each = (to - from) / THREADS;
+        at_once(&|n| flood(from + n * each..from + (n + 1) * each));
     };
     // How long a request took may be any octave, and so may what a scrape takes.
     for (name, labels) in [
@@ -96,15 +86,7 @@ fn a_million_invented_names_are_one_label() {
         let metric = vitals.metric(name).unwrap();
         let warm = || (0..40).for_each(|octave| metric.record_units(labels, 1 << octave));
         // In as many shards as will be used.
-        let barrier = Barrier::new(THREADS as usize);
-        thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    warm();
-                    barrier.wait();
-                });
-            }
-        });
+        at_once(&|_| warm());
         warm();
     }
     let timed = requests_timed(&vitals);
@@ -128,6 +110,23 @@ fn a_million_invented_names_are_one_label() {
     // 64 at once, and four for each second that this took: not one for each name.
     let asked = asked.into_inner();
     assert!((1..NAMES / 10).contains(&asked), "asked {asked} times");
+}
+
+/// `body` on each of [`THREADS`], all until the last is through, so that each has a shard of its own; these
+/// are free again when this returns.
+fn at_once(body: &(dyn Fn(u64) + Sync)) {
+    let through = &Barrier::new(THREADS as usize);
+    thread::scope(|scope| {
+        let run = |n| {
+            scope.spawn(move || {
+                body(n);
+                through.wait();
+            })
+        };
+        let threads: Vec<_> = (0..THREADS).map(run).collect();
+        // The scope waits for the closures alone, a join for the threads' destructors too.
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
 }
 
 fn requests_timed(vitals: &Vitals) -> u64 {
