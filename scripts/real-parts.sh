@@ -2,8 +2,8 @@
 # Runs the real parts against the demo: Prometheus, promtool, the Python parser, vmagent and
 # VictoriaMetrics, then from a fault over Alertmanager to its notification, then the readers of spans
 # against what the example trace_forms writes, then rsyslog, syslog-ng and lnav against a log that is
-# rolled, then gRPC and rotel for spans, then the console in a browser, then Grafana's own code for
-# the dashboards, then the MCP clients.
+# rolled, then gRPC, rotel and Phoenix for spans, then the console in a browser, then Grafana's own code
+# for the dashboards, then the MCP clients.
 #
 #   scripts/real-parts.sh BINARY       everything; BINARY is the built mcp-vitals
 #   scripts/real-parts.sh --static     only what needs no binary: rules, configuration, dashboards,
@@ -75,6 +75,7 @@ else
   part "exemplars" "$python" "$root/tests/real/exemplars.py" "$(dirname "$binary")/examples/exemplars"
   part "log shippers" "$python" "$root/tests/real/shippers.py"
   part "collectors of spans" "$python" "$root/tests/real/traces.py"
+  part "spans in a store" "$python" "$root/tests/real/phoenix.py" "$binary"
   part "console" bash "$root/scripts/console-test.sh" "$binary"
   if command -v node >/dev/null; then
     part "dashboards, by Grafana's code" node "$root/tests/grafana/run.mjs" "$binary"

@@ -46,7 +46,7 @@ def fetch_json(url, **parameters):
         raise Failure(f"{url}: {error}: {error.read().decode(errors='replace')[:500]}") from error
 
 
-def wait_until(what, condition, seconds, servers=()):
+def wait_until(what, condition, seconds, servers=(), every=0.05):
     """The first true value of `condition`; Failure with its last word after `seconds`.
 
     A connection refused, or a Failure, is "not yet". A server that ended is the end of the wait.
@@ -64,7 +64,7 @@ def wait_until(what, condition, seconds, servers=()):
             last = error
         if time.monotonic() > deadline:
             raise Failure(f"{what}: not within {seconds:g} s (last: {last!r})")
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 @contextlib.contextmanager
@@ -93,10 +93,11 @@ def workspace(report):
 class Server:
     """A child process with its output in files, from `with` to the end of the block."""
 
-    def __init__(self, name, argv, folder, cwd=None):
+    def __init__(self, name, argv, folder, cwd=None, environment=None):
         self.name = name
         self.argv = [str(word) for word in argv]
         self.cwd = cwd
+        self.environment = environment
         self.out = folder / f"{name}.stdout"
         self.err = folder / f"{name}.stderr"
         self.process = None
@@ -105,8 +106,9 @@ class Server:
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             try:
                 self.process = subprocess.Popen(
-                    self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.cwd
-                )
+                    self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.cwd,
+                    env=self.environment,
+                )  # fmt: skip
             except OSError as error:
                 raise Failure(f"{self.name} does not start: {error}") from error
         return self
