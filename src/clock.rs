@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use crate::shard::counter;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Calibrated once a process.
@@ -14,6 +15,10 @@ static CLOCK: LazyLock<Calibrated> = LazyLock::new(|| {
 struct Calibrated {
     /// The processor's counter where it is invariant, else the system's monotonic clock.
     source: quanta::Clock,
+    /// Whether that is the counter that [`counter::read`] reads: where it stands, in three
+    /// instructions. A call into the library is ten, and all that is in registers has to be saved
+    /// around it.
+    is_counter: bool,
     /// `(ticks << lift) * rate / 2^64` nanoseconds: the upper half of one product. A shift by a
     /// variable after it, as the library does, is two nanoseconds more in every timed call.
     rate: u64,
@@ -26,13 +31,40 @@ impl Calibrated {
         let rate = u128::from(nanos) << (64 - span_log2);
         // Ticks of a nanosecond or longer: the rate alone does not fit 64 bits.
         let lift = (128 - rate.leading_zeros()).saturating_sub(64);
-        Calibrated { source, rate: (rate >> lift) as u64, lift }
+        let is_counter = is_counter(&source);
+        Calibrated { source, is_counter, rate: (rate >> lift) as u64, lift }
+    }
+
+    #[inline(always)]
+    fn ticks(&self) -> u64 {
+        if self.is_counter
+            && let Some(ticks) = counter::read()
+        {
+            ticks
+        } else {
+            self.read_slowly()
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_slowly(&self) -> u64 {
+        self.source.raw()
     }
 
     #[inline]
     fn nanos(&self, ticks: u64) -> u64 {
         ((u128::from(ticks << self.lift) * u128::from(self.rate)) >> 64) as u64
     }
+}
+
+/// Whether `source` reads the processor's counter, which it does not say: then a reading lies between
+/// two of the counter. Another clock's might by chance, but not again and again.
+fn is_counter(source: &quanta::Clock) -> bool {
+    (0..4).all(|_| {
+        let (before, ticks, after) = (counter::read(), source.raw(), counter::read());
+        before.zip(after).is_some_and(|(before, after)| (before..=after).contains(&ticks))
+    })
 }
 
 /// The process's clock, taken at set-up, so that a reading needs no test of whether it is
@@ -54,9 +86,20 @@ impl Clock {
     }
 
     /// Reads the clock: about 10 ns where the counter can be used.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ticks(self) -> u64 {
-        self.0.source.raw()
+        self.0.ticks()
+    }
+
+    /// Whether it is the processor's counter, which [`counter`](Self::counter) reads.
+    pub(crate) fn is_counter(self) -> bool {
+        self.0.is_counter
+    }
+
+    /// [`ticks`](Self::ticks), by whoever knows that this [is the counter](Self::is_counter).
+    #[inline(always)]
+    pub(crate) fn counter(self) -> u64 {
+        counter::read().unwrap_or_else(|| self.ticks())
     }
 
     /// How many nanoseconds so many ticks are.
@@ -78,7 +121,7 @@ impl Clock {
     /// Reads the clock, to measure from.
     #[inline]
     pub(crate) fn start(self) -> Stopwatch {
-        Stopwatch { clock: self, ticks: self.0.source.raw() }
+        Stopwatch { clock: self, ticks: self.ticks() }
     }
 }
 
@@ -95,7 +138,7 @@ impl Stopwatch {
     #[inline]
     pub(crate) fn stop(self) -> (u64, u64) {
         let Clock(calibrated) = self.clock;
-        let now = calibrated.source.raw();
+        let now = calibrated.ticks();
         // A branch, not a saturating subtraction: it is always predicted, and a conditional move
         // would stand between the counter and everything after it.
         let nanos = match now.checked_sub(self.ticks) {
@@ -147,6 +190,25 @@ mod tests {
         let slack = most / 1_000;
         let span = Duration::from_nanos(nanos);
         assert!(span + slack >= least && span <= most + slack, "{least:?} {span:?} {most:?}");
+    }
+
+    #[test]
+    fn readings_in_place_are_those_of_the_library() {
+        let clock = Clock::get();
+        let source = &clock.0.source;
+        let mut before = source.raw();
+        for _ in 0..1_000 {
+            let readings = [clock.ticks(), source.raw(), clock.start().ticks(), source.raw()];
+            for now in readings {
+                assert!(before <= now, "{before} {now}");
+                before = now;
+            }
+        }
+        if clock.is_counter() {
+            assert!(source.raw() <= clock.counter() && clock.counter() <= source.raw());
+        }
+        let slow = Calibrated { is_counter: false, ..Calibrated::new(1 << 40, 40, source.clone()) };
+        assert!(source.raw() <= slow.ticks() && slow.ticks() <= source.raw());
     }
 
     #[test]

@@ -20,7 +20,7 @@
 macro_rules! log {
     ($logger:expr, $level:expr, $message:literal $(, $($fields:tt)*)?) => {{
         let (logger, level): (&$crate::Logger, $crate::Level) = (&$logger, $level);
-        if logger.is_enabled(level) {
+        if let ::core::option::Option::Some(logger) = logger.taking(level) {
             $crate::__log_fields!((logger, level, $message) [] [] $($($fields)*)?);
         }
     }};
@@ -46,10 +46,10 @@ macro_rules! __log_fields {
                 keys: &[$($key),*],
             });
         if PLAIN {
-            $logger.record($level, &SITE, (), $crate::__log_values!($($value,)*));
+            $logger.record($level, &SITE, &(), $crate::__log_values!($($value,)*));
         } else {
             let message = $crate::__private::display(&::core::format_args!($message));
-            $logger.record($level, &SITE, message, $crate::__log_values!($($value,)*));
+            $logger.record($level, &SITE, &message, $crate::__log_values!($($value,)*));
         }
     }};
     ($call:tt $keys:tt $values:tt ,) => {
@@ -65,11 +65,11 @@ macro_rules! __log_fields {
     };
     ($call:tt [$($keys:tt)*] [$($values:tt)*] % $name:ident $(, $($rest:tt)*)?) => {
         $crate::__log_fields!($call [$($keys)* ::core::stringify!($name),]
-            [$($values)* $crate::__private::display(&$name),] $($($rest)*)?)
+            [$($values)* &$crate::__private::display(&$name),] $($($rest)*)?)
     };
     ($call:tt [$($keys:tt)*] [$($values:tt)*] ? $name:ident $(, $($rest:tt)*)?) => {
         $crate::__log_fields!($call [$($keys)* ::core::stringify!($name),]
-            [$($values)* $crate::__private::debug(&$name),] $($($rest)*)?)
+            [$($values)* &$crate::__private::debug(&$name),] $($($rest)*)?)
     };
     ($call:tt [$($keys:tt)*] [$($values:tt)*] $name:ident $(, $($rest:tt)*)?) => {
         $crate::__log_fields!($call [$($keys)* ::core::stringify!($name),]
@@ -82,11 +82,11 @@ macro_rules! __log_fields {
 #[macro_export]
 macro_rules! __log_value {
     ($call:tt $keys:tt [$($values:tt)*] % $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__log_fields!($call $keys [$($values)* $crate::__private::display(&$value),]
+        $crate::__log_fields!($call $keys [$($values)* &$crate::__private::display(&$value),]
             $($($rest)*)?)
     };
     ($call:tt $keys:tt [$($values:tt)*] ? $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__log_fields!($call $keys [$($values)* $crate::__private::debug(&$value),]
+        $crate::__log_fields!($call $keys [$($values)* &$crate::__private::debug(&$value),]
             $($($rest)*)?)
     };
     ($call:tt $keys:tt [$($values:tt)*] $value:expr $(, $($rest:tt)*)?) => {

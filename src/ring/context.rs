@@ -1,11 +1,11 @@
 //! The context of the calling thread: bytes that go into each of its frames.
 
-use std::cell::{Cell, RefCell};
-use std::ptr::null;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::frame::IDS;
-use super::writer::{BLOCK, Blocks};
+use super::here::HERE;
+use super::writer::{Blocks, FRONT};
 
 /// The span that is current on a thread: its ids, as frames and W3C have them, and its flags. No
 /// flags stand for nothing at all; without [`PRESENT`](Self::PRESENT) there are no ids.
@@ -29,32 +29,36 @@ impl Active {
 }
 
 thread_local! {
-    // Const and without a destructor, so that it is there while other thread-locals are destroyed:
-    // made by `Arc::into_raw`, or null. A guard that is leaked leaks its context.
-    static CURRENT: Cell<*const Bytes> = const { Cell::new(null()) };
-    // The same.
-    static ACTIVE: Cell<Active> = const { Cell::new(Active::NONE) };
     /// A context that is put together for one line; it keeps its room for the next.
     static TOGETHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A context's bytes, as frames carry it.
 #[derive(Debug, PartialEq, Eq)]
+#[repr(C)]
 pub(crate) struct Bytes {
-    blocks: Box<[[u8; BLOCK]]>,
+    /// The first of them, with zeroes behind.
+    front: [u8; FRONT],
     length: usize,
+    /// All of them, where they are more than that.
+    long: Vec<u8>,
 }
+
+/// The context of a thread that has none.
+pub(super) static NOBODY: Bytes = Bytes { length: 0, front: [0; FRONT], long: Vec::new() };
 
 impl Bytes {
     pub(crate) fn new(bytes: &[u8]) -> Bytes {
-        let mut blocks = vec![[0; BLOCK]; bytes.len().div_ceil(BLOCK)];
-        blocks.as_flattened_mut()[..bytes.len()].copy_from_slice(bytes);
-        Bytes { blocks: blocks.into(), length: bytes.len() }
+        let mut front = [0; FRONT];
+        let n = bytes.len().min(FRONT);
+        front[..n].copy_from_slice(&bytes[..n]);
+        let long = if n < bytes.len() { bytes.to_vec() } else { Vec::new() };
+        Bytes { length: bytes.len(), front, long }
     }
 
     #[inline(always)]
     pub(crate) fn blocks(&self) -> Blocks<'_> {
-        Blocks::new(&self.blocks, self.length)
+        Blocks::new(&self.front, &self.long, self.length)
     }
 }
 
@@ -63,9 +67,10 @@ pub(crate) type Encoded = Arc<Bytes>;
 
 /// Makes `context` the calling thread's; gives the one before.
 pub(crate) fn swap(context: Option<Encoded>) -> Option<Encoded> {
-    let before = CURRENT.replace(context.map_or(null(), Arc::into_raw));
-    // SAFETY: what `CURRENT` holds came from `Arc::into_raw` and has not been taken back.
-    (!before.is_null()).then(|| unsafe { Arc::from_raw(before) })
+    let context = context.map_or(&raw const NOBODY, Arc::into_raw);
+    let before = HERE.with(|here| here.context.replace(context));
+    // SAFETY: what else there may be came from `Arc::into_raw` and has not been taken back.
+    (!std::ptr::eq(before, &NOBODY)).then(|| unsafe { Arc::from_raw(before) })
 }
 
 /// The calling thread's context.
@@ -78,19 +83,19 @@ pub(crate) fn current() -> Option<Encoded> {
 /// The span that is current on the calling thread.
 #[inline(always)]
 pub(crate) fn active() -> Active {
-    ACTIVE.get()
+    HERE.with(|here| here.active.get())
 }
 
 /// Whether there is one, and its trace is sampled: one load.
 #[inline(always)]
 pub(crate) fn is_sampled() -> bool {
-    ACTIVE.get().flags & Active::SAMPLED != 0
+    active().flags & Active::SAMPLED != 0
 }
 
 /// Makes `span` current; gives the one before.
 #[inline(always)]
 pub(crate) fn swap_active(span: Active) -> Active {
-    ACTIVE.replace(span)
+    HERE.with(|here| here.active.replace(span))
 }
 
 /// Its ids, where there is one.
@@ -99,10 +104,10 @@ pub(crate) fn swap_active(span: Active) -> Active {
 /// No other is made current while they are used.
 #[inline(always)]
 unsafe fn active_ids<'a>() -> Option<&'a [u8; IDS]> {
-    ACTIVE.with(|active| {
+    HERE.with(|here| {
         // SAFETY: the cell is there as long as the thread, has no destructor, and is written by
         // `swap_active` alone, which the caller rules out.
-        let active = unsafe { &*active.as_ptr() };
+        let active = unsafe { &*here.active.as_ptr() };
         active.is_present().then_some(&active.ids)
     })
 }
@@ -115,12 +120,9 @@ unsafe fn active_ids<'a>() -> Option<&'a [u8; IDS]> {
 pub(crate) unsafe fn current_blocks<'a>() -> Blocks<'a> {
     // SAFETY: the caller's promise.
     let ids = unsafe { active_ids() };
-    let current = CURRENT.get();
-    if current.is_null() {
-        return Blocks::default().within(ids);
-    }
-    // SAFETY: `CURRENT` holds a count of this `Arc` until the next `swap`, which only this thread
-    // makes, and not meanwhile.
+    let current = HERE.with(|here| here.context.get());
+    // SAFETY: `NOBODY`, or there is a count of this `Arc` until the next `swap`, which only this
+    // thread makes, and not meanwhile.
     unsafe { &*current }.blocks().within(ids)
 }
 
@@ -136,10 +138,12 @@ pub(crate) fn with_more(more: &dyn Fn(&mut Vec<u8>), write: &mut dyn FnMut(Block
         }
         more(buffer);
         let length = buffer.len();
-        buffer.resize(length.next_multiple_of(BLOCK), 0);
+        buffer.resize(length.max(FRONT), 0);
+        let Some(front) = buffer.first_chunk() else { return };
+        let long = if length > FRONT { &buffer[..] } else { &[] };
         let active = active();
         let ids = active.is_present().then_some(&active.ids);
-        write(Blocks::new(buffer.as_chunks().0, length).within(ids));
+        write(Blocks::new(front, long, length).within(ids));
     };
     let done = TOGETHER.try_with(|buffer| match buffer.try_borrow_mut() {
         Ok(mut buffer) => put(&mut buffer),

@@ -18,6 +18,8 @@ pub(crate) mod durable;
 pub(crate) mod forked;
 pub(crate) mod frame;
 #[cfg(not(vitals_loom))]
+mod here;
+#[cfg(not(vitals_loom))]
 #[allow(unsafe_code)]
 pub(crate) mod memory;
 #[cfg(all(test, vitals_loom))]

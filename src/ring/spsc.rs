@@ -8,6 +8,7 @@ use super::frame::{ALIGN, Frame, kind};
 use super::memory::Memory;
 use super::writer::{Blocks, Fill, Head, MOST_TEXT, TEXT_LIMITS, Writer, frame_room};
 use super::{Place, Refused, most_frame};
+use crate::shard::ahead;
 
 /// A ring that one thread writes and the flusher reads.
 pub(crate) struct Ring {
@@ -55,13 +56,22 @@ impl Ring {
     }
 }
 
+/// How far before the next frame memory is asked for. The flusher has had these lines in another core's
+/// cache, and each comes back as slowly as from memory: some hundred nanoseconds, or eight frames.
+const AHEAD: usize = 1 << 10;
+/// Bytes of a cache line; most frames are of two.
+const LINE: usize = 64;
+
 /// The recorder's side of a ring: what only the thread on lease knows. Zeroes are a value of it, into
 /// which nothing fits.
 pub(crate) struct Producer {
-    tail: Cell<u64>,
+    /// Where the next frame goes.
+    at: Cell<*mut u8>,
     /// Up to where a line of any level may be written without a look at what is free, or at the
     /// ring's end.
-    until: Cell<u64>,
+    until: Cell<*mut u8>,
+    /// What makes a position of an address, until the ring's end.
+    lap: Cell<u64>,
     /// The ring's.
     start: *mut u8,
     mask: u64,
@@ -77,22 +87,23 @@ impl Producer {
     /// The ring has no other producer for as long as this one is used, and outlives it.
     pub(crate) unsafe fn new(ring: &Ring, reserve: u64) -> Producer {
         let producer = Producer {
-            tail: Cell::new(ring.cursor.published()),
-            until: Cell::new(0),
             start: ring.memory.start(),
             mask: ring.capacity() - 1,
             cursor: &*ring.cursor,
             reserve,
+            ..Producer::nowhere()
         };
+        producer.set_tail(ring.cursor.published());
         producer.look(ring);
         producer
     }
 
     /// For a thread that writes no ring in place.
-    pub(crate) fn nowhere() -> Producer {
+    pub(crate) const fn nowhere() -> Producer {
         Producer {
-            tail: Cell::new(0),
-            until: Cell::new(0),
+            at: Cell::new(ptr::null_mut()),
+            until: Cell::new(ptr::null_mut()),
+            lap: Cell::new(0),
             start: ptr::null_mut(),
             mask: 0,
             cursor: ptr::null(),
@@ -100,11 +111,25 @@ impl Producer {
         }
     }
 
+    fn tail(&self) -> u64 {
+        self.lap.get().wrapping_add(self.at.get().addr() as u64)
+    }
+
+    fn set_tail(&self, tail: u64) {
+        let at = self.start.wrapping_add((tail & self.mask) as usize);
+        self.at.set(at);
+        self.lap.set(tail.wrapping_sub(at.addr() as u64));
+    }
+
     /// Sees what is free now; up to where the bytes are the producer's.
     fn look(&self, ring: &Ring) -> u64 {
+        let tail = self.tail();
+        // At the ring's end it goes on at its start.
+        self.set_tail(tail);
         let limit = ring.cursor.freed() + ring.capacity();
-        let lap = (self.tail.get() | self.mask) + 1;
-        self.until.set(limit.saturating_sub(self.reserve).min(lap));
+        let lap = (tail | self.mask) + 1;
+        let free = limit.saturating_sub(self.reserve).min(lap).saturating_sub(tail);
+        self.until.set(self.at.get().wrapping_add(free as usize));
         limit
     }
 
@@ -119,30 +144,30 @@ impl Producer {
         context: Blocks<'_>,
         fill: &impl Fill,
     ) -> bool {
-        let tail = self.tail.get();
+        let at = self.at.get();
         let room = frame_room(context, fill.room());
         // What may have to be cut is not for this.
-        if room > MOST_TEXT || tail + room as u64 > self.until.get() {
+        if room > MOST_TEXT || at.addr() + room > self.until.get().addr() {
             return false;
         }
-        // SAFETY: from `tail` up to `until` the bytes are the producer's, one after the other, and
-        // enough for all that an unchecked writer may write.
-        let length = unsafe {
-            let at = self.start.add((tail & self.mask) as usize);
+        ahead::fetch(at.wrapping_add(AHEAD));
+        ahead::fetch(at.wrapping_add(AHEAD + LINE));
+        // SAFETY: up to `until` the bytes are the producer's, one after the other, and enough for all
+        // that an unchecked writer may write.
+        let at = unsafe {
             let room = slice::from_raw_parts_mut(at.cast(), room);
             let mut writer = Writer::unchecked(room, head, context);
             fill.fill_unchecked(&mut writer);
-            writer.finish(head).unwrap_unchecked()
+            at.add(writer.finish(head).unwrap_unchecked())
         };
-        let tail = tail + length as u64;
-        self.tail.set(tail);
+        self.at.set(at);
         // SAFETY: the ring's cursor, which is there as long as the ring.
-        unsafe { (*self.cursor).publish(tail) };
+        unsafe { (*self.cursor).publish(self.tail()) };
         true
     }
 
     fn publish(&self, ring: &Ring, tail: u64) {
-        self.tail.set(tail);
+        self.set_tail(tail);
         ring.cursor.publish(tail);
     }
 
@@ -181,7 +206,7 @@ impl Producer {
         context: Blocks<'_>,
         fill: &impl Fill,
     ) -> Result<(), Refused> {
-        let tail = self.tail.get();
+        let tail = self.tail();
         let free = limit.saturating_sub(tail);
         let most = most_frame(ring.capacity());
         // Here, and else at the front, with padding up to there.

@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null};
 use std::sync::{Arc, Weak};
 
 use super::frame::{MOST_URGENT, kind};
+use super::here::HERE;
 use super::set::{Kind, Leased, Overflow, Rings};
 use super::spsc::Producer;
 use super::writer::{Blocks, Fill, Head, TEXT_LIMITS, Writer};
@@ -18,8 +19,8 @@ const OUTSIDE: usize = 12 << 10;
 
 /// What a thread knows of the ring that it has from one engine, at a place that is zeroed in a
 /// forked child: zeroes are a value of it.
-struct Local {
-    /// 0 where the ring is not written in place.
+pub(super) struct Local {
+    /// 0, which is no engine's, where the ring is not written in place.
     engine: u64,
     producer: Producer,
     ring: *const Leased,
@@ -28,9 +29,20 @@ struct Local {
 
 const _: () = assert!(size_of::<Local>() <= forked::PLACE && align_of::<Local>() <= forked::PLACE);
 
-/// What the thread writes in place, as it is looked at on each call.
-#[derive(Clone, Copy)]
-struct Current(Option<NonNull<Local>>);
+/// Of a thread that writes nothing in place: so it need not be asked whether it does.
+pub(super) struct Nowhere(Local);
+
+// SAFETY: no thread writes its cells: it is of no engine, and nothing fits into it.
+unsafe impl Sync for Nowhere {}
+
+pub(super) static NOWHERE: Nowhere =
+    Nowhere(Local { engine: 0, producer: Producer::nowhere(), ring: null(), thread: 0 });
+
+impl Nowhere {
+    pub(super) const fn local(&self) -> *const Local {
+        &raw const self.0
+    }
+}
 
 /// A ring on lease, or the wish for one.
 struct Lease {
@@ -45,8 +57,7 @@ struct Lease {
 struct Leases(RefCell<Vec<Lease>>);
 
 thread_local! {
-    // Const and without destructors: there while other thread-locals are destroyed.
-    static CURRENT: Cell<Current> = const { Cell::new(Current(None)) };
+    // Const and without a destructor: there while other thread-locals are destroyed.
     /// The engine that the thread works for; 0 where it is the host's.
     static OURS: Cell<u64> = const { Cell::new(0) };
     static LEASES: Leases = const { Leases(RefCell::new(Vec::new())) };
@@ -64,15 +75,17 @@ impl Drop for Leases {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some((local, ring)) = self.held.take() else { return };
-        if CURRENT.get().0 == Some(local) {
-            CURRENT.set(Current(None));
-        }
+        HERE.with(|here| {
+            if here.local.get() == local.as_ptr() {
+                here.local.set(NOWHERE.local());
+            }
+        });
         if forked::is_inherited(self.life) {
             // Whoever held a lock when the child was made may be no more.
             std::mem::forget(ring);
             return;
         }
-        // SAFETY: taken for this lease, named by `CURRENT` alone, and not any more.
+        // SAFETY: taken for this lease, named by `HERE` alone, and not any more.
         unsafe { forked::give_back(local.cast()) };
         if let Some(rings) = self.rings.upgrade() {
             rings.give_back(ring);
@@ -122,15 +135,31 @@ fn write_of_slowly(engine: u64, head: Head, fill: &impl Fill) {
     }
 }
 
+/// What the calling thread writes in place.
+#[inline(always)]
+fn local<'a>() -> &'a Local {
+    // A reference out of the closure would be asked whether it is null.
+    let local = HERE.with(|here| here.local.get());
+    // SAFETY: `NOWHERE`, or a `Local` that a lease of this thread keeps, for as long as a line takes.
+    unsafe { &*local }
+}
+
 /// Whether it was written: the thread's current ring is this engine's and has room.
 #[inline(always)]
 fn try_write_of(engine: u64, head: Head, context: Blocks<'_>, fill: &impl Fill) -> bool {
-    let Current(Some(local)) = CURRENT.get() else { return false };
-    // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
-    let local = unsafe { local.as_ref() };
+    let local = local();
     let head = Head { thread: local.thread, ..head };
     // SAFETY: the lease keeps the ring that the producer was made for.
     local.engine == engine && unsafe { local.producer.try_write(head, context, fill) }
+}
+
+/// Whether a line was written, with the thread's context: its current ring is this engine's and has
+/// room. Else it goes by [`Rings::write_otherwise`].
+#[inline(always)]
+pub(crate) fn try_write_line(engine: u64, head: Head, fill: &impl Fill) -> bool {
+    // SAFETY: nothing below sets the thread's context.
+    let context = unsafe { context::current_blocks() };
+    try_write_of(engine, head, context, fill)
 }
 
 impl Rings {
@@ -138,44 +167,30 @@ impl Rings {
     /// lost. `fill` may run more than once and calls no code of a host's.
     #[inline(always)]
     pub(crate) fn write(&self, head: Head, fill: &impl Fill) {
-        // SAFETY: nothing below sets the thread's context.
-        let context = unsafe { context::current_blocks() };
-        if !self.try_write(head, context, fill) {
-            // By its parts, which stay in registers.
-            let Head { kind, level, ticks, site, logger, .. } = head;
-            self.write_parts(u16::from_le_bytes([kind, level]), ticks, site, logger, fill);
+        if !try_write_line(self.id(), head, fill) {
+            self.write_otherwise(head, fill);
         }
     }
 
     /// [`write`](Self::write), with another context than the thread's.
     pub(crate) fn write_in(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
-        if !self.try_write(head, context, fill) {
+        if !try_write_of(self.id(), head, context, fill) {
             self.write_slowly(head, context, fill);
         }
     }
 
-    /// Whether it was written: the thread's current ring is this engine's and has room.
-    #[inline(always)]
-    fn try_write(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) -> bool {
-        try_write_of(self.id(), head, context, fill)
-    }
-
+    /// [`write`](Self::write), where there is no room without a closer look, or no ring yet.
     #[cold]
     #[inline(never)]
-    fn write_parts(&self, kind: u16, ticks: u64, site: u32, logger: u32, fill: &impl Fill) {
-        let [kind, level] = kind.to_le_bytes();
+    pub(crate) fn write_otherwise(&self, head: Head, fill: &impl Fill) {
         // SAFETY: nothing below sets the thread's context.
         let context = unsafe { context::current_blocks() };
-        self.write_slowly(Head { kind, level, ticks, site, logger, thread: 0 }, context, fill);
+        self.write_slowly(head, context, fill);
     }
 
     /// Where there is no room without a closer look, or no ring yet.
     fn write_slowly(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
-        let Some(local) = CURRENT.get().0 else {
-            return self.write_elsewhere(head, context, fill);
-        };
-        // SAFETY: `CURRENT` names a `Local` that a lease of this thread keeps.
-        let local = unsafe { local.as_ref() };
+        let local = local();
         if local.engine != self.id() {
             return self.write_elsewhere(head, context, fill);
         }
@@ -241,7 +256,7 @@ impl Rings {
             _ => return self.write_shared(head, context, fill),
         };
         match &leased.kind {
-            // `CURRENT` names it now.
+            // `HERE` names it now.
             Kind::Queue(_) => self.write_slowly(head, context, fill),
             Kind::Recorder(recorder) => {
                 let limit = most_frame(recorder.capacity());
@@ -282,7 +297,7 @@ impl Rings {
             }
         }
         let (local, ring) = lease.held.as_ref()?;
-        CURRENT.set(Current(Some(*local)));
+        HERE.with(|here| here.local.set(local.as_ptr()));
         Some(ring.clone())
     }
 

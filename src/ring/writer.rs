@@ -13,24 +13,27 @@ pub(crate) const TEXT_LIMITS: [usize; 3] = [MOST_TEXT, 1 << 10, 64];
 /// Bytes of an id in a context, and of a field's name.
 pub(crate) const MOST_SHORT: usize = 255;
 
-/// Bytes of a block.
-pub(crate) const BLOCK: usize = 32;
+/// Bytes of a context that are copied at once, whatever there is of it: nearly all have no more.
+pub(crate) const FRONT: usize = 64;
 
-/// A context's bytes, in whole blocks so that it can be copied by them.
+/// A context's bytes.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Blocks<'a> {
-    blocks: &'a [[u8; BLOCK]],
+    /// The first of them, with zeroes behind; nothing where there is no context, nor can be.
+    front: Option<&'a [u8; FRONT]>,
+    /// All of them, where they are more than that; else nothing.
+    long: &'a [u8],
     length: usize,
     /// Of the span that is current.
     ids: Option<&'a [u8; IDS]>,
 }
 
 impl<'a> Blocks<'a> {
-    /// `blocks` has room for `length` bytes.
+    /// `length` bytes: at the front of `front`, or all of `long`.
     #[inline(always)]
-    pub(crate) fn new(blocks: &'a [[u8; BLOCK]], length: usize) -> Blocks<'a> {
-        debug_assert!(length <= blocks.len() * BLOCK);
-        Blocks { blocks, length, ids: None }
+    pub(crate) fn new(front: &'a [u8; FRONT], long: &'a [u8], length: usize) -> Blocks<'a> {
+        debug_assert_eq!(long.len(), if length > FRONT { length } else { 0 });
+        Blocks { front: Some(front), long, length, ids: None }
     }
 
     /// With the ids of the span that is current.
@@ -41,45 +44,34 @@ impl<'a> Blocks<'a> {
 
     #[inline(always)]
     pub(crate) fn bytes(self) -> &'a [u8] {
-        &self.blocks.as_flattened()[..self.length]
+        match self.front {
+            Some(front) if self.length <= FRONT => &front[..self.length],
+            _ => self.long,
+        }
     }
 
-    /// Copies the blocks to `at`.
+    /// Copies the bytes to `at`, and where they are few the zeroes behind them.
     ///
     /// # Safety
     /// [`room`](Self::room) bytes at `at` are the caller's to write.
     #[inline(always)]
     unsafe fn copy_to(self, at: *mut u8) {
-        // One after the other for the few that ids take: a loop would be unrolled for many, and
-        // takes twice the instructions to find out that they are few.
+        let Some(front) = self.front else { return };
         // SAFETY: the caller's promise.
         unsafe {
-            let [first, second, third, rest @ ..] = self.blocks else {
-                if let [first, rest @ ..] = self.blocks {
-                    put(at, *first);
-                    if let [second] = rest {
-                        put(at.add(BLOCK), *second);
-                    }
-                }
-                return;
-            };
-            put(at, *first);
-            put(at.add(BLOCK), *second);
-            put(at.add(2 * BLOCK), *third);
-            if !rest.is_empty() {
-                ptr::copy_nonoverlapping(
-                    rest.as_ptr().cast(),
-                    at.add(3 * BLOCK),
-                    rest.len() * BLOCK,
-                );
+            if self.length <= FRONT {
+                put(at, *front);
+            } else {
+                ptr::copy_nonoverlapping(self.long.as_ptr(), at, self.length);
             }
         }
     }
 
-    /// Bytes that a copy of it touches.
+    /// Bytes that a copy of it touches at most.
     #[inline(always)]
     fn room(self) -> usize {
-        self.blocks.len() * BLOCK
+        // The front, or all of it: what is read anyhow instead of which of the two.
+        if self.front.is_some() { FRONT + self.length } else { 0 }
     }
 }
 
@@ -156,7 +148,7 @@ pub(crate) struct Writer<'a, const CHECKED: bool = true> {
 }
 
 /// Bytes that an unchecked writer may write behind its frame.
-pub(crate) const SLACK: usize = BLOCK + ALIGN;
+pub(crate) const SLACK: usize = ALIGN;
 
 impl<'a> Writer<'a, false> {
     /// [`bare_room`](Writer::bare_room) without checks.
@@ -180,7 +172,7 @@ impl<'a> Writer<'a, false> {
     ) -> Writer<'a, false> {
         let mut writer = Writer::new(room, usize::MAX);
         if let Some(at) = writer.take(HEADER) {
-            // SAFETY: the caller's promise. Whole blocks: what is too much is written over. The head
+            // SAFETY: the caller's promise. What is too much of the context is written over. The head
             // now, so that it need not be kept while the values are written.
             unsafe {
                 writer.head(head);
@@ -457,7 +449,8 @@ impl<'a, const CHECKED: bool> Writer<'a, CHECKED> {
         // SAFETY: the caller's promise; each is within the header.
         unsafe {
             put(at.add(8), head.ticks.to_le_bytes());
-            put(at.add(16), (u64::from(head.site) | u64::from(head.logger) << 32).to_le_bytes());
+            put(at.add(16), head.site.to_le_bytes());
+            put(at.add(20), head.logger.to_le_bytes());
             put(at.add(24), head.thread.to_le_bytes());
         }
     }
@@ -508,12 +501,10 @@ unsafe fn copy(bytes: &[u8], at: *mut u8) {
 /// `N <= n <= 2 * N`, and as for [`copy`].
 #[inline(always)]
 unsafe fn pair<const N: usize>(from: *const u8, at: *mut u8, n: usize) {
-    // SAFETY: the caller's promise; arrays of bytes have no alignment.
+    // SAFETY: the caller's promise.
     unsafe {
-        let first = from.cast::<[u8; N]>().read();
-        let last = from.add(n - N).cast::<[u8; N]>().read();
-        at.cast::<[u8; N]>().write(first);
-        at.add(n - N).cast::<[u8; N]>().write(last);
+        ptr::copy_nonoverlapping(from, at, N);
+        ptr::copy_nonoverlapping(from.add(n - N), at.add(n - N), N);
     }
 }
 

@@ -10,6 +10,9 @@ pub(crate) mod ahead;
 #[allow(unsafe_code)]
 pub(crate) mod cells;
 pub(crate) mod count;
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
+pub(crate) mod counter;
 pub(crate) mod epoch;
 pub(crate) mod exemplar;
 pub(crate) mod hdr;
