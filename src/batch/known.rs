@@ -46,6 +46,17 @@ impl Known {
         }
     }
 
+    /// One that knows these and no others, numbered from 1.
+    #[cfg(test)]
+    pub(crate) fn these(site: SiteText, loggers: &[&str], threads: &[&str]) -> Known {
+        Known {
+            sites: vec![Arc::new(site)],
+            loggers: loggers.iter().copied().map(Arc::from).collect(),
+            threads: (1..).zip(threads.iter().copied().map(Arc::from)).collect(),
+            ..Known::default()
+        }
+    }
+
     /// What `frame` says by number.
     pub(crate) fn get(&self, frame: Frame<'_>) -> (&SiteText, Names<'_>) {
         let at = |number: u32| (number as usize).wrapping_sub(1);

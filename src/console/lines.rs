@@ -258,10 +258,8 @@ impl Lines {
         if self.sites.len() <= number {
             self.sites.resize(number + 1, None);
         }
-        let of_site = self.sites[number].get_or_insert_with(|| match self.recent.source {
-            true => self.writer.site(site),
-            false => SiteLine::nowhere(),
-        });
+        let of_site =
+            self.sites[number].get_or_insert_with(|| self.writer.site(site, self.recent.source));
         self.json.clear();
         self.writer.write_of(&record, of_site, &mut self.json);
         let json = self.json.strip_suffix(b"\n").unwrap_or(&self.json);

@@ -73,7 +73,7 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 /// Four are parted from four, then two from two in both halves at once, then one from one in the
 /// four quarters. A quotient is a product and a shift there, exact as far as it is needed.
 #[inline]
-fn eight(value: u64) -> u64 {
+pub(super) fn eight(value: u64) -> u64 {
     let fours = (value / 10_000) | (value % 10_000) << 32;
     let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = hundreds | (fours - 100 * hundreds) << 16;

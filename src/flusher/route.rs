@@ -12,13 +12,17 @@ use crate::export::sink::{Chunk, SinkThread};
 use crate::logs::limit::Limit;
 use crate::logs::{Level, LogFormat, Redacted, Redaction, Redactor, SiteRules};
 use crate::ring::frame::{Frame, kind};
-use crate::ring::names::SiteText;
 use crate::store::flight::Recorder;
 use crate::store::lines::RecentLines;
 use crate::sync::contained;
 
-/// Bytes of lines from which on they go to their sinks within a round.
+/// Bytes of lines, or frames, from which on they go to their sinks within a round.
 const CHUNK: usize = 64 << 10;
+/// The same where nothing speaks against more, such as a short queue: a byte of a long write costs
+/// half of what one of a short write does, and what a ring holds wakes its sink once.
+const LONG_CHUNK: usize = 512 << 10;
+/// Chunks that a queue has room for at least.
+const CHUNKS: usize = 8;
 /// How long the flusher waits for a sink that has no room, before it drops: long enough for a disk
 /// that works, and then not again until it does.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -72,6 +76,8 @@ struct Group {
     /// Both as they were before the frame under way.
     mark: (usize, [u32; 5]),
     outlets: Vec<Outlet>,
+    /// Bytes from which on it sends.
+    chunk: usize,
     /// Keeps all that goes out here.
     recent: Option<Arc<RecentLines>>,
 }
@@ -141,10 +147,12 @@ impl Router {
                     counts: [0; 5],
                     mark: (0, [0; 5]),
                     outlets: vec![outlet],
+                    chunk: CHUNK,
                     recent: None,
                 }),
             }
         }
+        groups.iter_mut().for_each(Group::set_chunk);
         if manner.recent.is_some() {
             groups.push(Group {
                 form: Form::Frames,
@@ -156,6 +164,7 @@ impl Router {
                 counts: [0; 5],
                 mark: (0, [0; 5]),
                 outlets: Vec::new(),
+                chunk: CHUNK,
                 recent: manner.recent,
             });
         }
@@ -206,24 +215,30 @@ impl Router {
             if !limits.admit(frame, unix_nanos) {
                 return Some(());
             }
-            let (site, names) = known.get(frame);
-            let record = Record::read(frame, site, names, unix_nanos)?;
             let number = frame.site() as usize;
             if rules.len() <= number {
                 rules.resize(number + 1, None);
             }
-            let rules = rules[number].get_or_insert_with(|| redactor.site(site));
-            match redactor.redact(frame, &record, site, rules) {
-                None => {
-                    keep(unix_nanos, frame);
-                    groups.iter_mut().for_each(|group| group.write(frame, site, &record));
-                }
+            let rules = rules[number].get_or_insert_with(|| redactor.site(known.get(frame).0));
+            if redactor.passes(frame, rules) {
+                let mut line = Line { frame, unix_nanos, known, record: None };
+                groups.iter_mut().try_for_each(|group| group.write(&mut line))?;
+                keep(unix_nanos, frame);
+                return Some(());
+            }
+            let (site, names) = known.get(frame);
+            let record = Record::read(frame, site, names, unix_nanos)?;
+            let redacted = redactor.redact(frame, &record, site, rules);
+            let (frame, record) = match redacted {
+                None => (frame, record),
                 Some(Redacted { frame, record, count }) => {
                     kept_out.redacted += u64::from(count);
-                    keep(unix_nanos, frame);
-                    groups.iter_mut().for_each(|group| group.write(frame, site, &record));
+                    (frame, record)
                 }
-            }
+            };
+            let mut line = Line { frame, unix_nanos, known, record: Some(record) };
+            groups.iter_mut().try_for_each(|group| group.write(&mut line))?;
+            keep(unix_nanos, frame);
             Some(())
         };
         if contained(write).flatten().is_none() {
@@ -236,7 +251,7 @@ impl Router {
         }
         let mut more = true;
         for group in &mut self.groups {
-            if group.bytes.len() >= CHUNK {
+            if group.bytes.len() >= group.chunk {
                 if group.is_noted() {
                     more = false;
                 } else {
@@ -268,14 +283,35 @@ impl Router {
     }
 }
 
+/// A line that goes out, read as far as somebody needs it.
+struct Line<'a> {
+    frame: Frame<'a>,
+    unix_nanos: u64,
+    known: &'a Known,
+    record: Option<Record<'a>>,
+}
+
+impl<'a> Line<'a> {
+    fn record(&mut self) -> Option<&Record<'a>> {
+        if self.record.is_none() {
+            let (site, names) = self.known.get(self.frame);
+            self.record = Record::read(self.frame, site, names, self.unix_nanos);
+        }
+        self.record.as_ref()
+    }
+}
+
 impl Group {
-    fn write(&mut self, frame: Frame<'_>, site: &SiteText, record: &Record<'_>) {
-        if record.level > self.level {
-            return;
+    /// Nothing where the line makes no sense.
+    fn write(&mut self, line: &mut Line<'_>) -> Option<()> {
+        let Line { frame, unix_nanos, known, .. } = *line;
+        if frame.level() > self.level as u8 {
+            return line.record().map(drop);
         }
         match &mut self.lines {
             None => {
-                self.bytes.extend_from_slice(&record.unix_nanos.to_le_bytes());
+                line.record()?;
+                self.bytes.extend_from_slice(&unix_nanos.to_le_bytes());
                 self.bytes.extend_from_slice(frame.bytes());
             }
             Some(lines) => {
@@ -283,14 +319,24 @@ impl Group {
                 if self.sites.len() <= number {
                     self.sites.resize(number + 1, None);
                 }
-                let of_site = self.sites[number].get_or_insert_with(|| match self.source {
-                    true => lines.site(site),
-                    false => SiteLine::nowhere(),
-                });
-                lines.write_of(record, of_site, &mut self.bytes);
+                let site = self.sites[number]
+                    .get_or_insert_with(|| lines.site(known.get(frame).0, self.source));
+                if !lines.write_frame(frame, unix_nanos, known, site, &mut self.bytes) {
+                    lines.write_of(line.record()?, site, &mut self.bytes);
+                }
             }
         }
-        self.counts[record.level as usize - 1] += 1;
+        self.counts[usize::from(frame.level()).checked_sub(1)?] += 1;
+        Some(())
+    }
+
+    /// By the shortest queue. An exporter's requests, and what is noted before it is written, have a
+    /// size of their own.
+    fn set_chunk(&mut self) {
+        let shortest = self.outlets.iter().map(|outlet| outlet.sink.queue_bytes()).min();
+        if let (Some(shortest), Form::Lines(_), false) = (shortest, self.form, self.is_noted()) {
+            self.chunk = (shortest / CHUNKS).clamp(CHUNK, LONG_CHUNK);
+        }
     }
 
     fn is_noted(&self) -> bool {

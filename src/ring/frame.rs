@@ -212,6 +212,8 @@ impl<'a> Bytes<'a> {
         Some(Field { key: Text::new(key), value: self.value(tag)? })
     }
 
+    // Always: through memory a value costs more than all that is read of it.
+    #[inline(always)]
     fn value(&mut self, tag: u8) -> Option<Value<'a>> {
         let cut = tag & tag::CUT != 0;
         Some(match tag & tag::TYPE {
@@ -224,13 +226,29 @@ impl<'a> Bytes<'a> {
             tag::STR => Value::Str(self.long(cut)?),
             tag::BYTES => Value::Bytes(self.long(cut)?),
             tag::SECRET => Value::Redacted,
-            tag::ERROR => Value::Error {
-                type_name: self.long(false)?,
-                message: self.long(false)?,
-                traceback: self.long(cut)?,
-            },
+            tag::ERROR => return self.error(cut),
             _ => return None,
         })
+    }
+
+    #[cold]
+    fn error(&mut self, cut: bool) -> Option<Value<'a>> {
+        let (type_name, message) = (self.long(false)?, self.long(false)?);
+        Some(Value::Error { type_name, message, traceback: self.long(cut)? })
+    }
+
+    /// Passes over a value.
+    #[inline]
+    fn skip(&mut self, tag: u8) -> Option<()> {
+        let cut = if tag & tag::CUT != 0 { 4 } else { 0 };
+        let n = match tag & tag::TYPE {
+            tag::NULL | tag::FALSE | tag::TRUE | tag::SECRET => 0,
+            tag::I64 | tag::U64 | tag::F64 => 8,
+            tag::STR | tag::BYTES => usize::from(u16::from_le_bytes(self.array()?)) + cut,
+            tag::ERROR => return self.error(cut > 0).map(drop),
+            _ => return None,
+        };
+        self.take(n).map(drop)
     }
 }
 
@@ -251,6 +269,43 @@ impl<'a> Fields<'a> {
             _ => self.bytes.short()?,
         };
         Some(Field { key: Text::new(key), value: self.bytes.value(tag)? })
+    }
+
+    /// The value of the next field, where its key is the call site's; nothing at the end and where the
+    /// field carries its own.
+    #[inline(always)]
+    pub(crate) fn next_of_site(&mut self) -> Option<Value<'a>> {
+        let mut bytes = self.bytes;
+        let [tag] = bytes.array()?;
+        if self.left == 0 || tag & tag::KEYED != 0 {
+            return None;
+        }
+        let value = bytes.value(tag)?;
+        self.bytes = bytes;
+        self.left -= 1;
+        Some(value)
+    }
+
+    /// Whether all were read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The keys of fields that carry their own.
+    #[inline]
+    pub(crate) fn own_keys(&self) -> impl Iterator<Item = &'a [u8]> {
+        let (mut bytes, mut left) = (self.bytes, self.left);
+        std::iter::from_fn(move || {
+            loop {
+                left = left.checked_sub(1)?;
+                let [tag] = bytes.array()?;
+                let key = if tag & tag::KEYED != 0 { Some(bytes.short()?) } else { None };
+                bytes.skip(tag)?;
+                if key.is_some() {
+                    return key;
+                }
+            }
+        })
     }
 }
 
@@ -392,6 +447,31 @@ impl<'a> Frame<'a> {
             context.span_id = Some(ids.array()?);
         }
         Some(context)
+    }
+
+    /// The context's bytes.
+    pub(crate) fn context_bytes(&self) -> &'a [u8] {
+        self.bytes.get(HEADER..HEADER + self.context_length()).unwrap_or_default()
+    }
+
+    /// Whether it carries its message.
+    pub(crate) fn has_message(&self) -> bool {
+        self.bytes[6] & MESSAGE != 0
+    }
+
+    /// Whether it has the ids of the span that was current.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.bytes[6] & TRACED != 0
+    }
+
+    /// The context, and those ids, as they stand there.
+    pub(crate) fn asked_bytes(&self) -> &'a [u8] {
+        self.bytes.get(HEADER..self.body_at()).unwrap_or_default()
+    }
+
+    /// The message, where the frame carries it, and the fields, as they stand there.
+    pub(crate) fn body_bytes(&self) -> &'a [u8] {
+        self.bytes.get(self.body_at()..).unwrap_or_default()
     }
 
     /// The message, where the frame carries it, and the fields; nothing when the message makes no

@@ -34,6 +34,15 @@ fn dirty<const PLACE: u8, const N: usize>(block: &[u8; N]) -> bool {
     dirty
 }
 
+/// One block of two, so that both are looked at at once.
+#[inline(always)]
+fn both<const N: usize, const M: usize>(first: &[u8; N], last: &[u8; N]) -> [u8; M] {
+    let mut block = [0; M];
+    block[..N].copy_from_slice(first);
+    block[N..].copy_from_slice(last);
+    block
+}
+
 /// Whether a text can stand there as it is. The last block overlaps the one before, so that nothing
 /// is looked at byte by byte but what is shorter than a word.
 #[inline]
@@ -43,10 +52,11 @@ pub(super) fn plain<const PLACE: u8>(text: &[u8]) -> bool {
         return !blocks.iter().any(dirty::<PLACE, 16>) && !dirty::<PLACE, 16>(last);
     }
     if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        return !dirty::<PLACE, 8>(first) & !dirty::<PLACE, 8>(last);
+        return !dirty::<PLACE, 16>(&both(first, last));
     }
     if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        return !dirty::<PLACE, 4>(first) & !dirty::<PLACE, 4>(last);
+        let both: [u8; 8] = both(first, last);
+        return !dirty::<PLACE, 16>(&self::both(&both, &both));
     }
     text.iter().all(|&byte| !dirty::<PLACE, 1>(&[byte]))
 }

@@ -4,28 +4,15 @@ use super::value::{self, REDACTED};
 use super::{Origin, Place, State, escape};
 use crate::batch::Record;
 use crate::logs::Level;
-use crate::ring::frame::{Field, Text, Value};
+use crate::ring::frame::{ContextView, Field, Text, Value};
 
 pub(super) fn write(state: &mut State, record: &Record<'_>, place: Place<'_>, out: &mut Vec<u8>) {
-    let mut head = *b"{\"timestamp\":\"1970-01-01T00:00:00.000000Z";
-    head[14..].copy_from_slice(state.stamp.at(record.unix_nanos));
-    out.extend_from_slice(&head);
-    out.extend_from_slice(level(record.level));
-    if !record.logger.as_bytes().is_empty() {
-        out.extend_from_slice(b",\"logger\":\"");
-        value::quoted(record.logger, out);
-        out.push(b'"');
-    }
-    out.extend_from_slice(b",\"message\":\"");
-    value::quoted(record.message, out);
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    out.extend_from_slice(state.stamp.at(record.unix_nanos));
     out.push(b'"');
+    said(record.level, record.logger, record.message, out);
     place.write(out, origin);
-    if !record.thread.as_bytes().is_empty() {
-        out.extend_from_slice(b",\"thread\":\"");
-        value::quoted(record.thread, out);
-        out.push(b'"');
-    }
-    ids(record, out);
+    asked(record.thread, &record.context, out);
     let error = fields(state, record, out);
     if let Some(error) = error {
         out.extend_from_slice(b",\"exception\":");
@@ -37,15 +24,23 @@ pub(super) fn write(state: &mut State, record: &Record<'_>, place: Place<'_>, ou
     out.extend_from_slice(b"}\n");
 }
 
-/// With what ends the timestamp.
-fn level(level: Level) -> &'static [u8] {
-    match level {
-        Level::Error => b"\",\"level\":\"error\"",
-        Level::Warn => b"\",\"level\":\"warn\"",
-        Level::Info => b"\",\"level\":\"info\"",
-        Level::Debug => b"\",\"level\":\"debug\"",
-        Level::Trace => b"\",\"level\":\"trace\"",
+/// How it matters, who says it, and what.
+pub(super) fn said(level: Level, logger: Text<'_>, message: Text<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(match level {
+        Level::Error => b",\"level\":\"error\"",
+        Level::Warn => b",\"level\":\"warn\"",
+        Level::Info => b",\"level\":\"info\"",
+        Level::Debug => b",\"level\":\"debug\"",
+        Level::Trace => b",\"level\":\"trace\"",
+    });
+    if !logger.as_bytes().is_empty() {
+        out.extend_from_slice(b",\"logger\":\"");
+        value::quoted(logger, out);
+        out.push(b'"');
     }
+    out.extend_from_slice(b",\"message\":\"");
+    value::quoted(message, out);
+    out.push(b'"');
 }
 
 pub(super) fn origin(origin: &Origin<'_>, out: &mut Vec<u8>) {
@@ -66,9 +61,8 @@ pub(super) fn origin(origin: &Origin<'_>, out: &mut Vec<u8>) {
     }
 }
 
-#[inline]
-fn ids(record: &Record<'_>, out: &mut Vec<u8>) {
-    let context = &record.context;
+/// The thread and the ids.
+pub(super) fn asked(thread: Text<'_>, context: &ContextView<'_>, out: &mut Vec<u8>) {
     let mut text = |key: &[u8], id: Option<Text<'_>>| {
         if let Some(id) = id {
             out.extend_from_slice(key);
@@ -76,6 +70,7 @@ fn ids(record: &Record<'_>, out: &mut Vec<u8>) {
             out.push(b'"');
         }
     };
+    text(b",\"thread\":\"", Some(thread).filter(|thread| !thread.as_bytes().is_empty()));
     text(b",\"request_id\":\"", context.request_id);
     text(b",\"user_id\":\"", context.user_id);
     text(b",\"session_id\":\"", context.session_id);
@@ -103,17 +98,21 @@ fn fields<'a>(state: &mut State, record: &Record<'a>, out: &mut Vec<u8>) -> Opti
         out.extend_from_slice(b",\"");
         state.keys.quoted(key.as_bytes(), out);
         out.extend_from_slice(b"\":");
-        if !value::scalar(value, out) {
-            self::value(value, out);
-        }
+        self::value(value, out);
     };
     record.context.fields().for_each(&mut field);
     record.fields().for_each(&mut field);
     first
 }
 
-/// What is more than a number.
 pub(super) fn value(value: Value<'_>, out: &mut Vec<u8>) {
+    if !value::scalar(value, out) {
+        text(value, out);
+    }
+}
+
+/// What is more than a number.
+fn text(value: Value<'_>, out: &mut Vec<u8>) {
     if let Value::Error { .. } = value {
         return error(value, out);
     }

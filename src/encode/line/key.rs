@@ -48,6 +48,11 @@ impl Keys {
         self.again = 1;
     }
 
+    /// Whether no name had to be made another one.
+    pub(super) fn are_as_given(&self) -> bool {
+        self.again == 1
+    }
+
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.written.capacity()

@@ -9,6 +9,7 @@ mod key;
 mod logfmt;
 mod pretty;
 mod span;
+mod straight;
 mod text;
 mod time;
 pub(super) mod value;
@@ -18,9 +19,11 @@ mod redaction_tests;
 #[cfg(test)]
 mod tests;
 
-use crate::batch::{Record, SiteText};
+use crate::batch::{Known, Record, SiteText};
 use crate::logs::LogFormat;
+use crate::ring::frame::Frame;
 use key::Keys;
+use straight::Straight;
 use time::Stamp;
 
 /// A text as it stands between the quotes of a line in JSON.
@@ -35,6 +38,7 @@ pub(crate) fn in_quotes(text: &str) -> String {
 pub(crate) struct Lines {
     format: LogFormat,
     state: State,
+    straight: Straight,
 }
 
 /// What lines leave to the next.
@@ -43,26 +47,26 @@ struct State {
     keys: Keys,
 }
 
-/// Where a record comes from, as its line has it: the same for all of a call site, and valid for
-/// the format alone that made it.
+/// What all lines of a call site have in common, valid for the [`Lines`] alone that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SiteLine(Box<[u8]>);
-
-impl SiteLine {
-    /// Of lines that do not say where they come from.
-    pub(crate) fn nowhere() -> SiteLine {
-        SiteLine(Box::default())
-    }
+pub(crate) struct SiteLine {
+    /// Where they come from.
+    origin: Box<[u8]>,
+    /// Of JSON.
+    straight: straight::Site,
 }
 
 impl Lines {
     pub(crate) fn new(format: LogFormat) -> Lines {
-        Lines { format, state: State { stamp: Stamp::new(), keys: Keys::default() } }
+        let state = State { stamp: Stamp::new(), keys: Keys::default() };
+        Lines { format, state, straight: Straight::default() }
     }
 
     /// What all lines of a call site have in common, to be kept and given to
-    /// [`write_of`](Lines::write_of).
-    pub(crate) fn site(&self, site: &SiteText) -> SiteLine {
+    /// [`write_of`](Lines::write_of) and [`write_frame`](Lines::write_frame).
+    ///
+    /// * `with_source`: its lines say where in the source they come from.
+    pub(crate) fn site(&self, site: &SiteText, with_source: bool) -> SiteLine {
         let mut out = Vec::new();
         let origin = Origin {
             module: &site.module,
@@ -71,11 +75,12 @@ impl Lines {
             line: site.line,
         };
         match self.format {
+            _ if !with_source => {}
             LogFormat::Json => json::origin(&origin, &mut out),
             LogFormat::Logfmt => logfmt::origin(&origin, &mut out),
             LogFormat::Text | LogFormat::Pretty => text::origin(&origin, &mut out),
         }
-        SiteLine(out.into())
+        SiteLine { origin: out.into(), straight: straight::Site::new(site) }
     }
 
     /// Appends `record` as a line with its newline; [`LogFormat::Pretty`] puts errors on further,
@@ -86,7 +91,26 @@ impl Lines {
 
     /// The same, for less: `site` is what [`site`](Lines::site) gave for the record's call site.
     pub(crate) fn write_of(&mut self, record: &Record<'_>, site: &SiteLine, out: &mut Vec<u8>) {
-        self.write_at(record, Some(&site.0), out);
+        self.write_at(record, Some(&site.origin), out);
+    }
+
+    /// The same from `frame`, for less still; false, and nothing written, where it takes the record. What
+    /// the frame says by number `known` knows.
+    #[inline]
+    pub(crate) fn write_frame(
+        &mut self,
+        frame: Frame<'_>,
+        unix_nanos: u64,
+        known: &Known,
+        site: &mut SiteLine,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Lines { format, state, straight } = self;
+        if *format != LogFormat::Json {
+            return false;
+        }
+        let of_site = (&mut site.straight, &*site.origin);
+        straight.write(frame, known, of_site, state.stamp.parts(unix_nanos), out)
     }
 
     #[inline]

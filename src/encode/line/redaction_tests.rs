@@ -205,6 +205,30 @@ fn shows_only_the_innocent(line: &mut Line, rules: &Redaction) -> Result<(), Tes
     Ok(())
 }
 
+/// A context that had nothing in the line before may have something in this one.
+#[test]
+fn each_context_is_looked_at() {
+    let with = |id: &str| {
+        let mut line = Line::example();
+        line.ids[1] = Some(id.to_owned());
+        line
+    };
+    let clean = with("alice");
+    let mut denied = clean.clone();
+    denied.context_fields.push(("token".to_owned(), Given::U64(1)));
+    let mut redactor = Redactor::new(Redaction::new());
+    let rules = redactor.site(&clean.site);
+    let mut counts = Vec::new();
+    for line in [&clean, &clean, &with("basic abc"), &with("basic abc"), &clean, &denied, &denied] {
+        let frame = line.frame();
+        let record = line.record(&frame);
+        let frame = Frame::first(&frame).unwrap();
+        let redacted = redactor.redact(frame, &record, &line.site, &rules);
+        counts.push(redacted.map_or(0, |redacted| redacted.count));
+    }
+    assert_eq!(counts, [0, 0, 1, 1, 0, 1, 1]);
+}
+
 proptest! {
     #[test]
     fn a_credential_is_in_no_line(

@@ -86,9 +86,7 @@ fn attributes<'a>(fields: impl Iterator<Item = Field<'a>>, out: &mut Vec<u8>) {
         out.extend_from_slice(std::mem::replace(&mut open, b",\""));
         value::quoted(field.key, out);
         out.extend_from_slice(b"\":");
-        if !value::scalar(field.value, out) {
-            json::value(field.value, out);
-        }
+        json::value(field.value, out);
     }
     if !fields.is_empty() {
         out.push(b'}');

@@ -20,7 +20,7 @@ fn written(format: LogFormat, line: &Line) -> String {
     let mut out = Vec::new();
     lines.write(&record, &mut out);
     let length = out.len();
-    let site = lines.site(&line.site);
+    let site = lines.site(&line.site, true);
     lines.write_of(&record, &site, &mut out);
     assert_eq!(out[..length], out[length..]);
     out.truncate(length);

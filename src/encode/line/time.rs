@@ -1,5 +1,7 @@
 //! Moments as RFC 3339 writes them: UTC, with microseconds.
 
+use crate::encode::digits;
+
 /// `2026-11-22T20:54:10.`
 const SECOND: usize = 20;
 /// `2026-11-22T20:54:10.123456Z`
@@ -25,23 +27,25 @@ impl Stamp {
     /// The moment `unix_nanos` after 1970; what is below a microsecond is cut off.
     #[inline]
     pub(super) fn at(&mut self, unix_nanos: u64) -> &[u8; LENGTH] {
+        let (_, rest) = self.parts(unix_nanos);
+        self.text[SECOND..].copy_from_slice(&rest[..LENGTH - SECOND]);
+        &self.text
+    }
+
+    /// The same up to its point, and from there with a quote behind it. To put both together and copy
+    /// that costs more than all the rest: what was just stored in two pieces can't be loaded as one.
+    #[inline]
+    pub(super) fn parts(&mut self, unix_nanos: u64) -> (&[u8; SECOND], [u8; 8]) {
         let now = unix_nanos / 1_000_000_000;
         if now != self.second {
             self.text[..SECOND].copy_from_slice(&second(now));
             self.second = now;
         }
-        let micros = (unix_nanos % 1_000_000_000 / 1_000) as u32;
-        self.text[SECOND..SECOND + 6].copy_from_slice(&six(micros));
-        &self.text
+        let digits = digits::eight(unix_nanos % 1_000_000_000 / 1_000) >> 16;
+        let rest = digits | u64::from_le_bytes(*b"\0\0\0\0\0\0Z\"");
+        let Some(until) = self.text.first_chunk() else { unreachable!("it is longer") };
+        (until, rest.to_le_bytes())
     }
-}
-
-/// Six digits, three pairs.
-#[inline]
-fn six(n: u32) -> [u8; 6] {
-    let (high, rest) = (n / 10_000, n % 10_000);
-    let [[a, b], [c, d], [e, f]] = [two(high), two(rest / 100), two(rest % 100)];
-    [a, b, c, d, e, f]
 }
 
 #[inline]

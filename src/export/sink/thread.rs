@@ -96,6 +96,11 @@ impl SinkThread {
         Ok(SinkThread { shared, thread: Mutex::new(thread) })
     }
 
+    /// How many bytes may wait.
+    pub(crate) fn queue_bytes(&self) -> usize {
+        self.shared.queue_bytes
+    }
+
     /// An empty buffer, one that was used before if there is any.
     pub(crate) fn buffer(&self) -> Vec<u8> {
         lock(&self.shared.state).spare.pop().unwrap_or_default()
@@ -104,7 +109,10 @@ impl SinkThread {
     /// Puts `chunk` into the queue; gives it back when the queue is full or the thread has ended.
     /// Whoever drops it then says so by [`lose`](Self::lose).
     pub(crate) fn push(&self, chunk: Chunk) -> Result<(), Chunk> {
-        self.shared.push(&mut lock(&self.shared.state), chunk)
+        let pushed = self.shared.push(&mut lock(&self.shared.state), chunk);
+        // Without the lock, which the sink's thread would wake up to wait for.
+        self.shared.work.notify_one();
+        pushed
     }
 
     /// As [`push`](Self::push), waiting for room up to `deadline`.
@@ -133,7 +141,11 @@ impl SinkThread {
                 {
                     chunk
                 }
-                answer => return answer,
+                answer => {
+                    drop(state);
+                    self.shared.work.notify_one();
+                    return answer;
+                }
             };
             state = wait(&self.shared.done, state, deadline);
         }
@@ -241,7 +253,6 @@ impl Shared {
         }
         state.queue.push_back(chunk);
         state.pushed += 1;
-        self.work.notify_one();
         Ok(())
     }
 

@@ -117,11 +117,14 @@ pub(crate) struct Redactor {
     rules: Redaction,
     answers: Answers,
     scratch: rewrite::Scratch,
+    /// The last context that had nothing, as its frame had it: most lines have that of the one before.
+    clean: Vec<u8>,
 }
 
 impl Redactor {
     pub(crate) fn new(rules: Redaction) -> Redactor {
-        Redactor { rules, answers: Answers::new(), scratch: rewrite::Scratch::default() }
+        let scratch = rewrite::Scratch::default();
+        Redactor { rules, answers: Answers::new(), scratch, clean: Vec::new() }
     }
 
     /// What a call site says by itself. To be made again when the rules are others.
@@ -138,8 +141,15 @@ impl Redactor {
         rules
     }
 
-    /// The line without what must not get out; nothing where it has nothing of the kind, in 25
-    /// to 40 ns. `record` was read from `frame`, and `rules` are those of its `site`.
+    /// Whether `frame`, of a call site with these rules, may be passed on as it stands, as far as that
+    /// can be told without its record.
+    #[inline]
+    pub(crate) fn passes(&mut self, frame: Frame<'_>, rules: &SiteRules) -> bool {
+        self.rules.patterns.is_empty() && self.is_clean(frame, rules)
+    }
+
+    /// The line without what must not get out; nothing where it has nothing of the kind. `record` was
+    /// read from `frame`, and `rules` are those of its `site`.
     pub(crate) fn redact<'a>(
         &'a mut self,
         frame: Frame<'a>,
@@ -147,26 +157,41 @@ impl Redactor {
         site: &SiteText,
         rules: &SiteRules,
     ) -> Option<Redacted<'a>> {
-        let found = rules.any
-            || rules.message
-            || self.rules.credentials && values::suspect(frame.bytes())
-            || self.has_denied(record, site)
-            || self.rules.patterns.hit(record);
-        if !found {
+        if self.is_clean(frame, rules) && !self.rules.patterns.hit(record) {
             return None;
         }
-        let Redactor { rules: what, answers, scratch } = self;
+        let Redactor { rules: what, answers, scratch, .. } = self;
         rewrite::rewrite(frame, record, site, rules, what, answers, scratch)
     }
 
-    /// Whether a field that carries its own key is to be kept out.
+    /// Whether nothing has to be taken out, but for patterns.
     #[inline]
-    fn has_denied(&mut self, record: &Record<'_>, site: &SiteText) -> bool {
+    fn is_clean(&mut self, frame: Frame<'_>, rules: &SiteRules) -> bool {
+        !rules.any
+            && !rules.message
+            && (frame.context_bytes() == self.clean || self.is_clean_context(frame))
+            && !(self.rules.credentials && values::suspect(frame.body_bytes()))
+            && frame.body(&[]).is_some_and(|(_, fields)| !self.denies(fields.own_keys()))
+    }
+
+    fn is_clean_context(&mut self, frame: Frame<'_>) -> bool {
+        let bytes = frame.context_bytes();
+        let Some(context) = frame.context() else { return false };
+        if self.rules.credentials && values::suspect(bytes)
+            || self.denies(context.fields().own_keys())
+        {
+            return false;
+        }
+        self.clean.clear();
+        self.clean.extend_from_slice(bytes);
+        true
+    }
+
+    /// Whether one of these is to be kept out.
+    #[inline]
+    fn denies<'k>(&mut self, mut keys: impl Iterator<Item = &'k [u8]>) -> bool {
         let Redactor { rules, answers, .. } = self;
-        record.context.fields().any(|field| answers.deny_field(field.key.as_bytes(), &rules.keys))
-            || keyed(record, site).any(|(of_site, field)| {
-                of_site.is_none() && answers.deny_field(field.key.as_bytes(), &rules.keys)
-            })
+        keys.any(|key| answers.deny_field(key, &rules.keys))
     }
 }
 

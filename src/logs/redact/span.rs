@@ -63,7 +63,7 @@ impl Redactor {
     /// Writes it into the scratch: its length, and how much was taken out.
     fn rewrite(&mut self, frame: Frame<'_>, span: &SpanFrame<'_>) -> Option<(usize, u32)> {
         let head = Head::of(frame);
-        let Redactor { rules, answers, scratch } = self;
+        let Redactor { rules, answers, scratch, .. } = self;
         // Once more with shorter texts if there is no room.
         for most_text in TEXT_LIMITS {
             let mut cleaner = Cleaner { rules, count: 0 };
