@@ -292,6 +292,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    #[inline(never)]
     fn record(&mut self) -> Option<&Record<'a>> {
         if self.record.is_none() {
             let (site, names) = self.known.get(self.frame);

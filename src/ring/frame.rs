@@ -164,6 +164,14 @@ pub enum Value<'a> {
     },
 }
 
+/// A value of those that most fields have. It stays in registers, where a [`Value`], which may be a
+/// whole error, is written to memory and waited for.
+pub(crate) enum Plain<'a> {
+    Str(&'a [u8]),
+    I64(i64),
+    U64(u64),
+}
+
 /// A field of a record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Field<'a> {
@@ -212,8 +220,6 @@ impl<'a> Bytes<'a> {
         Some(Field { key: Text::new(key), value: self.value(tag)? })
     }
 
-    // Always: through memory a value costs more than all that is read of it.
-    #[inline(always)]
     fn value(&mut self, tag: u8) -> Option<Value<'a>> {
         let cut = tag & tag::CUT != 0;
         Some(match tag & tag::TYPE {
@@ -238,7 +244,7 @@ impl<'a> Bytes<'a> {
     }
 
     /// Passes over a value.
-    #[inline]
+    #[inline(always)]
     fn skip(&mut self, tag: u8) -> Option<()> {
         let cut = if tag & tag::CUT != 0 { 4 } else { 0 };
         let n = match tag & tag::TYPE {
@@ -271,9 +277,26 @@ impl<'a> Fields<'a> {
         Some(Field { key: Text::new(key), value: self.bytes.value(tag)? })
     }
 
+    /// The value of the next field, where its key is the call site's and it is one of these.
+    #[inline(always)]
+    pub(crate) fn next_plain(&mut self) -> Option<Plain<'a>> {
+        let mut bytes = self.bytes;
+        let [tag] = bytes.array()?;
+        // Its key or what was cut would be flags of the tag.
+        let value = match tag {
+            _ if self.left == 0 => return None,
+            tag::STR => Plain::Str(bytes.long(false)?.bytes),
+            tag::I64 => Plain::I64(i64::from_le_bytes(bytes.array()?)),
+            tag::U64 => Plain::U64(u64::from_le_bytes(bytes.array()?)),
+            _ => return None,
+        };
+        self.bytes = bytes;
+        self.left -= 1;
+        Some(value)
+    }
+
     /// The value of the next field, where its key is the call site's; nothing at the end and where the
     /// field carries its own.
-    #[inline(always)]
     pub(crate) fn next_of_site(&mut self) -> Option<Value<'a>> {
         let mut bytes = self.bytes;
         let [tag] = bytes.array()?;
@@ -291,21 +314,25 @@ impl<'a> Fields<'a> {
         self.left == 0
     }
 
-    /// The keys of fields that carry their own.
+    /// Whether `is` is true of the key of a field that carries its own, up to where the bytes make no
+    /// sense.
     #[inline]
-    pub(crate) fn own_keys(&self) -> impl Iterator<Item = &'a [u8]> {
-        let (mut bytes, mut left) = (self.bytes, self.left);
-        std::iter::from_fn(move || {
-            loop {
-                left = left.checked_sub(1)?;
-                let [tag] = bytes.array()?;
-                let key = if tag & tag::KEYED != 0 { Some(bytes.short()?) } else { None };
-                bytes.skip(tag)?;
-                if key.is_some() {
-                    return key;
+    pub(crate) fn any_own_key(&self, mut is: impl FnMut(&'a [u8]) -> bool) -> bool {
+        let mut bytes = self.bytes;
+        for _ in 0..self.left {
+            let Some([tag]) = bytes.array() else { return false };
+            if tag & tag::KEYED != 0 {
+                match bytes.short() {
+                    None => return false,
+                    Some(key) if is(key) => return true,
+                    Some(_) => {}
                 }
             }
-        })
+            if bytes.skip(tag).is_none() {
+                return false;
+            }
+        }
+        false
     }
 }
 
@@ -433,6 +460,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Where the message begins.
+    #[inline]
     fn body_at(&self) -> usize {
         let ids = if self.bytes[6] & TRACED != 0 { IDS } else { 0 };
         HEADER + self.context_length() + ids
@@ -450,6 +478,7 @@ impl<'a> Frame<'a> {
     }
 
     /// The context's bytes.
+    #[inline]
     pub(crate) fn context_bytes(&self) -> &'a [u8] {
         self.bytes.get(HEADER..HEADER + self.context_length()).unwrap_or_default()
     }
@@ -465,17 +494,20 @@ impl<'a> Frame<'a> {
     }
 
     /// The context, and those ids, as they stand there.
+    #[inline]
     pub(crate) fn asked_bytes(&self) -> &'a [u8] {
         self.bytes.get(HEADER..self.body_at()).unwrap_or_default()
     }
 
     /// The message, where the frame carries it, and the fields, as they stand there.
+    #[inline]
     pub(crate) fn body_bytes(&self) -> &'a [u8] {
         self.bytes.get(self.body_at()..).unwrap_or_default()
     }
 
     /// The message, where the frame carries it, and the fields; nothing when the message makes no
     /// sense.
+    #[inline]
     pub(crate) fn body(&self, keys: &'a [Box<str>]) -> Option<(Option<Text<'a>>, Fields<'a>)> {
         let mut bytes = Bytes(self.bytes.get(self.body_at()..)?);
         let message = match self.bytes[6] & MESSAGE {

@@ -66,6 +66,7 @@ impl Lines {
     /// [`write_of`](Lines::write_of) and [`write_frame`](Lines::write_frame).
     ///
     /// * `with_source`: its lines say where in the source they come from.
+    #[cold]
     pub(crate) fn site(&self, site: &SiteText, with_source: bool) -> SiteLine {
         let mut out = Vec::new();
         let origin = Origin {

@@ -6,10 +6,10 @@
 //! record, as all other formats are.
 
 use super::key::Keys;
-use super::{json, value};
+use super::{escape, json, value};
 use crate::batch::{Known, SiteText};
 use crate::logs::Level;
-use crate::ring::frame::{Frame, Text, Value};
+use crate::ring::frame::{Frame, Plain, Text, Value};
 
 /// Threads whose ids are kept at a time. A power of two.
 const PLACES: usize = 16;
@@ -142,16 +142,27 @@ impl Straight {
 fn fields(frame: Frame<'_>, names: &[Box<[u8]>], out: &mut Vec<u8>) -> bool {
     let Some((_, mut fields)) = frame.body(&[]) else { return false };
     for name in names {
-        let Some(value) = fields.next_of_site() else { break };
-        out.extend_from_slice(name);
-        match value {
-            Value::Str(text) => {
-                out.push(b'"');
-                value::quoted(text, out);
-                out.push(b'"');
+        match fields.next_plain() {
+            Some(value) => {
+                out.extend_from_slice(name);
+                match value {
+                    Plain::Str(text) => {
+                        out.push(b'"');
+                        escape::quoted(text, out);
+                        out.push(b'"');
+                    }
+                    Plain::I64(n) => value::integer(n, out),
+                    Plain::U64(n) => value::integer(n, out),
+                }
             }
-            Value::Error { .. } => return false,
-            value => json::value(value, out),
+            None => match fields.next_of_site() {
+                None => break,
+                Some(Value::Error { .. }) => return false,
+                Some(value) => {
+                    out.extend_from_slice(name);
+                    json::value(value, out);
+                }
+            },
         }
     }
     fields.is_at_end()

@@ -42,6 +42,11 @@ pub(in crate::encode) fn bytes(bytes: Text<'_>, out: &mut Vec<u8>) {
     cut(bytes, out);
 }
 
+#[inline]
+pub(super) fn integer(n: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}
+
 /// A number, a truth or nothing; other values are left to the caller.
 #[inline]
 pub(in crate::encode) fn scalar(value: Value<'_>, out: &mut Vec<u8>) -> bool {
@@ -49,8 +54,8 @@ pub(in crate::encode) fn scalar(value: Value<'_>, out: &mut Vec<u8>) -> bool {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::I64(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
-        Value::U64(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
+        Value::I64(n) => integer(n, out),
+        Value::U64(n) => integer(n, out),
         Value::F64(n) if n.is_finite() => {
             out.extend_from_slice(ryu::Buffer::new().format_finite(n).as_bytes());
         }

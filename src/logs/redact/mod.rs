@@ -10,7 +10,7 @@ mod span;
 mod values;
 
 use crate::batch::{Record, SiteText};
-use crate::ring::frame::{Frame, Text, Value};
+use crate::ring::frame::{Fields, Frame, Text, Value};
 use keys::{Answers, Keys};
 use patterns::Patterns;
 pub(crate) use span::RedactedSpan;
@@ -171,15 +171,13 @@ impl Redactor {
             && !rules.message
             && (frame.context_bytes() == self.clean || self.is_clean_context(frame))
             && !(self.rules.credentials && values::suspect(frame.body_bytes()))
-            && frame.body(&[]).is_some_and(|(_, fields)| !self.denies(fields.own_keys()))
+            && frame.body(&[]).is_some_and(|(_, fields)| !self.denies(&fields))
     }
 
     fn is_clean_context(&mut self, frame: Frame<'_>) -> bool {
         let bytes = frame.context_bytes();
         let Some(context) = frame.context() else { return false };
-        if self.rules.credentials && values::suspect(bytes)
-            || self.denies(context.fields().own_keys())
-        {
+        if self.rules.credentials && values::suspect(bytes) || self.denies(&context.fields()) {
             return false;
         }
         self.clean.clear();
@@ -187,11 +185,11 @@ impl Redactor {
         true
     }
 
-    /// Whether one of these is to be kept out.
+    /// Whether one of those that carry their own keys is to be kept out.
     #[inline]
-    fn denies<'k>(&mut self, mut keys: impl Iterator<Item = &'k [u8]>) -> bool {
+    fn denies(&mut self, fields: &Fields<'_>) -> bool {
         let Redactor { rules, answers, .. } = self;
-        keys.any(|key| answers.deny_field(key, &rules.keys))
+        fields.any_own_key(|key| answers.deny_field(key, &rules.keys))
     }
 }
 

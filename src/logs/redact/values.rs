@@ -26,8 +26,16 @@ pub(super) fn suspect(bytes: &[u8]) -> bool {
             least[0] = four.min().unwrap_or(u8::MAX);
         }
     }
-    // Not `contains`, which goes through them one by one until they are aligned.
-    least.iter().fold(false, |any, &least| any | (least == 0))
+    let (low, high) =
+        (u128::from_le_bytes(least) as u64, (u128::from_le_bytes(least) >> 64) as u64);
+    has_zero(low) | has_zero(high)
+}
+
+/// Whether a byte of the word is 0.
+#[inline(always)]
+fn has_zero(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
 }
 
 /// Keeps the least [`distance`] of each lane.
