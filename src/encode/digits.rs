@@ -122,17 +122,18 @@ impl Digits {
         Digits(twos)
     }
 
-    /// Writes the numbers over those that stand in `text`, each with its end and how many digits
-    /// are before that, 1 to 8 and as many as it has. Gives those that could not be written because
-    /// the text before their end is too short, as bits.
+    /// Writes the numbers from `first` on over those that stand in `text`, each with its end and how
+    /// many digits are before that, 1 to 8 and as many as it has. Gives those that could not be
+    /// written because the text before their end is too short, as bits from `first` on.
     #[inline]
     pub(super) fn overwrite(
         &self,
+        first: usize,
         text: &mut [u8],
         places: impl Iterator<Item = (u32, u32)>,
     ) -> u64 {
         let mut left = 0;
-        for (index, ((end, there), digits)) in places.zip(self.0.as_chunks::<4>().0).enumerate() {
+        for (index, ((end, there), digits)) in places.zip(&self.0.as_chunks::<4>().0[first..]).enumerate() {
             let [a, b, c, d] = digits.map(u64::from);
             if !overwrite_last(text, end, there, a | b << 16 | c << 32 | d << 48) {
                 left |= 1 << index;
@@ -205,7 +206,7 @@ mod tests {
                 prop_assert_eq!((was + slack).to_string().len(), digits.len() + 1);
                 *now = was + u64::from(more) % slack;
             }
-            let left = Digits::of(&now).overwrite(&mut text, places.iter().copied());
+            let left = Digits::of(&now).overwrite(0, &mut text, places.iter().copied());
             let mut begin = 0;
             for (index, ((end, _), now)) in places.into_iter().zip(&now).enumerate() {
                 let line = &text[begin..=end as usize];
