@@ -79,8 +79,8 @@ const LONGEST_LINE: usize = 1 << 20;
 const SPARE_DIGITS: usize = 4;
 pub(super) const SPARE: usize = 128;
 
-/// Lines that are written between two looks ahead.
-const LINES_AT_ONCE: usize = 8;
+/// Bytes that come from memory at once.
+const MEMORY_LINE: usize = 64;
 
 /// Of so many lines that come first, half must differ for all to be written at once.
 const SAMPLE: usize = 16;
@@ -209,16 +209,15 @@ impl PageMut<'_> {
         now: &[u64; PAGE],
         to: &[MaybeUninit<u8>],
     ) -> u64 {
-        let left = if kind == NumberKind::Total && self.has_slack(more) {
+        if kind == NumberKind::Total && self.has_slack(more) && self.overwrite_all(now, to) {
             // None has grown by more than the bits of all of them together say.
             self.page.slack -= more;
-            self.overwrite_all(now, to)
-        } else {
-            let differs =
-                |(index, (was, now)): (usize, (&u64, &u64))| u64::from(was != now) << index;
-            self.bits.iter().zip(now).enumerate().map(differs).fold(0, |all, one| all | one)
-        };
-        self.rewrite(kind, left, now)
+            return 0;
+        }
+        let differs = |(index, (was, now)): (usize, (&u64, &u64))| u64::from(was != now) << index;
+        let lines =
+            self.bits.iter().zip(now).enumerate().map(differs).fold(0, |all, one| all | one);
+        self.rewrite(kind, lines, now)
     }
 
     /// Whether every number is as long as the one that was written: no line is missing, and none has
@@ -234,35 +233,41 @@ impl PageMut<'_> {
     #[inline(never)]
     fn find_slack(&self) -> u64 {
         let len = self.page.len();
-        if self.page.there.trailing_ones() as usize != len {
+        if self.page.there.trailing_ones() as usize != len || self.lines[0].newline() < 8 {
             return 0;
         }
         let lines = self.lines[..len].iter().zip(&*self.bits);
         lines.map(|(line, &was)| digits::slack(line.digits(), was)).min().unwrap_or(0)
     }
 
-    /// Writes all numbers, which are as long as they were, and gives those that are not written, as
-    /// bits.
+    /// Writes all numbers, which are as long as they were; false where the text is too short for that.
     #[inline(never)]
-    fn overwrite_all(&mut self, now: &[u64; PAGE], to: &[MaybeUninit<u8>]) -> u64 {
-        let len = self.page.len();
+    fn overwrite_all(&mut self, now: &[u64; PAGE], to: &[MaybeUninit<u8>]) -> bool {
+        let (len, bytes) = (self.page.len(), self.page.text_len);
         let digits = Digits::of(now);
         let (own, next) = self.text.split_at_mut(self.page.room);
-        let own = &mut own[..self.page.text_len];
-        let to = to.get(..own.len()).unwrap_or_default();
-        // An eighth at a time of the next page's text, and of where this one's goes.
-        let share = own.len().div_ceil(PAGE / LINES_AT_ONCE).max(1);
-        let (mut next, mut to) = (next.chunks(share), to.chunks(share));
-        let mut left = 0;
-        for (at, lines) in self.lines[..len].chunks(LINES_AT_ONCE).enumerate() {
-            next.next().unwrap_or_default().chunks(64).for_each(|line| ahead::fetch(&line[0]));
-            to.next().unwrap_or_default().chunks(64).for_each(|line| ahead::fetch(&line[0]));
-            let places = lines.iter().map(|line| (line.newline(), line.digits()));
-            let first = at * LINES_AT_ONCE;
-            left |= digits.overwrite(first, own, places) << first;
+        let own = &mut own[..bytes];
+        let places = self.lines[..len].iter().map(|line| (line.newline(), line.digits()));
+        // While this page's lines are written the next one's are asked for, which stand in about the
+        // same places, and where this one's go: a little at a time, as memory comes.
+        let beyond = bytes + MEMORY_LINE;
+        let written = match (next.get(..beyond), to.get(..beyond)) {
+            (Some(next), Some(to)) => digits.overwrite(own, places, |at| {
+                ahead::fetch(&next[at]);
+                ahead::fetch(&next[at + MEMORY_LINE]);
+                ahead::fetch(&to[at]);
+                ahead::fetch(&to[at + MEMORY_LINE]);
+            }),
+            (Some(next), None) => digits.overwrite(own, places, |at| {
+                ahead::fetch(&next[at]);
+                ahead::fetch(&next[at + MEMORY_LINE]);
+            }),
+            _ => digits.overwrite(own, places, |_| ()),
+        };
+        if written {
+            self.bits[..len].copy_from_slice(&now[..len]);
         }
-        self.bits[..len].copy_from_slice(&now[..len]);
-        left
+        written
     }
 
     /// Takes of the budget what a line that is missing can ever need, so that a number that grows
