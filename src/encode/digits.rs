@@ -134,8 +134,9 @@ impl Digits {
     }
 
     /// Writes the numbers over those that stand in `text`, each with its end and how many digits
-    /// are before that, 1 to 8 and as many as it has. False, with some written, where the text before
-    /// an end is shorter than what is written at once.
+    /// are before that, up to 8 and as many as it has; one of no digits is passed over, wherever it
+    /// ends. There must be eight bytes before each other's end. False, with nothing written, where
+    /// the text is shorter than that.
     ///
     /// * `at`: told where each is written.
     #[inline]
@@ -145,8 +146,9 @@ impl Digits {
         places: impl Iterator<Item = (u32, u32)>,
         at: impl Fn(usize),
     ) -> bool {
+        let Some(last) = text.len().checked_sub(8) else { return false };
         for ((end, digits), twos) in places.zip(self.0.as_chunks::<2>().0) {
-            let begin = end.wrapping_sub(8) as usize;
+            let begin = (end.wrapping_sub(8) as usize).min(last);
             let Some(Ok(place)) = text.get_mut(begin..begin + 8).map(<&mut [u8; 8]>::try_from)
             else {
                 return false;
@@ -237,11 +239,12 @@ mod tests {
             let at = std::cell::RefCell::new(Vec::new());
             let told = |begin| at.borrow_mut().push(begin as u32 + 8);
             let digits = Digits::of(&now);
-            // Seven bytes before the first end are one too few.
-            let first = places[0].0 - 7;
-            let ends = places.iter().map(|&(end, digits)| (end - first, digits));
-            prop_assert!(!digits.overwrite(&mut text[first as usize..], ends, told));
+            prop_assert!(!digits.overwrite(&mut text[..7], places.iter().copied(), told));
             prop_assert!(at.take().is_empty());
+            let was = text.clone();
+            let none = places.iter().map(|(end, _)| (end.wrapping_mul(end % 3).wrapping_sub(1), 0));
+            prop_assert!(digits.overwrite(&mut text, none, |_| ()));
+            prop_assert_eq!(&text, &was);
             prop_assert!(digits.overwrite(&mut text, places.iter().copied(), told));
             prop_assert!(at.take().iter().eq(places.iter().map(|(end, _)| end)));
             let mut begin = 8;

@@ -32,6 +32,8 @@ pub(super) struct PageMut<'a> {
     pub(super) page: &'a mut Page,
     /// The sheet's, from where the page's begins.
     pub(super) text: &'a mut [u8],
+    /// Whether text is asked for before it is written.
+    pub(super) far: bool,
     /// The numbers as they were written; anything where the line is missing.
     pub(super) bits: &'a mut [u64],
     pub(super) lines: &'a mut [Written],
@@ -220,8 +222,8 @@ impl PageMut<'_> {
         self.rewrite(kind, lines, now)
     }
 
-    /// Whether every number is as long as the one that was written: no line is missing, and none has
-    /// grown by more than is left to all of them.
+    /// Whether every number is as long as the one that was written: none has grown by more than is left
+    /// to all of them.
     #[inline]
     fn has_slack(&mut self, more: u64) -> bool {
         if more >= self.page.slack {
@@ -232,12 +234,13 @@ impl PageMut<'_> {
 
     #[inline(never)]
     fn find_slack(&self) -> u64 {
-        let len = self.page.len();
-        if self.page.there.trailing_ones() as usize != len || self.lines[0].newline() < 8 {
+        let lines = self.lines[..self.page.len()].iter().zip(&*self.bits);
+        let mut there = lines.filter(|(line, _)| line.digits() > 0).peekable();
+        // Eight bytes are written at once.
+        if there.peek().is_none_or(|(line, _)| line.newline() < 8) {
             return 0;
         }
-        let lines = self.lines[..len].iter().zip(&*self.bits);
-        lines.map(|(line, &was)| digits::slack(line.digits(), was)).min().unwrap_or(0)
+        there.map(|(line, &was)| digits::slack(line.digits(), was)).min().unwrap_or(0)
     }
 
     /// Writes all numbers, which are as long as they were; false where the text is too short for that.
@@ -250,7 +253,7 @@ impl PageMut<'_> {
         let places = self.lines[..len].iter().map(|line| (line.newline(), line.digits()));
         // While this page's lines are written the next one's are asked for, which stand in about the
         // same places, and where this one's go: a little at a time, as memory comes.
-        let beyond = bytes + MEMORY_LINE;
+        let beyond = if self.far { bytes + MEMORY_LINE } else { usize::MAX };
         let written = match (next.get(..beyond), to.get(..beyond)) {
             (Some(next), Some(to)) => digits.overwrite(own, places, |at| {
                 ahead::fetch(&next[at]);

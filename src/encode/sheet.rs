@@ -84,6 +84,7 @@ impl Sheet {
         let places = from..self.bits.len().min(from + PAGE);
         let page = &mut self.pages[head.number % SHEET];
         PageMut {
+            far: self.text.len() > FAR,
             text: &mut self.text[page.begin()..],
             page,
             bits: &mut self.bits[places.clone()],
@@ -212,6 +213,10 @@ impl Sheet {
         Changes::Lines(lines)
     }
 }
+
+/// Bytes of text that a processor finds by itself soon enough: to ask for each line of fewer than that
+/// takes longer than it saves.
+const FAR: usize = 128 << 10;
 
 /// Numbers that come from memory at once.
 const LINE: usize = 64 / size_of::<u64>();
