@@ -40,7 +40,7 @@ fn dirty<const PLACE: u8, const N: usize>(block: &[u8; N]) -> bool {
 fn dirty_word<const PLACE: u8>(word: u64) -> bool {
     const EACH: u64 = u64::MAX / 255;
     let below = |word: u64, least: u8| word.wrapping_sub(EACH * u64::from(least)) & !word;
-    let is = |byte: u8| below(word ^ EACH * u64::from(byte), 1);
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
     let mut bad = word | below(word, b' ') | is(0x7f);
     if PLACE != OPEN {
         bad |= is(b'"') | is(b'\\');
