@@ -66,11 +66,16 @@ impl Draft {
         }
     }
 
+    /// Bounds of the spans that begin from here on.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Begins anew.
     #[inline(always)]
-    pub(crate) fn begin(&mut self, limits: Limits, fixed: &Fixed, name: &[u8], tracestate: &[u8]) {
+    pub(crate) fn begin(&mut self, fixed: &Fixed, name: &[u8], tracestate: &[u8]) {
         self.bytes.clear();
-        let (name, tracestate) = (cut(name, MOST_NAME), cut(tracestate, MOST_TRACESTATE));
+        let name = cut(name, MOST_NAME);
         // SAFETY: all of this has room, as asserted above: the capacity is never less than `ROOM`. So
         // many bytes as were written are initialised.
         unsafe {
@@ -78,18 +83,26 @@ impl Draft {
             writer.array(fixed.bytes());
             writer.array((name.len() as u16).to_le_bytes());
             writer.raw(name);
-            writer.array((tracestate.len() as u16).to_le_bytes());
-            if !tracestate.is_empty() {
-                writer.raw(tracestate);
-            }
+            writer.array([0; 2]);
             let written = writer.written();
             self.bytes.set_len(written);
         }
-        let [attributes, events, links] = limits.counts;
+        if !tracestate.is_empty() {
+            self.set_tracestate(tracestate);
+        }
+        let [attributes, events, links] = self.limits.counts;
         self.left = [attributes, events, links, 0];
-        self.limits = limits;
         self.items = self.bytes.len() as u32;
         self.look();
+    }
+
+    /// Instead of the empty one behind the name.
+    #[inline(never)]
+    fn set_tracestate(&mut self, tracestate: &[u8]) {
+        let tracestate = cut(tracestate, MOST_TRACESTATE);
+        self.bytes.truncate(self.bytes.len() - 2);
+        self.bytes.extend_from_slice(&(tracestate.len() as u16).to_le_bytes());
+        self.bytes.extend_from_slice(tracestate);
     }
 
     /// Sees up to where there is room.
@@ -119,22 +132,23 @@ impl Draft {
         self.bytes = Vec::with_capacity(ROOM);
     }
 
-    /// Appends an attribute of the span, or of what was added last.
+    /// Appends an attribute of the span, or of what was added last. `fill` by value, as below: to what
+    /// nobody has a reference, nothing else can write, and a literal's length stays known.
     #[inline(always)]
-    pub(crate) fn attribute(&mut self, what: u8, fill: &impl Fill) {
+    pub(crate) fn attribute(&mut self, what: u8, fill: impl Fill) {
         let of = if what == item::ATTRIBUTE { ATTRIBUTES } else { OF_LAST };
         self.append(of, ATTRIBUTES, what, fill);
     }
 
     /// Appends an event or a link, which may then have attributes; false where there is no room.
     #[inline(always)]
-    pub(crate) fn add(&mut self, sort: usize, what: u8, fill: &impl Fill) -> bool {
+    pub(crate) fn add(&mut self, sort: usize, what: u8, fill: impl Fill) -> bool {
         self.left[OF_LAST] = self.limits.counts[ATTRIBUTES];
         self.append(sort, sort, what, fill)
     }
 
     #[inline(always)]
-    fn append(&mut self, left: usize, sort: usize, what: u8, fill: &impl Fill) -> bool {
+    fn append(&mut self, left: usize, sort: usize, what: u8, fill: impl Fill) -> bool {
         if self.left[left] > 0 && self.put(what, fill) {
             self.left[left] -= 1;
             return true;
@@ -144,7 +158,7 @@ impl Draft {
     }
 
     #[inline(always)]
-    fn put(&mut self, what: u8, fill: &impl Fill) -> bool {
+    fn put(&mut self, what: u8, fill: impl Fill) -> bool {
         let (room, length) = (fill.room(), self.bytes.len());
         if length + room <= self.until {
             // SAFETY: free bytes at the end, enough for the tag and what `fill` has promised to
@@ -164,7 +178,7 @@ impl Draft {
     /// Texts are cut where they don't fit; false where that does not help.
     #[cold]
     #[inline(never)]
-    fn put_slowly(&mut self, what: u8, most: usize, fill: &impl Fill) -> bool {
+    fn put_slowly(&mut self, what: u8, most: usize, fill: impl Fill) -> bool {
         let left = most.saturating_sub(self.bytes.len());
         for most_text in TEXT_LIMITS {
             let wanted = if fill.room() < UNKNOWN { fill.room() + 8 } else { most_text * 4 };
@@ -192,7 +206,7 @@ impl Draft {
     pub(crate) fn message(&mut self, text: &[u8]) {
         self.take_message_back();
         let fill = Texts { word: None, text: cut(text, MOST_NAME) };
-        self.put_slowly(item::MESSAGE, self.most() + 2 * MOST_NAME, &fill);
+        self.put_slowly(item::MESSAGE, self.most() + 2 * MOST_NAME, fill);
     }
 
     /// Or a span that fails again and again would have room for nothing else, and say what came first.

@@ -113,7 +113,7 @@ fn seed() -> u64 {
 }
 
 /// The next random numbers of the calling thread, never 0: wyrand's step and mix (Wang Yi, public
-/// domain). Good enough for ids, and no secret.
+/// domain). Good enough for ids, and no secret. The order of their bytes is all one.
 #[inline(always)]
 fn random<const N: usize>() -> [u64; N] {
     let mut state = match STATE.get() {
@@ -134,14 +134,14 @@ fn random<const N: usize>() -> [u64; N] {
 #[inline(always)]
 pub(crate) fn trace_and_span() -> ([u8; 16], [u8; 8]) {
     let [high, low, span] = random();
-    ((u128::from(high) << 64 | u128::from(low)).to_be_bytes(), span.to_be_bytes())
+    ((u128::from(high) << 64 | u128::from(low)).to_be_bytes(), span.to_ne_bytes())
 }
 
 /// A new span id.
 #[inline(always)]
 pub(crate) fn span_id() -> [u8; 8] {
     let [number] = random();
-    number.to_be_bytes()
+    number.to_ne_bytes()
 }
 
 #[cfg(test)]

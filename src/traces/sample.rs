@@ -106,8 +106,8 @@ impl Threshold {
 
     /// Whether the trace is sampled, with no more asked.
     #[inline(always)]
-    pub(crate) fn takes(self, context: &SpanContext) -> bool {
-        randomness(context.trace_bytes()) >= self.0
+    pub(crate) fn takes(self, trace: [u8; 16]) -> bool {
+        randomness(trace) >= self.0
     }
 
     /// Whether more is to be asked.
@@ -258,7 +258,7 @@ impl Rule {
 
     fn of_root(&self, asked: Asked<'_>) -> bool {
         match self {
-            Rule::Threshold(threshold) => threshold.takes(&asked.context),
+            Rule::Threshold(threshold) => threshold.takes(asked.context.trace_bytes()),
             Rule::Bucket(bucket) => bucket.take(asked.clock.nanos(asked.clock.ticks())),
             Rule::ByName { rules, otherwise } => {
                 let fits = rules.iter().find(|(names, _)| names.fit(asked.name));

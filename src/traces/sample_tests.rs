@@ -15,7 +15,7 @@ fn asked<'a>(name: &'a str, trace: [u8; 16], sampled: bool) -> Asked<'a> {
 /// Decides as a tracer does.
 fn root(sampling: &Sampling, name: &str, trace: [u8; 16]) -> bool {
     let (threshold, asked) = (sampling.threshold(), asked(name, trace, false));
-    threshold.takes(&asked.context) || threshold.asks() && sampling.of_root(asked)
+    threshold.takes(trace) || threshold.asks() && sampling.of_root(asked)
 }
 
 fn remote(sampling: &Sampling, name: &str, sampled: bool) -> bool {

@@ -2,14 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use super::context::{Carried, Parent, SpanContext, flag};
 use super::current::{self, EnteredSpan};
 use super::spare;
+use super::tracer::Core;
 use crate::clock::Clock;
 use crate::logs::{Exception, Line, Loggable, exception};
-use crate::ring::draft::{Draft, EVENTS, LINKS, Limits, MOST_NAME, Texts};
+use crate::ring::draft::{Draft, EVENTS, LINKS, MOST_NAME, Texts};
 use crate::ring::frame::{SPAN_LEVEL, kind};
 use crate::ring::span::{Fixed, item};
 use crate::ring::thread::write_of;
@@ -94,10 +96,8 @@ pub(super) struct Open {
 
 /// How a span begins.
 pub(super) struct Beginning<'a> {
-    pub(super) engine: u64,
+    pub(super) core: &'a Core,
     pub(super) scope: u32,
-    pub(super) limits: Limits,
-    pub(super) clock: Clock,
     pub(super) ticks: u64,
     pub(super) name: &'a str,
     /// A [`SpanKind`].
@@ -105,8 +105,6 @@ pub(super) struct Beginning<'a> {
     pub(super) parent: [u8; 8],
     /// A flag, where that one is in another process.
     pub(super) remote: u8,
-    /// Write a frame at the start, too.
-    pub(super) told: bool,
 }
 
 /// A piece of work: how long it took, as part of what, and what there is to say of it.
@@ -137,8 +135,10 @@ pub(super) struct Beginning<'a> {
 #[must_use = "dropped at once, the span ends at once"]
 pub struct Span {
     context: SpanContext,
-    carried: Option<Arc<Carried>>,
-    open: Option<Box<Open>>,
+    // Neither is dropped by itself, but both by `drop`, which sees at one glance that there are none:
+    // so little that it is inlined where a span goes.
+    carried: Option<ManuallyDrop<Arc<Carried>>>,
+    open: Option<ManuallyDrop<Box<Open>>>,
 }
 
 impl Span {
@@ -148,7 +148,7 @@ impl Span {
     /// One that only carries its ids.
     #[inline(always)]
     pub(super) fn unsampled(context: SpanContext, carried: Option<Arc<Carried>>) -> Span {
-        Span { context, carried, open: None }
+        Span { context, carried: carried.map(ManuallyDrop::new), open: None }
     }
 
     #[inline(always)]
@@ -157,11 +157,12 @@ impl Span {
         carried: Option<Arc<Carried>>,
         beginning: Beginning<'_>,
     ) -> Span {
-        let Beginning { engine, scope, limits, clock, ticks, name, parent, .. } = beginning;
+        let Beginning { core, scope, ticks, name, parent, .. } = beginning;
         let mut open = spare::take();
-        open.engine = engine;
+        if open.engine != core.engine {
+            open.turn_to(core);
+        }
         open.scope = scope;
-        open.clock = clock;
         let fixed = Fixed {
             ids: context.active.ids,
             parent,
@@ -172,11 +173,12 @@ impl Span {
             left_out: [0; 3],
         };
         let tracestate = carried.as_ref().map_or("", |carried| &carried.tracestate);
-        open.draft.begin(limits, &fixed, name.as_bytes(), tracestate.as_bytes());
-        if beginning.told {
-            open.write(kind::SPAN_START, ticks);
+        open.draft.begin(&fixed, name.as_bytes(), tracestate.as_bytes());
+        if core.open_spans {
+            open.tell(ticks);
         }
-        Span { context, carried, open: Some(open) }
+        let (carried, open) = (carried.map(ManuallyDrop::new), Some(ManuallyDrop::new(open)));
+        Span { context, carried, open }
     }
 
     /// Its ids.
@@ -192,12 +194,12 @@ impl Span {
     }
 
     pub(super) fn carried(&self) -> Option<&Carried> {
-        self.carried.as_deref()
+        self.carried.as_deref().map(Arc::as_ref)
     }
 
     /// To begin spans below it, on any thread.
     pub fn as_parent(&self) -> Parent {
-        Parent { context: self.context, carried: self.carried.clone() }
+        Parent { context: self.context, carried: self.carried.as_deref().cloned() }
     }
 
     /// Whether it is recorded. What is costly to find out need not be, where it is not.
@@ -211,7 +213,7 @@ impl Span {
     /// [`in_span`](super::InSpan::in_span).
     #[inline]
     pub fn enter(&self) -> EnteredSpan<'_> {
-        current::enter(self.context.active, self.carried.clone())
+        current::enter(self.context.active, self.carried.as_deref().cloned())
     }
 
     /// Sets an attribute; the last of a name counts.
@@ -219,16 +221,16 @@ impl Span {
     #[inline(always)]
     pub fn set_attribute(&mut self, key: &str, value: impl Loggable) {
         if let Some(open) = &mut self.open {
-            open.draft.attribute(item::ATTRIBUTE, &Attribute { key, value: &value });
+            open.draft.attribute(item::ATTRIBUTE, Attribute { key, value });
         }
     }
 
     /// Says that something happened now. What it gives takes the event's attributes.
     #[inline(always)]
     pub fn add_event(&mut self, name: &str) -> Of<'_> {
-        let open = self.open.as_deref_mut().and_then(|open| {
+        let open = self.open.as_mut().and_then(|open| {
             let ticks = open.clock.ticks();
-            open.event(name, ticks).then_some(open)
+            open.event(name, ticks).then_some(&mut ***open)
         });
         Of { open, what: item::OF_EVENT }
     }
@@ -236,8 +238,8 @@ impl Span {
     /// Says that another span, which may be of another trace, has to do with this one. What it gives
     /// takes the link's attributes. A context without ids is of no span, and there is no link to it.
     pub fn add_link(&mut self, to: SpanContext) -> Of<'_> {
-        let open = self.open.as_deref_mut().filter(|_| to.is_present());
-        let open = open.and_then(|open| open.link(to).then_some(open));
+        let open = self.open.as_mut().filter(|_| to.is_present());
+        let open = open.and_then(|open| open.link(to).then_some(&mut ***open));
         Of { open, what: item::OF_LINK }
     }
 
@@ -292,7 +294,7 @@ impl Span {
         let Some(open) = &mut self.open else { return };
         let ticks = open.clock.ticks();
         if open.event("exception", ticks) {
-            open.draft.attribute(item::OF_EVENT, &Attribute { key: "exception", value: exception });
+            open.draft.attribute(item::OF_EVENT, Attribute { key: "exception", value: exception });
         }
         exception.message().with(&mut |text, _| open.draft.message(text));
         if open.draft.status() != SpanStatus::Ok as u8 {
@@ -329,30 +331,31 @@ impl Span {
     }
 
     /// Writes it and gives back what it was kept in.
+    #[inline(always)]
     fn close(&mut self, ticks: u64) {
         if let Some(open) = self.open.take() {
             open.write(kind::SPAN, ticks);
-            spare::give_back(open);
+            spare::give_back(ManuallyDrop::into_inner(open));
         }
     }
 
     /// Out of line: a span that is not sampled has no more than a comparison of this.
     #[inline(never)]
     fn ended(&mut self) {
-        let Some(mut open) = self.open.take() else { return };
+        drop(self.carried.take().map(ManuallyDrop::into_inner));
+        let Some(open) = &mut self.open else { return };
         if std::thread::panicking() {
             open.fail("panic");
         }
         let ticks = open.clock.ticks();
-        open.write(kind::SPAN, ticks);
-        spare::give_back(open);
+        self.close(ticks);
     }
 }
 
 impl Drop for Span {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if self.open.is_some() {
+        if self.open.is_some() || self.carried.is_some() {
             self.ended();
         }
     }
@@ -375,7 +378,7 @@ impl Of<'_> {
     #[inline(always)]
     pub fn attribute(mut self, key: &str, value: impl Loggable) -> Self {
         if let Some(open) = self.open.as_deref_mut() {
-            open.draft.attribute(self.what, &Attribute { key, value: &value });
+            open.draft.attribute(self.what, Attribute { key, value });
         }
         self
     }
@@ -394,6 +397,14 @@ impl Open {
         })
     }
 
+    /// It is another engine's from here on.
+    #[cold]
+    fn turn_to(&mut self, core: &Core) {
+        self.engine = core.engine;
+        self.clock = core.clock;
+        self.draft.set_limits(core.limits);
+    }
+
     /// Of one that has ended: what is too much to be kept is given up.
     #[inline(always)]
     pub(super) fn clear(&mut self) {
@@ -406,17 +417,24 @@ impl Open {
         write_of(self.engine, head, &self.draft);
     }
 
+    /// Writes a frame at the start, too.
+    // Out of line, as few want that.
+    #[inline(never)]
+    fn tell(&self, ticks: u64) {
+        self.write(kind::SPAN_START, ticks);
+    }
+
     #[inline(always)]
     fn event(&mut self, name: &str, ticks: u64) -> bool {
         let text = cut(name.as_bytes(), MOST_NAME);
-        self.draft.add(EVENTS, item::EVENT, &Texts { word: Some(ticks), text })
+        self.draft.add(EVENTS, item::EVENT, Texts { word: Some(ticks), text })
     }
 
     fn link(&mut self, to: SpanContext) -> bool {
         let mut bytes = [0; 25];
         bytes[..24].copy_from_slice(&to.active.ids);
         bytes[24] = to.active.flags & (flag::SENT | flag::REMOTE);
-        self.draft.add(LINKS, item::LINK, &Raw(&bytes))
+        self.draft.add(LINKS, item::LINK, Raw(&bytes))
     }
 
     /// Where nobody said how it ended.
@@ -432,13 +450,13 @@ impl Open {
 /// An attribute, as [`Fill`].
 struct Attribute<'a, V> {
     key: &'a str,
-    value: &'a V,
+    value: V,
 }
 
 impl<V: Loggable> Fill for Attribute<'_, V> {
     #[inline(always)]
     fn room(&self) -> usize {
-        crate::logs::inlet::room(self.key, self.value)
+        crate::logs::inlet::room(self.key, &self.value)
     }
 
     fn fill(&self, writer: &mut Writer<'_>) {

@@ -64,23 +64,20 @@ impl Tracer {
     /// Begins a span: below the thread's current one, or else a trace of its own.
     ///
     /// `name` is cut at 256 bytes; a low number of them is what back ends can group by.
-    #[inline]
+    #[inline(always)]
     pub fn span(&self, name: &str) -> Span {
         let active = current::current();
         let looked_at = flag::PRESENT | flag::CARRIED | flag::REMOTE;
-        if active.flags & looked_at != flag::PRESENT {
-            return self.span_otherwise(name);
+        if active.flags & looked_at == flag::PRESENT {
+            return self.below(name, SpanContext { active }, None, SpanKind::Internal, NOW);
         }
-        self.below(name, SpanContext { active }, None, SpanKind::Internal, NOW)
+        if active.flags == 0 { self.root(name) } else { self.span_otherwise(name) }
     }
 
-    /// Where no span is current, or one whose trace carries more than ids, or of another process.
+    /// Where one is current whose trace carries more than ids, or that is of another process.
     #[inline(never)]
     fn span_otherwise(&self, name: &str) -> Span {
         let active = current::current();
-        if active.flags == 0 {
-            return self.root(name);
-        }
         let context = SpanContext { active };
         self.below_any(name, context, current::carried(active), SpanKind::Internal, NOW)
     }
@@ -92,6 +89,8 @@ impl Tracer {
     }
 
     /// Begins a trace.
+    // Out of line: with it `span` would not be inlined any more.
+    #[inline(never)]
     pub fn root(&self, name: &str) -> Span {
         self.first(name, None, SpanKind::Internal, NOW)
     }
@@ -126,20 +125,21 @@ impl Tracer {
         }
         let (trace, span) = ids::trace_and_span();
         let has = if carried.is_some() { flag::CARRIED } else { 0 };
-        let mut context = SpanContext::of(trace, span, flag::RANDOM | has);
+        let flags = flag::RANDOM | has;
         let threshold = self.core.sampling.threshold();
-        if threshold.takes(&context) || threshold.asks() && self.ask(name, &context) {
-            context.active.flags |= flag::SAMPLED;
+        if threshold.takes(trace) || threshold.asks() && self.ask(name, trace, span) {
+            let context = SpanContext::of(trace, span, flags | flag::SAMPLED);
             return self.begin_with(name, context, None, carried, kind, at);
         }
         // Ids of a trace that nobody records are for whoever it is passed on to.
-        Span::unsampled(context, carried)
+        Span::unsampled(SpanContext::of(trace, span, flags), carried)
     }
 
     #[cold]
     #[inline(never)]
-    fn ask(&self, name: &str, context: &SpanContext) -> bool {
-        self.core.sampling.of_root(self.asked(name, context))
+    fn ask(&self, name: &str, trace: [u8; 16], span: [u8; 8]) -> bool {
+        let context = SpanContext::of(trace, span, flag::RANDOM);
+        self.core.sampling.of_root(self.asked(name, &context))
     }
 
     fn asked<'a>(&self, name: &'a str, context: &SpanContext) -> Asked<'a> {
@@ -224,18 +224,70 @@ impl Tracer {
         let ticks = if at == NOW { core.clock.ticks() } else { at };
         let [flags, remote, kind, _] = flags.to_ne_bytes();
         let context = SpanContext::of(trace.to_ne_bytes(), span.to_ne_bytes(), flags);
-        let beginning = Beginning {
-            engine: core.engine,
-            scope: self.scope,
-            limits: core.limits,
-            clock: core.clock,
-            ticks,
-            name,
-            kind,
-            parent: parent.to_ne_bytes(),
-            remote,
-            told: core.open_spans,
-        };
-        Span::begin(context, carried, beginning)
+        let (scope, parent) = (self.scope, parent.to_ne_bytes());
+        Span::begin(context, carried, Beginning { core, scope, ticks, name, kind, parent, remote })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Vitals;
+    use crate::traces::TraceConfig;
+
+    fn engine(attributes: u16) -> Vitals {
+        let mut traces = TraceConfig::to_memory();
+        traces.limits.counts = [attributes; 3];
+        Vitals::builder().system_metrics(false).traces(traces).build().unwrap()
+    }
+
+    /// What a span was kept in is used for the next one of the thread, whose engine may be another.
+    #[test]
+    fn a_span_has_the_bounds_of_its_own_engine() {
+        let engines = [1, 3].map(|most| (engine(most), most));
+        for _ in 0..3 {
+            for (vitals, _) in &engines {
+                let mut span = vitals.tracer("x").span("bounded");
+                ["a", "b", "c", "d"].iter().for_each(|key| span.set_attribute(key, 1));
+            }
+        }
+        for (vitals, most) in &engines {
+            vitals.with_captured_spans(|spans| {
+                assert_eq!(spans.len(), 3);
+                for span in spans {
+                    assert_eq!(span.attributes().count(), usize::from(*most));
+                    assert_eq!(span.dropped_attributes, u32::from(4 - most));
+                }
+            });
+        }
+    }
+
+    /// A span gives up what it carries, however it ends, sampled or not.
+    #[test]
+    fn what_is_carried_goes_with_the_last_that_carries_it() {
+        let vitals = engine(1);
+        let tracer = vitals.tracer("x");
+        let carried = Arc::new(Carried { tracestate: "a=1".into(), ..Carried::default() });
+        for sampled in [0, flag::SAMPLED] {
+            let mut context = SpanContext::of([1; 16], [2; 8], sampled);
+            context.active.flags |= flag::CARRIED;
+            let span = || tracer.child("x", Parent { context, carried: Some(carried.clone()) });
+            drop(span());
+            span().end();
+            span().end_at(1);
+            span().abandon();
+            let outer = span();
+            {
+                let _current = outer.enter();
+                drop(tracer.span("inner"));
+            }
+            assert_eq!(outer.carried(), Some(&*carried));
+            drop(outer);
+            assert_eq!(Arc::strong_count(&carried), 1);
+        }
+        vitals.with_captured_spans(|spans| {
+            assert_eq!(spans.len(), 6);
+            assert!(spans.iter().all(|span| span.tracestate.to_str() == "a=1"));
+        });
     }
 }
