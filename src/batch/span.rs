@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::clock::Clock;
 use crate::ring::frame::{Field, Frame, Text};
-use crate::ring::span::{Item, SpanFrame, SpanItems};
+use crate::ring::span::{Item, SpanFrame, SpanItems, item};
 use crate::traces::context::flag;
 use crate::traces::{SpanContext, SpanId, SpanKind, SpanStatus, TraceId};
 
@@ -133,7 +133,8 @@ impl<'a> SpanRecord<'a> {
 
     /// Its attributes in the order in which they were set. Of two of one name the later counts.
     pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + Clone + use<'a> {
-        self.items.clone().filter_map(|item| match item {
+        let mut items = self.items.clone();
+        std::iter::from_fn(move || match items.next_of(item::ATTRIBUTE)? {
             Item::Attribute(field) => Some(field),
             _ => None,
         })
@@ -143,13 +144,12 @@ impl<'a> SpanRecord<'a> {
     pub fn events(&self) -> impl Iterator<Item = SpanEvent<'a>> + use<'a> {
         let (end, end_ticks, clock) = (self.end_unix_nanos, self.end_ticks, self.clock);
         let mut items = self.items.clone();
-        std::iter::from_fn(move || {
-            loop {
-                if let Item::Event { ticks, name } = items.next()? {
-                    let unix_nanos = at(ticks, end_ticks, end, clock);
-                    return Some(SpanEvent { unix_nanos, name, items: items.clone() });
-                }
+        std::iter::from_fn(move || match items.next_of(item::EVENT)? {
+            Item::Event { ticks, name } => {
+                let unix_nanos = at(ticks, end_ticks, end, clock);
+                Some(SpanEvent { unix_nanos, name, items: items.clone() })
             }
+            _ => None,
         })
     }
 
@@ -162,11 +162,9 @@ impl<'a> SpanRecord<'a> {
         while let Some(item) = items.next() {
             match item {
                 Item::Attribute(field) => {
-                    let is_it = |item| {
-                        matches!(item, Item::Attribute(Field { key, .. })
-                        if key.as_bytes() == field.key.as_bytes())
-                    };
-                    if !items.clone().any(is_it) {
+                    let it = (item::ATTRIBUTE, field.key.as_bytes());
+                    let mut rest = items.clone();
+                    if !std::iter::from_fn(|| rest.pass()).any(|passed| passed == it) {
                         give(Part::Attribute(field));
                     }
                 }
@@ -188,12 +186,11 @@ impl<'a> SpanRecord<'a> {
     /// The spans that it says it has to do with.
     pub fn links(&self) -> impl Iterator<Item = SpanLink<'a>> + use<'a> {
         let mut items = self.items.clone();
-        std::iter::from_fn(move || {
-            loop {
-                if let Item::Link { ids, flags } = items.next()? {
-                    return Some(SpanLink { context: linked(&ids, flags)?, items: items.clone() });
-                }
+        std::iter::from_fn(move || match items.next_of(item::LINK)? {
+            Item::Link { ids, flags } => {
+                Some(SpanLink { context: linked(&ids, flags)?, items: items.clone() })
             }
+            _ => None,
         })
     }
 }

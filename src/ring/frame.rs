@@ -220,7 +220,44 @@ impl<'a> Bytes<'a> {
         Some(Field { key: Text::new(key), value: self.value(tag)? })
     }
 
+    /// The key of such a field; its value is passed over.
+    #[inline]
+    pub(super) fn pass_keyed(&mut self) -> Option<&'a [u8]> {
+        let [tag] = self.array()?;
+        let key = if tag & tag::KEYED == 0 { return None } else { self.short()? };
+        let cut = if tag & tag::CUT != 0 { 4 } else { 0 };
+        match tag & tag::TYPE {
+            tag::STR | tag::BYTES => self.pass_long(cut)?,
+            tag::NULL | tag::FALSE | tag::TRUE | tag::SECRET => {}
+            tag::I64 | tag::U64 | tag::F64 => _ = self.take(8)?,
+            tag::ERROR => {
+                self.pass_long(0)?;
+                self.pass_long(0)?;
+                self.pass_long(cut)?;
+            }
+            _ => return None,
+        }
+        Some(key)
+    }
+
+    /// Passes over a text, and over so many bytes behind it.
+    #[inline]
+    pub(super) fn pass_long(&mut self, behind: usize) -> Option<()> {
+        let length = u16::from_le_bytes(self.array()?);
+        self.take(usize::from(length) + behind)?;
+        Some(())
+    }
+
+    #[inline]
     fn value(&mut self, tag: u8) -> Option<Value<'a>> {
+        // Most are texts.
+        match tag & (tag::TYPE | tag::CUT) {
+            tag::STR => Some(Value::Str(self.long(false)?)),
+            _ => self.other_value(tag),
+        }
+    }
+
+    fn other_value(&mut self, tag: u8) -> Option<Value<'a>> {
         let cut = tag & tag::CUT != 0;
         Some(match tag & tag::TYPE {
             tag::NULL => Value::Null,

@@ -141,6 +141,33 @@ impl<'a> SpanItems<'a> {
         self.0.0.len()
     }
 
+    /// The next item, of which no more is read than what it is, and the key of a field.
+    #[inline]
+    pub(crate) fn pass(&mut self) -> Option<(u8, &'a [u8])> {
+        let bytes = &mut self.0;
+        let [what] = bytes.array()?;
+        let key = match what {
+            item::ATTRIBUTE | item::OF_EVENT | item::OF_LINK => bytes.pass_keyed(),
+            item::EVENT => bytes.take(8).and_then(|_| bytes.pass_long(0)).map(|()| &[][..]),
+            item::LINK => bytes.take(IDS + 1).map(|_| &[][..]),
+            item::MESSAGE => bytes.pass_long(0).map(|()| &[][..]),
+            _ => None,
+        };
+        if key.is_none() {
+            bytes.0 = &[];
+        }
+        key.map(|key| (what, key))
+    }
+
+    /// The next one that is `what`; those before it are passed over.
+    #[inline]
+    pub(crate) fn next_of(&mut self, what: u8) -> Option<Item<'a>> {
+        while *self.0.0.first()? != what {
+            self.pass()?;
+        }
+        self.next()
+    }
+
     /// Of the status; empty where there is none.
     pub(crate) fn message(&self) -> Text<'a> {
         let message = self.clone().filter_map(|item| match item {
@@ -177,6 +204,43 @@ impl<'a> Iterator for SpanItems<'a> {
             bytes.0 = &[];
         }
         item
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read<'a>(item: &Item<'a>) -> (u8, &'a [u8]) {
+        match item {
+            Item::Attribute(field) => (item::ATTRIBUTE, field.key.as_bytes()),
+            Item::Event { .. } => (item::EVENT, &[]),
+            Item::OfEvent(field) => (item::OF_EVENT, field.key.as_bytes()),
+            Item::Link { .. } => (item::LINK, &[]),
+            Item::OfLink(field) => (item::OF_LINK, field.key.as_bytes()),
+            Item::Message(_) => (item::MESSAGE, &[]),
+        }
+    }
+
+    proptest! {
+        /// Over bytes that are mostly items, and of any sort: tags and lengths are small numbers. The
+        /// oracle reads all of each.
+        #[test]
+        fn what_is_passed_over_is_what_would_be_read(
+            bytes in prop::collection::vec(prop_oneof![0u8..8, 0x80u8..0x8b, 0xc0u8..0xcb], 0..120),
+            what in 0u8..8,
+        ) {
+            let (mut passing, reading) = (SpanItems::of(&bytes), SpanItems::of(&bytes));
+            let passed: Vec<_> = std::iter::from_fn(|| passing.pass()).collect();
+            let all: Vec<_> = reading.collect();
+            prop_assert_eq!(passed, all.iter().map(read).collect::<Vec<_>>());
+            let mut some = SpanItems::of(&bytes);
+            let found: Vec<_> = std::iter::from_fn(|| some.next_of(what)).collect();
+            let wanted: Vec<_> = all.iter().filter(|item| read(item).0 == what).copied().collect();
+            prop_assert_eq!(format!("{found:?}"), format!("{wanted:?}"));
+        }
     }
 }
 

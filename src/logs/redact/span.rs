@@ -23,8 +23,10 @@ impl Redactor {
         frame: Frame<'a>,
         span: &SpanFrame<'a>,
     ) -> Option<RedactedSpan<'a>> {
-        let found = self.rules.credentials && values::suspect(frame.bytes())
-            || span.items().any(|item| self.is_denied(item))
+        // Before them stands no text.
+        let texts = frame.bytes().get(HEADER + FIXED..).unwrap_or_default();
+        let found = self.rules.credentials && values::suspect(texts)
+            || self.has_denied_item(span)
             || self.is_hit(span);
         if !found {
             return None;
@@ -35,13 +37,14 @@ impl Redactor {
     }
 
     #[inline]
-    fn is_denied(&mut self, item: Item<'_>) -> bool {
-        match item {
-            Item::Attribute(field) | Item::OfEvent(field) | Item::OfLink(field) => {
-                self.answers.deny_field(field.key.as_bytes(), &self.rules.keys)
+    fn has_denied_item(&mut self, span: &SpanFrame<'_>) -> bool {
+        let mut items = span.items();
+        std::iter::from_fn(|| items.pass()).any(|(what, key)| match what {
+            item::ATTRIBUTE | item::OF_EVENT | item::OF_LINK => {
+                self.answers.deny_field(key, &self.rules.keys)
             }
-            Item::Event { .. } | Item::Link { .. } | Item::Message(_) => false,
-        }
+            _ => false,
+        })
     }
 
     fn is_hit(&self, span: &SpanFrame<'_>) -> bool {
