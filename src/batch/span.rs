@@ -134,10 +134,7 @@ impl<'a> SpanRecord<'a> {
     /// Its attributes in the order in which they were set. Of two of one name the later counts.
     pub fn attributes(&self) -> impl Iterator<Item = Field<'a>> + Clone + use<'a> {
         let mut items = self.items.clone();
-        std::iter::from_fn(move || match items.next_of(item::ATTRIBUTE)? {
-            Item::Attribute(field) => Some(field),
-            _ => None,
-        })
+        std::iter::from_fn(move || items.next_field_of(item::ATTRIBUTE))
     }
 
     /// What happened within it, in its order.

@@ -225,19 +225,25 @@ impl<'a> Bytes<'a> {
     pub(super) fn pass_keyed(&mut self) -> Option<&'a [u8]> {
         let [tag] = self.array()?;
         let key = if tag & tag::KEYED == 0 { return None } else { self.short()? };
+        self.skip(tag)?;
+        Some(key)
+    }
+
+    /// Passes over a value.
+    #[inline(always)]
+    fn skip(&mut self, tag: u8) -> Option<()> {
         let cut = if tag & tag::CUT != 0 { 4 } else { 0 };
         match tag & tag::TYPE {
-            tag::STR | tag::BYTES => self.pass_long(cut)?,
-            tag::NULL | tag::FALSE | tag::TRUE | tag::SECRET => {}
-            tag::I64 | tag::U64 | tag::F64 => _ = self.take(8)?,
+            tag::STR | tag::BYTES => self.pass_long(cut),
+            tag::NULL | tag::FALSE | tag::TRUE | tag::SECRET => Some(()),
+            tag::I64 | tag::U64 | tag::F64 => self.take(8).map(drop),
             tag::ERROR => {
                 self.pass_long(0)?;
                 self.pass_long(0)?;
-                self.pass_long(cut)?;
+                self.pass_long(cut)
             }
-            _ => return None,
+            _ => None,
         }
-        Some(key)
     }
 
     /// Passes over a text, and over so many bytes behind it.
@@ -278,20 +284,6 @@ impl<'a> Bytes<'a> {
     fn error(&mut self, cut: bool) -> Option<Value<'a>> {
         let (type_name, message) = (self.long(false)?, self.long(false)?);
         Some(Value::Error { type_name, message, traceback: self.long(cut)? })
-    }
-
-    /// Passes over a value.
-    #[inline(always)]
-    fn skip(&mut self, tag: u8) -> Option<()> {
-        let cut = if tag & tag::CUT != 0 { 4 } else { 0 };
-        let n = match tag & tag::TYPE {
-            tag::NULL | tag::FALSE | tag::TRUE | tag::SECRET => 0,
-            tag::I64 | tag::U64 | tag::F64 => 8,
-            tag::STR | tag::BYTES => usize::from(u16::from_le_bytes(self.array()?)) + cut,
-            tag::ERROR => return self.error(cut > 0).map(drop),
-            _ => return None,
-        };
-        self.take(n).map(drop)
     }
 }
 

@@ -60,13 +60,15 @@ impl Fixed {
 
     #[inline]
     fn take(bytes: &mut Bytes<'_>) -> Option<Fixed> {
-        let ids = bytes.array()?;
-        let parent = bytes.array()?;
-        let start = u64::from_le_bytes(bytes.array()?);
-        let [flags, kind, status, _] = bytes.array()?;
-        let mut count = || Some(u16::from_le_bytes(bytes.array()?));
-        let left_out = [count()?, count()?, count()?];
-        count()?;
+        // One look at how many there are; what follows is known to be there.
+        let (fixed, rest) = bytes.0.split_first_chunk::<FIXED>()?;
+        bytes.0 = rest;
+        let ids = *fixed.first_chunk()?;
+        let parent = *fixed[IDS..].first_chunk()?;
+        let start = u64::from_le_bytes(*fixed[32..].first_chunk()?);
+        let [flags, kind, status] = *fixed[40..].first_chunk()?;
+        let count = |at: usize| u16::from_le_bytes([fixed[at], fixed[at + 1]]);
+        let left_out = [count(44), count(46), count(48)];
         Some(Fixed { ids, parent, start, flags, kind, status, left_out })
     }
 
@@ -142,7 +144,7 @@ impl<'a> SpanItems<'a> {
     }
 
     /// The next item, of which no more is read than what it is, and the key of a field.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pass(&mut self) -> Option<(u8, &'a [u8])> {
         let bytes = &mut self.0;
         let [what] = bytes.array()?;
@@ -162,10 +164,28 @@ impl<'a> SpanItems<'a> {
     /// The next one that is `what`; those before it are passed over.
     #[inline]
     pub(crate) fn next_of(&mut self, what: u8) -> Option<Item<'a>> {
+        self.pass_to(what)?;
+        self.next()
+    }
+
+    /// The field of the next one that is `what`, one that has a field.
+    #[inline]
+    pub(crate) fn next_field_of(&mut self, what: u8) -> Option<Field<'a>> {
+        self.pass_to(what)?;
+        let bytes = &mut self.0;
+        let field = bytes.take(1).and_then(|_| bytes.keyed());
+        if field.is_none() {
+            bytes.0 = &[];
+        }
+        field
+    }
+
+    #[inline]
+    fn pass_to(&mut self, what: u8) -> Option<()> {
         while *self.0.0.first()? != what {
             self.pass()?;
         }
-        self.next()
+        Some(())
     }
 
     /// Of the status; empty where there is none.
@@ -240,6 +260,18 @@ mod tests {
             let found: Vec<_> = std::iter::from_fn(|| some.next_of(what)).collect();
             let wanted: Vec<_> = all.iter().filter(|item| read(item).0 == what).copied().collect();
             prop_assert_eq!(format!("{found:?}"), format!("{wanted:?}"));
+            if [item::ATTRIBUTE, item::OF_EVENT, item::OF_LINK].contains(&what) {
+                let mut some = SpanItems::of(&bytes);
+                let found: Vec<_> = std::iter::from_fn(|| some.next_field_of(what)).collect();
+                let field = |item: &Item<'_>| match item {
+                    Item::Attribute(field) | Item::OfEvent(field) | Item::OfLink(field) => {
+                        format!("{field:?}")
+                    }
+                    other => format!("{other:?}"),
+                };
+                let found: Vec<_> = found.iter().map(|field| format!("{field:?}")).collect();
+                prop_assert_eq!(found, wanted.iter().map(field).collect::<Vec<_>>());
+            }
         }
     }
 }

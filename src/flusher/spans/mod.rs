@@ -164,11 +164,13 @@ impl Spans {
             *sum += u64::from(count);
         }
         let end = anchors.unix_nanos(frame.ticks());
+        let redacted;
         let (frame, span) = match redactor.span(frame, &span) {
-            None => (frame, span),
+            None => (frame, &span),
             Some(RedactedSpan { frame, count }) => {
                 tally.redacted += u64::from(count);
-                (frame, SpanFrame::read(frame)?)
+                redacted = SpanFrame::read(frame)?;
+                (frame, &redacted)
             }
         };
         if let Some(recorder) = recorder {
@@ -177,7 +179,7 @@ impl Spans {
         match assembler {
             None => out.add(end, frame),
             Some(assembler) => {
-                assembler.take(end, frame, &span, &mut |end, frame: Frame<'_>| out.add(end, frame));
+                assembler.take(end, frame, span, &mut |end, frame: Frame<'_>| out.add(end, frame));
             }
         }
         Some(())
