@@ -88,11 +88,6 @@ const MEMORY_LINE: usize = 64;
 const SAMPLE: usize = 16;
 
 impl Page {
-    /// One without lines, whose text will stand there.
-    pub(super) fn at(begin: usize) -> Page {
-        Page { begin, ..Page::default() }
-    }
-
     /// Its text, in that of its sheet.
     #[inline]
     pub(super) fn text<'a>(&self, sheet: &'a [u8]) -> &'a [u8] {

@@ -32,11 +32,10 @@ impl Sheet {
     fn make_room(&mut self, last: &PageHead) {
         let pages = last.number % SHEET + 1;
         let places = pages * PAGE - last.present.leading_zeros() as usize;
-        if self.bits.len() < places || self.pages.len() < pages {
-            let end = self.text.len();
-            grow(&mut self.pages, pages, || Page::at(end));
-            grow(&mut self.bits, places, u64::default);
-            grow(&mut self.lines, places, Written::default);
+        if self.bits.len() < places {
+            grow(&mut self.pages, pages);
+            grow(&mut self.bits, places);
+            grow(&mut self.lines, places);
         }
     }
 
@@ -226,14 +225,14 @@ const LINE: usize = 64 / size_of::<u64>();
 /// after the other asks by itself, but no further than to the end of a page of 4 KiB.
 const AHEAD: usize = 4096 / size_of::<u64>();
 
-/// Makes a list `len` long by `new` entries, if it is shorter. It is moved after an eighth more each, not at the
+/// Makes a list `len` long, if it is shorter. It is moved after an eighth more each, not at the
 /// double: that would be memory that nobody accounts for.
-fn grow<T>(list: &mut Vec<T>, len: usize, new: impl FnMut() -> T) {
+fn grow<T: Default>(list: &mut Vec<T>, len: usize) {
     if list.capacity() < len {
         list.reserve_exact((len - list.len()).max(list.len() / 8));
     }
     if list.len() < len {
-        list.resize_with(len, new);
+        list.resize_with(len, T::default);
     }
 }
 
@@ -270,9 +269,7 @@ mod tests {
         fn add(&mut self, kind: NumberKind, place: usize, name: &str, of: usize) -> bool {
             let index = place % PAGE;
             self.numbers.heads[place / PAGE].present |= 1 << index;
-            // Pages come when they are needed: some have lines before the next one is there.
-            let last = self.numbers.heads.iter().rposition(|head| head.present != 0);
-            self.sheet.make_room(&self.numbers.heads[last.unwrap()]);
+            self.sheet.make_room(&self.numbers.heads[PAGES - 1]);
             let (head, number) =
                 (self.numbers.heads[place / PAGE], self.numbers.bits[place / PAGE][index]);
             assert_eq!(self.sheet.missing(&head) >> index & 1, 1);
