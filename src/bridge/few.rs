@@ -27,6 +27,7 @@ impl<T, const N: usize> Few<T, N> {
         }
     }
 
+    #[cfg(any(test, feature = "log"))]
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         (0..self.used).filter_map(|at| self.get(at))
     }

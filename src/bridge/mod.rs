@@ -1,6 +1,5 @@
 //! Other crates' vocabularies to ours: records of `log`, events and spans of `tracing`.
 
-#[cfg_attr(not(feature = "log"), allow(dead_code))]
 mod few;
 mod sites;
 

@@ -60,6 +60,21 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn cardinality(&self) -> Cardinality;
 }
 
+/// For tests: an engine that has nothing.
+#[cfg(test)]
+pub(crate) struct Nothing;
+
+#[cfg(test)]
+impl Engine for Nothing {
+    fn read(&self, _: &mut Reading) -> bool {
+        true
+    }
+
+    fn cardinality(&self) -> Cardinality {
+        Cardinality::default()
+    }
+}
+
 /// What is shown of an engine beside its numbers. None of it keeps the engine alive.
 #[derive(Default)]
 pub(crate) struct Kept {

@@ -215,20 +215,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::Cardinality;
+    use crate::console::Nothing;
     use crate::snapshot::Number;
-
-    struct Nothing;
-
-    impl Engine for Nothing {
-        fn read(&self, _: &mut Reading) -> bool {
-            true
-        }
-
-        fn cardinality(&self) -> Cardinality {
-            Cardinality::default()
-        }
-    }
 
     fn reading(at: Instant, failed: u64) -> Reading {
         let mut now = Reading::new(at);

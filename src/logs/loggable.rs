@@ -207,7 +207,7 @@ pub fn exception<E: Error + ?Sized>(error: &E) -> Exception {
 }
 
 /// [`exception`] of what may be no error, and says `message`.
-#[cfg_attr(not(feature = "macros"), allow(dead_code))]
+#[cfg(feature = "macros")]
 pub(crate) fn exception_of(
     type_name: &'static str,
     message: Rendered,

@@ -47,7 +47,7 @@ pub use export::{Batch, Export, ExportError};
 pub use filter::LogFilter;
 pub use format::{LogFormat, UnknownFormat};
 pub use level::{Level, UnknownLevel};
-#[cfg_attr(not(feature = "macros"), allow(unused_imports))]
+#[cfg(feature = "macros")]
 pub(crate) use loggable::exception_of;
 pub(crate) use loggable::{Cut, Line};
 pub use loggable::{Exception, Loggable, exception};

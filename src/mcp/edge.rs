@@ -7,6 +7,7 @@ use super::handle::Mcp;
 use super::known::{Known, Unknown};
 use super::lines::LOGGER;
 use super::method::{Method, OTHER};
+#[cfg(feature = "macros")]
 use super::rename::Named;
 use super::series::Series;
 use super::spans::TRACER;
@@ -36,6 +37,7 @@ pub(crate) struct Edge {
     propagation: Propagation,
     methods: [OnceLock<Arc<Series>>; Method::COUNT],
     known: Known,
+    #[cfg(feature = "macros")]
     pub(super) named: Named,
     /// By [`Unknown`].
     unknown: [Counter; 3],
@@ -59,6 +61,7 @@ impl Edge {
             propagation: vitals.propagation(),
             methods: std::array::from_fn(|_| OnceLock::new()),
             known: Known::new(tool_limit),
+            #[cfg(feature = "macros")]
             named: Named::default(),
             unknown: ["unknown", "unchecked", "limit"]
                 .map(|why| families.unknown_tools.with([why])),

@@ -5,24 +5,27 @@
 //! over it goes back to where it came from. So the handler's code finds it without being handed
 //! anything, and nothing is allocated or shared for it.
 
+#[cfg(feature = "macros")]
+mod by_macros;
+
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task;
 
 use pin_project_lite::pin_project;
 
-use super::edge::Edge;
-use super::handle::Mcp;
-use super::method::Method;
 use super::request::{InFlight, Open};
 use super::series::Series;
-use crate::sync::lock;
 use crate::traces::EnteredSpan;
+
+#[cfg(feature = "macros")]
+pub(super) use by_macros::Named;
+#[cfg(feature = "macros")]
+pub(crate) use by_macros::{name_span, rename};
 
 thread_local! {
     // Without a destructor, so that it costs no test of whether it is still there: what a leaked
@@ -129,90 +132,10 @@ impl<F: Future> Future for RequestFuture<'_, F> {
 pub(super) struct Said {
     /// What it was counted as before.
     pub(super) before: Option<Arc<Series>>,
+    #[cfg(feature = "macros")]
     traced: bool,
-}
-
-#[cfg_attr(not(feature = "macros"), allow(dead_code))]
-fn with_current<T>(see: impl FnOnce(&mut Open) -> T) -> Option<T> {
-    let mut open = CURRENT.take()?;
-    let seen = see(&mut open);
-    CURRENT.set(Some(open));
-    Some(seen)
-}
-
-/// Gives the thread's current request the names of `series`, the first time that anybody does, and
-/// says whether there is such a request of the same engine.
-#[cfg_attr(not(feature = "macros"), allow(dead_code))]
-pub(crate) fn rename(series: &Arc<Series>) -> bool {
-    let renamed = with_current(|open| {
-        if open.series.engine() != series.engine() {
-            return false;
-        }
-        if open.said.before.is_none() {
-            // Up before down: see `Agent::set_status`.
-            series.enter();
-            open.series.leave_to_another();
-            open.said.before = Some(std::mem::replace(&mut open.series, series.clone()));
-        }
-        true
-    });
-    renamed.unwrap_or(false)
-}
-
-/// Names the span of the thread's current request, and says whether there is such a span, of a request
-/// of this engine.
-#[cfg_attr(not(feature = "macros"), allow(dead_code))]
-pub(crate) fn name_span(engine: u64, tool: &'static str, operation: &'static str) -> bool {
-    let named = with_current(|open| {
-        if open.series.engine() != engine || !open.span.is_any() {
-            return false;
-        }
-        if !std::mem::replace(&mut open.said.traced, true) && open.span.is_recording() {
-            let method = open.said.before.as_ref().unwrap_or(&open.series).method();
-            open.span.set_name_of(&[method.name(), " ", tool, ".", operation]);
-            open.span.set_attribute("gen_ai.tool.name", tool);
-            open.span.set_attribute("mcp.operation.name", operation);
-        }
-        true
-    });
-    named.unwrap_or(false)
 }
 
 /// Most pairs of names that the program itself may give to what it counts; further ones are counted
 /// as `_other`.
 pub(super) const MOST_NAMED: usize = 256;
-
-/// The series that the program itself has named, by tool and operation.
-#[derive(Default)]
-pub(super) struct Named(Mutex<HashMap<[&'static str; 2], Arc<Series>>>);
-
-#[cfg_attr(not(feature = "macros"), allow(dead_code))]
-impl Mcp {
-    /// Which engine this is: no other of the process has the number.
-    pub(crate) fn engine(&self) -> u64 {
-        self.edge.id
-    }
-
-    /// See [`Edge::named`].
-    pub(crate) fn named(&self, tool: &'static str, operation: &'static str) -> Arc<Series> {
-        self.edge.named(tool, operation)
-    }
-}
-
-impl Edge {
-    /// The series of these names, which are the program's own text and no client's. Locks: to be
-    /// looked up once and held.
-    #[cfg_attr(not(feature = "macros"), allow(dead_code))]
-    fn named(&self, tool: &'static str, operation: &'static str) -> Arc<Series> {
-        let mut named = lock(&self.named.0);
-        if let Some(series) = named.get(&[tool, operation]) {
-            return series.clone();
-        }
-        if named.len() >= MOST_NAMED {
-            return self.method(Method::Other).clone();
-        }
-        let series = Arc::new(self.series(Method::ToolsCall, tool, operation));
-        named.insert([tool, operation], series.clone());
-        series
-    }
-}

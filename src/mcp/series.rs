@@ -25,6 +25,7 @@ pub(crate) struct Series {
     span_name: Box<str>,
     tool: Box<str>,
     operation: &'static str,
+    #[cfg_attr(not(feature = "macros"), allow(dead_code))]
     engine: u64,
     /// Here, so that a request finds it with the rest.
     logger: Logger,
@@ -95,6 +96,7 @@ impl Series {
 
     /// Which engine's they are.
     #[inline]
+    #[cfg(feature = "macros")]
     pub(super) fn engine(&self) -> u64 {
         self.engine
     }
@@ -128,13 +130,14 @@ impl Series {
     }
 
     /// A request goes on under other names.
+    #[cfg(feature = "macros")]
     pub(super) fn leave_to_another(&self) {
         self.in_flight.dec();
     }
 
     /// What is no request ended with an error of this type, out of a set of the program's own; comes
     /// once for an [`enter`](Self::enter).
-    #[cfg_attr(not(feature = "macros"), allow(dead_code))]
+    #[cfg(feature = "macros")]
     pub(crate) fn fail(&self, error_type: &str, nanos: u64) {
         self.in_flight.dec();
         self.requests[Status::Error as usize].inc();

@@ -60,26 +60,13 @@ mod tests {
 
     use super::super::endpoint::Endpoint;
     use super::super::listen::{Limits, Listen};
-    use crate::Cardinality;
-    use crate::console::{Console, Engine, Reading};
+    use crate::console::{Console, Nothing};
     use crate::export::Event;
     use crate::export::stub::Stub;
 
     const SHORT: Duration = Duration::from_millis(50);
     /// What is "for ever" in a test that fails.
     const LONG: Duration = Duration::from_secs(60);
-
-    struct Nothing;
-
-    impl Engine for Nothing {
-        fn read(&self, _: &mut Reading) -> bool {
-            true
-        }
-
-        fn cardinality(&self) -> Cardinality {
-            Cardinality::default()
-        }
-    }
 
     type Started = (Endpoint, SocketAddr, Arc<Stub>, Arc<Console>);
 

@@ -36,7 +36,7 @@ impl FileId {
 /// What an attempt to lock has come to.
 pub(crate) enum Turn {
     /// Ours until dropped.
-    Ours(#[allow(dead_code)] Held),
+    Ours(#[expect(dead_code, reason = "held until it is dropped")] Held),
     /// Somebody else's.
     Busy,
     /// There are no locks on this file system.
