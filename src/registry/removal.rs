@@ -415,8 +415,10 @@ mod tests {
         sweep(&table, &family, 2_000);
         inc(&family, ["x", "y"]);
         drop(held);
-        sweep(&table, &family, 2_000);
-        assert!(lock(&family.births).retired.is_empty());
+        // Whoever else is pinned at the moment delays it.
+        while !lock(&family.births).retired.is_empty() {
+            sweep(&table, &family, 2_000);
+        }
         assert_eq!(Counter::new(family.with(&["x", "y"])).get(), 2);
     }
 
