@@ -231,6 +231,25 @@ mod signals {
         kill_process(Pid::from_child(child), signal).unwrap();
     }
 
+    /// The same command, started by another one that becomes it.
+    #[cfg(target_os = "linux")]
+    fn by(first: &[&str], own: Command) -> Command {
+        let mut command = Command::new(first[0]);
+        command.args(&first[1..]).arg(own.get_program());
+        command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+    }
+
+    /// The tests may run where interrupts are ignored, as what a shell has in the background does, and a
+    /// child would be born so.
+    fn heeding_interrupts(own: Command) -> Command {
+        #[cfg(target_os = "linux")]
+        return by(&["env", "--default-signal=INT"], own);
+        #[cfg(not(target_os = "linux"))]
+        own
+    }
+
     /// Starts a child and waits until it has logged.
     fn ready(mut command: Command) -> Child {
         let mut child = command.spawn().unwrap();
@@ -255,7 +274,7 @@ mod signals {
         for (signal, number) in [(Signal::TERM, 15), (Signal::INT, 2)] {
             for task in ["signal", "signal_while_the_host_shuts_down"] {
                 within(task, |task, folder| {
-                    let child = ready(start(task, folder));
+                    let child = ready(heeding_interrupts(start(task, folder)));
                     send(&child, signal);
                     assert_eq!(ended(child), Some(number));
                     assert_all(folder);
@@ -274,12 +293,8 @@ mod signals {
         }
         #[cfg(target_os = "linux")]
         within("signal_that_is_ignored", |task, folder| {
-            let own = start(task, folder);
-            let mut shell = Command::new("sh");
-            shell.args(["-c", "trap '' INT; exec \"$0\""]).arg(own.get_program());
-            let of_own = own.get_envs().filter_map(|(name, value)| Some((name, value?)));
-            shell.envs(of_own).stdin(Stdio::piped()).stdout(Stdio::piped());
-            let child = ready(shell);
+            let ignoring = ["sh", "-c", "trap '' INT; exec \"$0\""];
+            let child = ready(by(&ignoring, start(task, folder)));
             // Had the first one counted, it would be what ended the child.
             send(&child, Signal::INT);
             send(&child, Signal::TERM);
