@@ -150,6 +150,14 @@ pub(crate) enum Number {
 }
 
 impl Number {
+    pub(crate) fn kind(self) -> NumberKind {
+        match self {
+            Number::Total(_) => NumberKind::Total,
+            Number::Level(_) => NumberKind::Level,
+            Number::Reading(_) => NumberKind::Reading,
+        }
+    }
+
     /// What [`NumberKind::of`] makes the number of.
     pub(crate) fn bits(self) -> u64 {
         match self {

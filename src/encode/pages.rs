@@ -3,6 +3,8 @@
 //! A page is the text of 64 neighbouring series of a family; a series that was removed takes its page
 //! with it, which is then written anew. A [`Sheet`] is some pages.
 
+use std::mem::MaybeUninit;
+
 use super::histogram::Lines;
 use super::sheet::Sheet;
 use crate::pool::Pool;
@@ -37,12 +39,15 @@ struct Begins {
 impl Pages {
     /// Reads the numbers of sheets that follow each other, and brings the lines that are there up to
     /// date, on all threads of `pool`.
+    ///
+    /// * `to`: where their text will be copied to.
     pub(crate) fn update<N: AsMut<Numbers> + Send>(
         &mut self,
         kind: NumberKind,
         parts: &mut [N],
         read: impl Fn(&mut N) + Sync,
         pool: &Pool,
+        to: &[MaybeUninit<u8>],
     ) {
         let Some((family, first)) = parts.first_mut().map(|part| {
             let numbers = part.as_mut();
@@ -56,9 +61,11 @@ impl Pages {
         if let Some(next) = next.first() {
             next.fetch();
         }
+        // Of several sheets only the first one's place is known.
+        let to = if parts.len() == 1 { to } else { &[] };
         pool.each(parts, sheets, |part, sheet| {
             read(part);
-            sheet.update(kind, part.as_mut());
+            sheet.update(kind, part.as_mut(), to);
         });
     }
 
@@ -72,6 +79,11 @@ impl Pages {
         mut past: impl FnMut(&str, Number),
     ) {
         let sheet = &mut self.families[numbers.family].sheets[numbers.sheet];
+        let missing = |head| sheet.missing(head).count_ones() as usize;
+        let mut all: usize = numbers.heads.iter().map(missing).sum();
+        if all == 0 {
+            return;
+        }
         for (head, now) in numbers.pages() {
             let mut missing = sheet.missing(head);
             while missing != 0 {
@@ -79,11 +91,12 @@ impl Pages {
                 let number = kind.of(now[index]);
                 self.scratch.clear();
                 line(head, index).render(&mut self.scratch);
-                let of = missing.count_ones() as usize;
+                let of = (missing.count_ones() as usize, all);
                 if !sheet.add(head, index, number, &self.scratch, of, charge) {
                     past(&self.scratch, number);
                 }
                 missing &= missing - 1;
+                all -= 1;
             }
         }
     }

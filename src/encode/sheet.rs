@@ -1,14 +1,19 @@
 //! Pages that stand side by side, brought up to date together.
 
+use std::mem::MaybeUninit;
+
+use super::number;
 use super::page::{self, Page, PageMut, Written};
 use crate::shard::ahead;
 use crate::snapshot::{Number, NumberKind, Numbers, PAGE, PageHead, SHEET};
 
 /// Up to [`SHEET`] pages of a family. What is compared stands side by side for all of them: of many
-/// series of which few have changed, little else is read.
+/// series of which few have changed, little else is read. So does the text, each page's with room to
+/// grow behind it: of many that have changed one is asked for while the one before is written.
 #[derive(Default)]
 pub(super) struct Sheet {
     pages: Vec<Page>,
+    text: Vec<u8>,
     /// By place.
     bits: Vec<u64>,
     lines: Vec<Written>,
@@ -27,10 +32,11 @@ impl Sheet {
     fn make_room(&mut self, last: &PageHead) {
         let pages = last.number % SHEET + 1;
         let places = pages * PAGE - last.present.leading_zeros() as usize;
-        if self.bits.len() < places {
-            grow(&mut self.pages, pages);
-            grow(&mut self.bits, places);
-            grow(&mut self.lines, places);
+        if self.bits.len() < places || self.pages.len() < pages {
+            let end = self.text.len();
+            grow(&mut self.pages, pages, || Page::at(end));
+            grow(&mut self.bits, places, u64::default);
+            grow(&mut self.lines, places, Written::default);
         }
     }
 
@@ -40,32 +46,77 @@ impl Sheet {
         self.pages[head.number % SHEET].missing(head.present)
     }
 
-    /// Adds a line: see [`PageMut::add`].
+    /// Adds a line that is missing; false where `charge` refuses its bytes.
+    ///
+    /// * `of`: how many are to be added yet, this one among them, to its page and to the sheet.
     pub(super) fn add(
         &mut self,
         head: &PageHead,
         index: usize,
         number: Number,
         line: &str,
-        of: usize,
+        of: (usize, usize),
         charge: &dyn Fn(u64) -> bool,
     ) -> bool {
-        self.page(head).add(index, number, line, of, charge)
+        let mut page = self.page(head);
+        if !page.charge(line, charge) {
+            return false;
+        }
+        let mut buffer = number::Buffer::default();
+        let digits = buffer.format(number);
+        let longer = line.len() + digits.len() + 1;
+        if page.page.free() < longer {
+            let each = longer + page::spare(number.kind());
+            self.widen(head, number.kind(), each * of.0 + page::SPARE, each * of.1);
+            page = self.page(head);
+        }
+        page.add(index, line, digits, number.bits());
+        true
     }
 
     /// The text of one page.
     #[inline]
     pub(super) fn text(&self, head: &PageHead) -> &[u8] {
-        self.pages[head.number % SHEET].text()
+        self.pages[head.number % SHEET].text(&self.text)
     }
 
     fn page(&mut self, head: &PageHead) -> PageMut<'_> {
         let from = head.number % SHEET * PAGE;
         let places = from..self.bits.len().min(from + PAGE);
+        let page = &mut self.pages[head.number % SHEET];
         PageMut {
-            page: &mut self.pages[head.number % SHEET],
+            far: self.text.len() > FAR,
+            text: &mut self.text[page.begin()..],
+            page,
             bits: &mut self.bits[places.clone()],
             lines: &mut self.lines[places],
+        }
+    }
+
+    /// Makes room for `more` bytes in a page. Other pages that have little left get some, too: numbers
+    /// that grow mostly do so together, and the text is then moved once for all.
+    ///
+    /// * `most`: how many bytes the sheet will need, if that is known to be more.
+    #[cold]
+    fn widen(&mut self, head: &PageHead, kind: NumberKind, more: usize, most: usize) {
+        let longer = |(number, page): (usize, &Page)| match page.spare(kind) {
+            spare if number == head.number % SHEET => more.max(spare) - page.free(),
+            spare if page.free() < spare / 2 => spare - page.free(),
+            _ => 0,
+        };
+        let mut all = [0; SHEET];
+        self.pages.iter().enumerate().map(longer).zip(&mut all).for_each(|(by, all)| *all = by);
+        let mut shift = all.iter().sum();
+        if self.text.capacity() < self.text.len() + shift {
+            self.text.reserve_exact(most.max(shift).max(self.text.len() / 8));
+        }
+        self.text.resize(self.text.len() + shift, 0);
+        // From the last one, so that none is moved over another.
+        for (page, longer) in self.pages.iter_mut().zip(all).rev() {
+            shift -= longer;
+            let begin = page.begin();
+            self.text.copy_within(begin..begin + page.text_len(), begin + shift);
+            page.shift(shift, longer);
         }
     }
 
@@ -78,20 +129,20 @@ impl Sheet {
     ///
     /// In steps over all pages, so that what one number waits for from memory does not hold up the
     /// next: where few of a million series change, that is most of what they take.
-    pub(super) fn update(&mut self, kind: NumberKind, numbers: &Numbers) {
+    ///
+    /// * `to`: where the text will be copied to, which is asked for.
+    pub(super) fn update(&mut self, kind: NumberKind, numbers: &Numbers, to: &[MaybeUninit<u8>]) {
         let Some(last) = numbers.heads.last() else { return };
         self.make_room(last);
         if let ([head], Some(now)) = (&numbers.heads[..], numbers.bits.first()) {
             // Most families have a series or a few, and no use for the steps.
-            let lines = self.begin(kind, head, now);
-            if lines != 0 {
-                self.page(head).rewrite(kind, lines, now);
-            }
-            return;
+            let lines = self.begin(kind, head, now, to);
+            return self.rewrite(kind, head, lines, now);
         }
-        let mut differ = [0; SHEET];
+        let (mut differ, mut to) = ([0; SHEET], to);
         for ((head, now), lines) in numbers.pages().zip(&mut differ) {
-            *lines = self.begin(kind, head, now);
+            *lines = self.begin(kind, head, now, to);
+            to = to.get(self.text(head).len()..).unwrap_or_default();
         }
         for (head, &lines) in numbers.heads.iter().zip(&differ) {
             if lines != 0 {
@@ -99,26 +150,39 @@ impl Sheet {
             }
         }
         for ((head, now), &lines) in numbers.pages().zip(&differ) {
-            if lines != 0 {
-                self.page(head).rewrite(kind, lines, now);
+            self.rewrite(kind, head, lines, now);
+        }
+    }
+
+    /// Writes these numbers of a page anew, and makes room for them where there is none.
+    #[inline]
+    fn rewrite(&mut self, kind: NumberKind, head: &PageHead, lines: u64, now: &[u64; PAGE]) {
+        let mut left = lines;
+        while left != 0 {
+            left = self.page(head).rewrite(kind, left, now);
+            if left != 0 {
+                self.widen(head, kind, number::LONGEST, 0);
             }
         }
     }
 
-    /// Forgets the lines of a page that is stale; writes it where many of its lines differ, and gives
-    /// those that do, as bits, where few do.
+    /// Forgets the lines of a page that is stale; writes it where many of its lines differ. Gives those
+    /// that are to be written yet, as bits: few that differ, or what there was no room for.
     #[inline]
-    fn begin(&mut self, kind: NumberKind, head: &PageHead, now: &[u64; PAGE]) -> u64 {
+    fn begin(
+        &mut self,
+        kind: NumberKind,
+        head: &PageHead,
+        now: &[u64; PAGE],
+        to: &[MaybeUninit<u8>],
+    ) -> u64 {
         let page = &mut self.pages[head.number % SHEET];
         if page.version != head.version {
             page.clear();
             page.version = head.version;
         }
         match self.changes(head, now) {
-            Changes::All(more) => {
-                self.page(head).rewrite_all(kind, more, now);
-                0
-            }
+            Changes::All(more) => self.page(head).rewrite_all(kind, more, now, to),
             Changes::Lines(lines) => lines,
         }
     }
@@ -151,6 +215,10 @@ impl Sheet {
     }
 }
 
+/// Bytes of text that a processor finds by itself soon enough: to ask for each line of fewer than that
+/// takes longer than it saves.
+const FAR: usize = 128 << 10;
+
 /// Numbers that come from memory at once.
 const LINE: usize = 64 / size_of::<u64>();
 
@@ -158,13 +226,192 @@ const LINE: usize = 64 / size_of::<u64>();
 /// after the other asks by itself, but no further than to the end of a page of 4 KiB.
 const AHEAD: usize = 4096 / size_of::<u64>();
 
-/// Makes a list `len` long, if it is shorter. It is moved after an eighth more each, not at the
+/// Makes a list `len` long by `new` entries, if it is shorter. It is moved after an eighth more each, not at the
 /// double: that would be memory that nobody accounts for.
-fn grow<T: Default>(list: &mut Vec<T>, len: usize) {
+fn grow<T>(list: &mut Vec<T>, len: usize, new: impl FnMut() -> T) {
     if list.capacity() < len {
         list.reserve_exact((len - list.len()).max(list.len() / 8));
     }
     if list.len() < len {
-        list.resize_with(len, T::default);
+        list.resize_with(len, new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PAGES: usize = 3;
+
+    /// A sheet, and what its lines are: a name and a number each.
+    struct Checked {
+        sheet: Sheet,
+        numbers: Numbers,
+        lines: Vec<Option<(String, u64)>>,
+    }
+
+    impl Checked {
+        fn new() -> Checked {
+            let head = |number| PageHead { family: 0, number, version: 0, present: 0 };
+            let (heads, bits) = ((0..PAGES).map(head).collect(), vec![[0; PAGE]; PAGES]);
+            let numbers = Numbers { heads, bits, ..Numbers::default() };
+            Checked { sheet: Sheet::default(), numbers, lines: vec![None; PAGES * PAGE] }
+        }
+
+        /// What stands beside the lines that are there changes as it likes.
+        fn set(&mut self, place: usize, number: u64) {
+            self.numbers.bits[place / PAGE][place % PAGE] = number;
+            if let Some((_, own)) = &mut self.lines[place] {
+                *own = number;
+            }
+        }
+
+        fn add(&mut self, kind: NumberKind, place: usize, name: &str, of: usize) -> bool {
+            let index = place % PAGE;
+            self.numbers.heads[place / PAGE].present |= 1 << index;
+            // Pages come when they are needed: some have lines before the next one is there.
+            let last = self.numbers.heads.iter().rposition(|head| head.present != 0);
+            self.sheet.make_room(&self.numbers.heads[last.unwrap()]);
+            let (head, number) =
+                (self.numbers.heads[place / PAGE], self.numbers.bits[place / PAGE][index]);
+            assert_eq!(self.sheet.missing(&head) >> index & 1, 1);
+            self.lines[place] = Some((name.to_owned(), number));
+            self.sheet.add(&head, index, kind.of(number), name, (of, of), &|_| true)
+        }
+
+        /// The series of a page go, all at once.
+        fn remove(&mut self, page: usize) {
+            self.numbers.heads[page].version += 1;
+            self.numbers.heads[page].present = 0;
+            self.lines[page * PAGE..(page + 1) * PAGE].fill(None);
+        }
+
+        fn update(&mut self, kind: NumberKind) {
+            // Room for a part of the text alone: what is asked for may end anywhere.
+            let mut out: Vec<u8> = Vec::with_capacity(1_000);
+            self.sheet.update(kind, &self.numbers, out.spare_capacity_mut());
+        }
+
+        /// The oracle writes every line from scratch.
+        fn check(&self, kind: NumberKind) -> Result<(), TestCaseError> {
+            for (head, lines) in self.numbers.heads.iter().zip(self.lines.chunks(PAGE)) {
+                let mut expected = Vec::new();
+                for (name, number) in lines.iter().flatten() {
+                    expected.extend_from_slice(name.as_bytes());
+                    expected.extend_from_slice(number::Buffer::default().format(kind.of(*number)));
+                    expected.push(b'\n');
+                }
+                prop_assert_eq!(self.sheet.text(head), &expected);
+                let page = &self.sheet.pages[head.number];
+                prop_assert!(page.charged() >= expected.len() as u64);
+                for (_, number) in lines.iter().flatten().filter(|_| page.slack() > 0) {
+                    let grown = number.saturating_add(page.slack() - 1);
+                    prop_assert_eq!(grown.to_string().len(), number.to_string().len());
+                    prop_assert!(grown < 100_000_000);
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// Numbers of one kind, as bits: a family has no other.
+    fn numbers() -> impl Strategy<Value = (NumberKind, Vec<u64>)> {
+        let shifted = (any::<u64>(), 0u32..64).prop_map(|(bits, shift)| bits >> shift);
+        let levels = shifted.clone().prop_map(|bits| if bits % 2 == 0 { bits } else { !bits });
+        let readings = prop_oneof![
+            any::<f64>(),
+            prop::sample::select(vec![0.0, -0.0, f64::NAN, 9_007_199_254_740_991.0]),
+            (-12_000i32..12_000).prop_map(|n| f64::from(n) / 4.0),
+        ];
+        let many = |kind, bits: BoxedStrategy<u64>| {
+            (Just(kind), prop::collection::vec(bits, 1..200)).boxed()
+        };
+        prop_oneof![
+            3 => many(NumberKind::Total, shifted.boxed()),
+            1 => many(NumberKind::Level, levels.boxed()),
+            1 => many(NumberKind::Reading, readings.prop_map(f64::to_bits).boxed()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_sheet_is_what_its_lines_are(
+            (kind, numbers) in numbers(),
+            places in prop::collection::vec(
+                (0..PAGES * PAGE, 0u64..30, 1usize..4, prop::bool::weighted(0.01)), 200,
+            ),
+        ) {
+            let mut checked = Checked::new();
+            for (number, (place, more, several, goes)) in numbers.into_iter().zip(places) {
+                for place in (place..PAGES * PAGE).step_by(7).take(several) {
+                    // Small steps upwards are what counters do.
+                    let number = match checked.lines[place] {
+                        Some((_, total)) if more < 20 && kind == NumberKind::Total => {
+                            total.saturating_add(more)
+                        }
+                        _ => number,
+                    };
+                    checked.set(place, number);
+                    if checked.lines[place].is_none() {
+                        let name = format!("line_{place} ");
+                        prop_assert!(checked.add(kind, place, &name, several));
+                    }
+                }
+                if goes {
+                    checked.remove(place / PAGE);
+                }
+                checked.update(kind);
+                checked.check(kind)?;
+            }
+        }
+
+        /// Full pages, whose numbers are written side by side, and grow out of their room together.
+        #[test]
+        fn numbers_that_grow_together_stay_in_their_lines(
+            steps in prop::collection::vec((0u32..50, any::<u64>()), 1..30),
+        ) {
+            let mut checked = Checked::new();
+            for place in 0..PAGES * PAGE {
+                checked.set(place, place as u64);
+                let name = format!("line_{place} ");
+                prop_assert!(checked.add(NumberKind::Total, place, &name, 1));
+            }
+            for (shift, seed) in steps {
+                for place in 0..PAGES * PAGE {
+                    let was = checked.numbers.bits[place / PAGE][place % PAGE];
+                    let more = seed.rotate_left(place as u32) & ((1 << shift) - 1);
+                    checked.set(place, was.saturating_add(more));
+                }
+                checked.update(NumberKind::Total);
+                checked.check(NumberKind::Total)?;
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_without_budget_is_left_out() {
+        let mut checked = Checked::new();
+        checked.numbers.heads[0].present = 1 << 3;
+        checked.sheet.make_room(&checked.numbers.heads[PAGES - 1]);
+        let head = checked.numbers.heads[0];
+        assert!(!checked.sheet.add(&head, 3, Number::Total(1), "a ", (1, 1), &|_| false));
+        checked.set(3, 2);
+        checked.update(NumberKind::Total);
+        assert!(checked.sheet.missing(&head) == 1 << 3 && checked.sheet.text(&head).is_empty());
+    }
+
+    #[test]
+    fn a_number_without_a_line_is_passed_over() {
+        let mut checked = Checked::new();
+        checked.set(3, 1);
+        assert!(checked.add(NumberKind::Total, 3, "a ", 2));
+        (0..PAGE).for_each(|place| checked.set(place, 9));
+        checked.update(NumberKind::Total);
+        assert_eq!(checked.sheet.text(&checked.numbers.heads[0]), b"a 9\n");
+        checked.set(2, 7);
+        assert!(checked.add(NumberKind::Total, 2, "b ", 1));
+        checked.update(NumberKind::Total);
+        assert_eq!(checked.sheet.text(&checked.numbers.heads[0]), b"b 7\na 9\n");
     }
 }

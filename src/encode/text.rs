@@ -1,5 +1,7 @@
 //! The Prometheus text format, version 0.0.4, and OpenMetrics, whose series are spelled the same.
 
+use std::mem::MaybeUninit;
+
 use super::format::Format;
 use super::pages::Pages;
 use super::{number, open};
@@ -13,6 +15,9 @@ pub(crate) trait Sink {
 
     /// Takes many bytes that stand side by side.
     fn page(&mut self, page: &[u8]);
+
+    /// Where the next of them will be copied to, if they are.
+    fn room(&mut self) -> &[MaybeUninit<u8>];
 }
 
 /// A buffer that takes everything.
@@ -24,6 +29,11 @@ impl Sink for Vec<u8> {
 
     fn page(&mut self, page: &[u8]) {
         self.extend_from_slice(page);
+    }
+
+    #[inline]
+    fn room(&mut self) -> &[MaybeUninit<u8>] {
+        self.spare_capacity_mut()
     }
 }
 
@@ -66,6 +76,10 @@ impl<F: FnMut(&[u8])> Sink for Slices<'_, F> {
         }
         self.flush();
         (self.to)(page);
+    }
+
+    fn room(&mut self) -> &[MaybeUninit<u8>] {
+        &[]
     }
 }
 
@@ -125,7 +139,7 @@ impl<S: Sink> Visit for Text<'_, S> {
         line: impl Fn(&PageHead, usize) -> Line<'b>,
     ) {
         let Text { out, pages, charge, pool, .. } = self;
-        pages.update(kind, sheets, read, pool);
+        pages.update(kind, sheets, read, pool, out.room());
         // One after the other from here on: in the order of the text, and the budget's.
         for sheet in sheets {
             let past = |begin: &str, number| write_number(out.text(), begin, number);
