@@ -1,6 +1,6 @@
 //! Totals over all shards, of series that stand side by side.
 
-use crate::registry::places::Block;
+use crate::registry::places::{Block, Run};
 use crate::shard::ahead;
 use crate::shard::cells::{Chunk, Directory, Slot};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -25,10 +25,20 @@ impl Column {
         block: &Block,
         totals: &mut [u64],
     ) {
-        let (first, places, apart) = block.even();
-        if places < totals.len() {
+        let runs = block.runs();
+        if runs[0].places + runs[1].places < totals.len() {
             return self.scattered(shards, block, totals);
         }
+        let (one, two) = totals.split_at_mut(runs[0].places.min(totals.len()));
+        self.run(shards, runs[0], one);
+        if !two.is_empty() {
+            self.run(shards, runs[1], two);
+        }
+    }
+
+    #[inline]
+    fn run(&mut self, shards: &[&'static Directory], run: Run, totals: &mut [u64]) {
+        let Run { first, apart, .. } = run;
         self.look_up(shards, first.chunk());
         let Some((chunk, more)) = self.chunks.split_first() else { return totals.fill(0) };
         // Stored and not added, so that nobody clears them first.
@@ -42,15 +52,16 @@ impl Column {
     /// Asks for the cells of a block that is read soon, in the first shards.
     #[inline]
     pub(super) fn fetch(&self, shards: &[&'static Directory], block: &Block) {
-        let (first, places, apart) = block.even();
-        for shard in shards.iter().take(FETCHED) {
-            let cells = shard.chunk(first.chunk()).map(|chunk| chunk.cells(first));
-            let lines = cells.unwrap_or_default().chunks(8).take(places * apart / 8);
-            lines.for_each(|line| ahead::fetch(&line[0]));
+        for Run { first, places, apart } in block.runs() {
+            for shard in shards.iter().take(FETCHED) {
+                let cells = shard.chunk(first.chunk()).map(|chunk| chunk.cells(first));
+                let lines = cells.unwrap_or_default().chunks(8).take(places * apart / 8);
+                lines.for_each(|line| ahead::fetch(&line[0]));
+            }
         }
     }
 
-    /// [`totals`](Self::totals) of a block whose cells do not stand evenly, or in more chunks.
+    /// [`totals`](Self::totals) of a block whose cells do not stand evenly.
     fn scattered(&mut self, shards: &[&'static Directory], block: &Block, totals: &mut [u64]) {
         // Relaxed, both: as `Places::id` and as `each`.
         let slot = |slot: &AtomicU32| Slot(slot.load(Ordering::Relaxed));

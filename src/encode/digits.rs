@@ -116,7 +116,7 @@ const LAST: [u64; LENGTHS] = {
 };
 
 impl Digits {
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(values: &[u64; PAGE]) -> Digits {
         // As bytes, which both loops read and write side by side.
         let mut fours = [0; 4 * PAGE];
@@ -142,7 +142,7 @@ impl Digits {
     /// ends. There must be eight bytes before each other's end.
     ///
     /// * `at`: told where each is written.
-    #[inline]
+    #[inline(always)]
     pub(super) fn overwrite(
         &self,
         text: &mut [u8],
@@ -167,7 +167,7 @@ impl Digits {
 }
 
 /// The two digits of an integer below 100 as text, the first of them in the lower byte.
-#[inline]
+#[inline(always)]
 fn two(value: u16) -> u16 {
     let tens = value.wrapping_mul(103) >> 10;
     // Ten times as much less in the upper byte, one more in the lower.

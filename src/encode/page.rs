@@ -160,13 +160,13 @@ impl Page {
 }
 
 /// What the numbers of a page have become more by, as bits of one word: 0 where none differs.
-#[inline]
+#[inline(always)]
 pub(super) fn more(was: &[u64], now: &[u64]) -> u64 {
     was.iter().zip(now).fold(0, |more, (was, now)| more | now.wrapping_sub(*was))
 }
 
 /// Whether of the first lines every other one differs.
-#[inline]
+#[inline(always)]
 pub(super) fn many_differ(was: &[u64], now: &[u64]) -> bool {
     let differs = |(was, now): (&u64, &u64)| usize::from(was != now);
     was.len() >= SAMPLE
@@ -214,6 +214,7 @@ impl PageMut<'_> {
     /// line is missing means nothing. Gives what [`rewrite`](Self::rewrite) does.
     ///
     /// * `to`: where the text will be copied to, which is asked for.
+    #[inline(always)]
     pub(super) fn rewrite_all(
         &mut self,
         kind: NumberKind,
@@ -262,7 +263,7 @@ impl PageMut<'_> {
 
     /// Writes all numbers over what was written, as far as they are as long: of others what stands there
     /// then means nothing.
-    #[inline(never)]
+    #[inline(always)]
     fn overwrite_all(&mut self, now: &[u64; PAGE], to: &[MaybeUninit<u8>]) {
         let (len, bytes) = (self.page.len(), self.page.text_len);
         let digits = Digits::of(now);

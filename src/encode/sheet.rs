@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use super::number;
 use super::page::{self, Page, PageMut, Written};
 use crate::shard::ahead;
+use crate::shard::wide::{Work, widely};
 use crate::snapshot::{Number, NumberKind, Numbers, PAGE, PageHead, SHEET};
 
 /// Up to [`SHEET`] pages of a family. What is compared stands side by side for all of them: of many
@@ -139,11 +140,7 @@ impl Sheet {
             let lines = self.begin(kind, head, now, to);
             return self.rewrite(kind, head, lines, now);
         }
-        let (mut differ, mut to) = ([0; SHEET], to);
-        for ((head, now), lines) in numbers.pages().zip(&mut differ) {
-            *lines = self.begin(kind, head, now, to);
-            to = to.get(self.text(head).len()..).unwrap_or_default();
-        }
+        let differ = widely(BeginAll { sheet: self, kind, numbers, to });
         for (head, &lines) in numbers.heads.iter().zip(&differ) {
             if lines != 0 {
                 self.page(head).fetch(lines);
@@ -168,7 +165,9 @@ impl Sheet {
 
     /// Forgets the lines of a page that is stale; writes it where many of its lines differ. Gives those
     /// that are to be written yet, as bits: few that differ, or what there was no room for.
-    #[inline]
+    ///
+    /// Inlined, as all that it does with many numbers is: into what is compiled for wide vectors.
+    #[inline(always)]
     fn begin(
         &mut self,
         kind: NumberKind,
@@ -188,7 +187,7 @@ impl Sheet {
     }
 
     /// Finds what differs in a page, and asks for what is known of these lines.
-    #[inline]
+    #[inline(always)]
     fn changes(&self, head: &PageHead, now: &[u64; PAGE]) -> Changes {
         let from = head.number % SHEET * PAGE;
         let len = self.pages[head.number % SHEET].len();
@@ -212,6 +211,28 @@ impl Sheet {
             }
         }
         Changes::Lines(lines)
+    }
+}
+
+/// [`Sheet::begin`] of all pages.
+struct BeginAll<'a> {
+    sheet: &'a mut Sheet,
+    kind: NumberKind,
+    numbers: &'a Numbers,
+    to: &'a [MaybeUninit<u8>],
+}
+
+impl Work for BeginAll<'_> {
+    type Done = [u64; SHEET];
+
+    #[inline(always)]
+    fn work(self) -> [u64; SHEET] {
+        let (mut lines, mut to) = ([0; SHEET], self.to);
+        for ((head, now), lines) in self.numbers.pages().zip(&mut lines) {
+            *lines = self.sheet.begin(self.kind, head, now, to);
+            to = to.get(self.sheet.text(head).len()..).unwrap_or_default();
+        }
+        lines
     }
 }
 

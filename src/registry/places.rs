@@ -19,8 +19,24 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Places a block: as many as a word has bits.
 pub(crate) const PAGE: usize = 64;
-/// Parts the two numbers of `Block::even`: more than there are places.
+/// Parts the three numbers of `Block::even`: more than there are places.
 const EVEN: usize = 2 * PAGE;
+
+/// Places of a block whose cells stand evenly in one chunk: a scrape then reads the first slot alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) first: Slot,
+    pub(crate) places: usize,
+    /// Cells from one place to the next.
+    pub(crate) apart: usize,
+}
+
+impl Run {
+    /// Whether this is where the next of its places would stand.
+    fn goes_on_at(self, slot: Slot) -> bool {
+        self.places > 0 && self.first.cells_to(slot) == Some(self.places * self.apart)
+    }
+}
 
 pub(crate) struct Places {
     blocks: List<Block>,
@@ -44,11 +60,11 @@ pub(crate) struct Block {
     present: AtomicU64,
     /// How often a place left `present`: what an encoder kept of the block is then stale.
     version: AtomicU32,
-    /// How many places, from the first on, have cells that stand evenly in one chunk, and above
-    /// that how far apart: a scrape then reads the first slot alone.
+    /// How many places each of the two runs has that a block begins with, and above that how far apart
+    /// these are: a block that begins in one chunk ends in another.
     even: AtomicU32,
-    /// The first place's slot, once more.
-    first: AtomicU32,
+    /// The slots of the runs' first places, once more.
+    firsts: [AtomicU32; 2],
     slots: Box<[AtomicU32]>,
     ids: Box<[AtomicU32]>,
     histograms: Box<[OnceLock<Box<HistogramCells>>]>,
@@ -93,7 +109,7 @@ impl Places {
             present: AtomicU64::new(0),
             version: AtomicU32::new(0),
             even: AtomicU32::new(0),
-            first: AtomicU32::new(0),
+            firsts: Default::default(),
             slots: words(len),
             ids: words(len * self.labels),
             histograms: (0..when(self.shape.histogram)).map(|_| OnceLock::new()).collect(),
@@ -269,27 +285,42 @@ impl Block {
         &self.slots
     }
 
-    /// The first slot, how many places from there on have cells that stand evenly in its chunk, and
-    /// how many cells are from one to the next.
+    /// What the places from the first on stand in, one run after the other.
     #[inline]
-    pub(crate) fn even(&self) -> (Slot, usize, usize) {
-        // Relaxed, both: as `Places::id`; of more places than are shown the cells are there too.
+    pub(crate) fn runs(&self) -> [Run; 2] {
+        // Relaxed, all: as `Places::id`; of more places than are shown the cells are there too.
         let even = self.even.load(Ordering::Relaxed) as usize;
-        (Slot(self.first.load(Ordering::Relaxed)), even % EVEN, even / EVEN)
+        let run = |first: &AtomicU32, places| {
+            let first = Slot(first.load(Ordering::Relaxed));
+            Run { first, places, apart: even / (EVEN * EVEN) }
+        };
+        [run(&self.firsts[0], even % EVEN), run(&self.firsts[1], even / EVEN % EVEN)]
     }
 
-    /// Counts a place among the even ones if it is. Under the births' lock, in their order.
+    /// Counts a place to a run if it stands in one. Under the births' lock, in their order.
     fn note_even(&self, index: usize, slot: Slot) {
-        if index == 0 {
-            self.first.store(slot.0, Ordering::Relaxed);
+        let [mut one, mut two] = self.runs();
+        if index == 1 {
+            one.apart = one.first.cells_to(slot).unwrap_or(0);
         }
-        let (first, places, apart) = self.even();
-        let Some(from_first) = first.cells_to(slot) else { return };
-        let apart = if index == 1 { from_first } else { apart };
-        if index == places && from_first == index * apart {
-            // Relaxed: as `Places::id`.
-            self.even.store((apart * EVEN + places + 1) as u32, Ordering::Relaxed);
+        if index != one.places + two.places {
+            return;
         }
+        if index == 0 || (two.places == 0 && one.goes_on_at(slot)) {
+            one.places += 1;
+        } else if two.goes_on_at(slot) || (two.places == 0 && one.apart > 0) {
+            two.places += 1;
+        } else {
+            return;
+        }
+        // Relaxed, all: as `Places::id`.
+        match (one.places, two.places) {
+            (1, 0) => self.firsts[0].store(slot.0, Ordering::Relaxed),
+            (_, 1) => self.firsts[1].store(slot.0, Ordering::Relaxed),
+            _ => {}
+        }
+        let even = (one.apart * EVEN + two.places) * EVEN + one.places;
+        self.even.store(even as u32, Ordering::Relaxed);
     }
 
     #[inline]
@@ -312,4 +343,48 @@ fn number(place: u32) -> usize {
 #[inline]
 fn index(place: u32) -> usize {
     place as usize % PAGE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::cells::CHUNK_CELLS;
+    use proptest::prelude::*;
+
+    /// How many places from the first on stand as far apart as the first two, in one chunk.
+    fn even(slots: &[Slot], apart: usize) -> usize {
+        let stands = |(n, slot): &(usize, &Slot)| slots[0].cells_to(**slot) == Some(n * apart);
+        slots.iter().enumerate().take_while(stands).count()
+    }
+
+    proptest! {
+        /// Cells that are given out one after the other, with others in between somewhere.
+        #[test]
+        fn runs_are_as_long_as_they_can_be(
+            begin in 0..CHUNK_CELLS, apart in 1usize..20, gap in (0..2 * PAGE, 0usize..3),
+        ) {
+            let places = Places::new(0, Shape { histogram: false, removable: false, labelled: true });
+            places.grow();
+            let slots: Vec<Slot> = (0..PAGE)
+                .map(|index| begin + index * apart + if index >= gap.0 { gap.1 } else { 0 })
+                .map(|cell| Slot::new(1 + cell / CHUNK_CELLS, cell % CHUNK_CELLS))
+                .collect();
+            for (index, &slot) in slots.iter().enumerate() {
+                places.set_cells(index as u32, slot, None);
+                let runs = places.block(0).unwrap().runs();
+                let said: Vec<Slot> = runs
+                    .iter()
+                    .flat_map(|run| (0..run.places).map(|n| run.first.offset(n * run.apart)))
+                    .collect();
+                let there = &slots[..=index];
+                let one = there.get(1).and_then(|&slot| slots[0].cells_to(slot));
+                let first = one.map_or(1, |apart| even(there, apart));
+                let second = match (one, &there[first..]) {
+                    (None, _) | (_, []) => 0,
+                    (Some(apart), others) => even(others, apart),
+                };
+                prop_assert_eq!(&said, &slots[..first + second]);
+            }
+        }
+    }
 }

@@ -30,6 +30,9 @@ mod model;
 pub(crate) mod space;
 #[cfg(not(vitals_loom))]
 mod thread;
+#[cfg(not(vitals_loom))]
+#[allow(unsafe_code)]
+pub(crate) mod wide;
 
 #[cfg(not(vitals_loom))]
 pub(crate) use thread::{
