@@ -109,7 +109,7 @@ impl Sheet {
         self.pages.iter().enumerate().map(longer).zip(&mut all).for_each(|(by, all)| *all = by);
         let mut shift = all.iter().sum();
         if self.text.capacity() < self.text.len() + shift {
-            self.text.reserve_exact(most.max(shift).max(self.text.len() / 8));
+            self.text.reserve_exact(most.max(shift).max(self.text.len() / 32));
         }
         self.text.resize(self.text.len() + shift, 0);
         // From the last one, so that none is moved over another.
