@@ -1,5 +1,6 @@
 //! Plain data between collecting and encoding: no atomics, no I/O.
 
+use crate::registry::places::Block;
 pub(crate) use crate::registry::places::PAGE;
 pub(crate) use crate::registry::{BoundText, Line, MetricKind};
 
@@ -21,7 +22,17 @@ pub(crate) trait Visit {
         1
     }
 
-    /// The numbers of a family's next series, in sheets that follow each other.
+    /// The numbers of a family's only page: one for each bit of its `present`, as bits of their kind.
+    /// Anything stands where there is no series.
+    fn page<'a>(
+        &mut self,
+        kind: NumberKind,
+        head: &PageHead,
+        now: &[u64; PAGE],
+        line: impl Fn(&PageHead, usize) -> Line<'a>,
+    );
+
+    /// The numbers of a larger family's next series, in sheets that follow each other.
     ///
     /// * `read`: to be called once of each sheet, by any thread, before its numbers are asked for.
     fn numbers<'a, N: AsMut<Numbers> + Send>(
@@ -30,7 +41,12 @@ pub(crate) trait Visit {
         sheets: &mut [N],
         read: impl Fn(&mut N) + Sync,
         line: impl Fn(&PageHead, usize) -> Line<'a>,
-    );
+    ) {
+        for sheet in sheets {
+            read(sheet);
+            sheet.as_mut().pages().for_each(|(head, now)| self.page(kind, head, now, &line));
+        }
+    }
 
     /// A number without a place: it was asked for at this scrape and may be gone in the next. `begin`
     /// is what its line begins with, up to the number.
@@ -66,33 +82,27 @@ pub(crate) struct Numbers {
     pub(crate) sheet: usize,
     /// The pages that have a series, in their order.
     pub(crate) heads: Vec<PageHead>,
-    /// For each of these one number for each bit of its `present`, as bits of their kind. Anything
-    /// stands where there is no series.
+    /// For each of these what [`Visit::page`] is given.
     pub(crate) bits: Vec<[u64; PAGE]>,
 }
 
 impl Numbers {
-    pub(crate) fn pages(&self) -> impl Iterator<Item = (&PageHead, &[u64; PAGE])> {
+    pub(crate) fn pages(&self) -> impl Iterator<Item = (&PageHead, &[u64; PAGE])> + Clone {
         self.heads.iter().zip(&self.bits)
     }
 }
 
-/// Reads these sheets, and gives each number that is there, with its line.
-pub(crate) fn each_number<'a, N: AsMut<Numbers>>(
+/// Gives each number of a page that is there, with its line.
+pub(crate) fn each_number<'a>(
     kind: NumberKind,
-    sheets: &mut [N],
-    read: impl Fn(&mut N),
+    head: &PageHead,
+    now: &[u64; PAGE],
     line: impl Fn(&PageHead, usize) -> Line<'a>,
     mut give: impl FnMut(Number, Line<'a>),
 ) {
-    for sheet in sheets {
-        read(sheet);
-        for (page, bits) in sheet.as_mut().pages() {
-            for (index, &bits) in bits.iter().enumerate() {
-                if page.present & 1 << index != 0 {
-                    give(kind.of(bits), line(page, index));
-                }
-            }
+    for (index, &bits) in now.iter().enumerate() {
+        if head.present & 1 << index != 0 {
+            give(kind.of(bits), line(head, index));
         }
     }
 }
@@ -108,6 +118,15 @@ pub(crate) struct PageHead {
     pub(crate) version: u32,
     /// A bit for each series that is there.
     pub(crate) present: u64,
+}
+
+impl PageHead {
+    /// What a page of a family is now.
+    #[inline]
+    pub(crate) fn of(family: usize, number: usize, block: &Block) -> PageHead {
+        let (version, present) = block.shown();
+        PageHead { family, number, version, present }
+    }
 }
 
 /// What is said of a family before its series.
@@ -362,14 +381,14 @@ impl Visit for SnapshotBuilder {
         });
     }
 
-    fn numbers<'a, N: AsMut<Numbers> + Send>(
+    fn page<'a>(
         &mut self,
         kind: NumberKind,
-        sheets: &mut [N],
-        read: impl Fn(&mut N) + Sync,
+        head: &PageHead,
+        now: &[u64; PAGE],
         line: impl Fn(&PageHead, usize) -> Line<'a>,
     ) {
-        each_number(kind, sheets, read, line, |number, line| {
+        each_number(kind, head, now, line, |number, line| {
             self.push(line.labels(), Value::Number(number.as_f64()));
         });
     }

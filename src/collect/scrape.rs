@@ -2,7 +2,7 @@
 
 use super::candidates::Candidates;
 use super::column::Column;
-use crate::registry::places::PAGE;
+use crate::registry::places::{Block, PAGE};
 use crate::registry::table::Families;
 use crate::registry::{FamilyCore, HistogramCells, Line, MetricKind, Turn};
 use crate::shard::cells::{self, Directory};
@@ -50,6 +50,9 @@ impl Scrape {
     pub(crate) fn walk<V: Visit>(&mut self, families: &Families, turn: &Turn<'_>, visit: &mut V) {
         self.shards.clear();
         self.shards.extend(all_cells());
+        if self.parts.is_empty() {
+            self.parts.push(Part::default());
+        }
         // OpenMetrics wants it before all else, and a family's place is the same in every format.
         let first = families.by_name(TARGET_INFO);
         let others = (0..families.in_order.len()).filter(|number| Some(*number) != first);
@@ -71,8 +74,11 @@ impl Scrape {
             return;
         }
         let places = family.places();
+        // Most families have one page, with a series or a few: that is read by itself.
+        let only = if places.blocks() == 1 { places.block(0) } else { None };
+        let only = only.map(|block| (block, PageHead::of(number, 0, block)));
         let shown = |page| places.block(page).is_some_and(|block| block.shown().1 != 0);
-        if !(0..places.blocks()).any(shown) {
+        if !only.map_or_else(|| (0..places.blocks()).any(shown), |(_, head)| head.present != 0) {
             return;
         }
         visit.family(&Head {
@@ -88,6 +94,10 @@ impl Scrape {
         let Some(kind) = number_kind(family.spec.kind) else {
             return self.histograms(number, family, line, visit);
         };
+        if let Some((block, head)) = only {
+            let now = self.parts[0].only(&self.shards, family, block, &head);
+            return visit.page(kind, &head, now, line);
+        }
         let sheets = places.blocks().div_ceil(SHEET);
         let at_once = if sheets < LARGE { 1 } else { visit.at_once() };
         if self.parts.len() < at_once {
@@ -113,9 +123,8 @@ impl Scrape {
     ) {
         for page in 0..family.places().blocks() {
             let Some(block) = family.places().block(page) else { continue };
-            let (version, present) = block.shown();
-            let head = PageHead { family: number, number: page, version, present };
-            for index in ones(present) {
+            let head = PageHead::of(number, page, block);
+            for index in ones(head.present) {
                 let Some(cells) = block.histogram(index) else { continue };
                 let sum = self.histogram(cells, visit);
                 let reading = HistogramReading {
@@ -171,34 +180,61 @@ impl Part {
         bits.resize(SHEET, [0; PAGE]);
         for page in *sheet * SHEET..places.blocks().min((*sheet + 1) * SHEET) {
             let Some(block) = places.block(page) else { continue };
-            let (version, present) = block.shown();
-            if present == 0 {
+            let head = PageHead::of(*number, page, block);
+            if head.present == 0 {
                 continue;
             }
             if let Some(later) = places.block(page + AHEAD) {
                 self.column.fetch(shards, later);
             }
-            let len = (PAGE - present.leading_zeros() as usize).min(block.slots().len());
-            let bits = &mut bits[heads.len()][..len];
-            heads.push(PageHead { family: *number, number: page, version, present });
-            match family.spec.kind {
-                MetricKind::UpDown => {
-                    for (index, bits) in bits.iter_mut().enumerate() {
-                        let inc = block.slot(index);
-                        *bits = cells::level(all_cells, inc, inc.offset(1)) as u64;
-                    }
-                }
-                MetricKind::Gauge | MetricKind::Observed | MetricKind::Info => {
-                    for (index, bits) in bits.iter_mut().enumerate() {
-                        let word = common_cell(block.slot(index));
-                        *bits = word.map_or(0, |word| word.load(Ordering::Relaxed));
-                    }
-                }
-                MetricKind::Counter | MetricKind::Histogram => {
-                    self.column.totals(shards, block, bits);
-                }
+            read(&mut self.column, shards, family.spec.kind, block, &head, &mut bits[heads.len()]);
+            heads.push(head);
+        }
+    }
+
+    /// Reads a family's only page.
+    fn only(
+        &mut self,
+        shards: &[&'static Directory],
+        family: &FamilyCore,
+        block: &Block,
+        head: &PageHead,
+    ) -> &[u64; PAGE] {
+        if self.numbers.bits.is_empty() {
+            self.numbers.bits.push([0; PAGE]);
+        }
+        let now = &mut self.numbers.bits[0];
+        read(&mut self.column, shards, family.spec.kind, block, head, now);
+        now
+    }
+}
+
+/// Reads what the series of a page stand at.
+#[inline]
+fn read(
+    column: &mut Column,
+    shards: &[&'static Directory],
+    kind: MetricKind,
+    block: &Block,
+    head: &PageHead,
+    now: &mut [u64; PAGE],
+) {
+    let len = PAGE - head.present.leading_zeros() as usize;
+    let now = &mut now[..len.min(block.slots().len())];
+    match kind {
+        MetricKind::UpDown => {
+            for (index, now) in now.iter_mut().enumerate() {
+                let inc = block.slot(index);
+                *now = cells::level(all_cells, inc, inc.offset(1)) as u64;
             }
         }
+        MetricKind::Gauge | MetricKind::Observed | MetricKind::Info => {
+            for (index, now) in now.iter_mut().enumerate() {
+                let word = common_cell(block.slot(index));
+                *now = word.map_or(0, |word| word.load(Ordering::Relaxed));
+            }
+        }
+        MetricKind::Counter | MetricKind::Histogram => column.totals(shards, block, now),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::cells::Cells;
 use crate::snapshot::{
-    Head, HistogramReading, Line, Number, NumberKind, Numbers, PageHead, Visit, each_number,
+    Head, HistogramReading, Line, Number, NumberKind, PAGE, PageHead, Visit, each_number,
 };
 
 /// Writes the families that are read: a place in the table for each, and the labels that are kept. What
@@ -211,14 +211,14 @@ impl Visit for Reading {
         self.family = WANTED.iter().position(|(wanted, _)| *wanted == head.name);
     }
 
-    fn numbers<'a, N: AsMut<Numbers> + Send>(
+    fn page<'a>(
         &mut self,
         kind: NumberKind,
-        sheets: &mut [N],
-        read: impl Fn(&mut N) + Sync,
+        head: &PageHead,
+        now: &[u64; PAGE],
         line: impl Fn(&PageHead, usize) -> Line<'a>,
     ) {
-        each_number(kind, sheets, read, line, |number, line| {
+        each_number(kind, head, now, line, |number, line| {
             self.push(|name| label(line, name), number);
         });
     }

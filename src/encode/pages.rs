@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use super::histogram::Lines;
 use super::sheet::Sheet;
 use crate::pool::Pool;
-use crate::snapshot::{HistogramReading, Line, Number, NumberKind, Numbers, PageHead};
+use crate::snapshot::{HistogramReading, Line, Number, NumberKind, Numbers, PAGE, PageHead};
 
 /// What is kept of all families of an engine.
 #[derive(Default)]
@@ -37,6 +37,24 @@ struct Begins {
 }
 
 impl Pages {
+    /// Brings a family's only page up to date; what has no room in the budget goes to `past`.
+    pub(crate) fn page<'b>(
+        &mut self,
+        kind: NumberKind,
+        head: &PageHead,
+        now: &[u64; PAGE],
+        line: impl Fn(&PageHead, usize) -> Line<'b>,
+        charge: &dyn Fn(u64) -> bool,
+        past: impl FnMut(&str, Number),
+    ) -> &[u8] {
+        let sheet = nth(&mut nth(&mut self.families, head.family).sheets, 0);
+        if !sheet.is_as(head, now) {
+            sheet.update_only(kind, head, now);
+            add_missing(sheet, kind, [(head, now)].into_iter(), &mut self.scratch, line, charge, past);
+        }
+        sheet.text(head)
+    }
+
     /// Reads the numbers of sheets that follow each other, and brings the lines that are there up to
     /// date, on all threads of `pool`.
     ///
@@ -76,29 +94,10 @@ impl Pages {
         numbers: &Numbers,
         line: impl Fn(&PageHead, usize) -> Line<'b>,
         charge: &dyn Fn(u64) -> bool,
-        mut past: impl FnMut(&str, Number),
+        past: impl FnMut(&str, Number),
     ) {
         let sheet = &mut self.families[numbers.family].sheets[numbers.sheet];
-        let missing = |head| sheet.missing(head).count_ones() as usize;
-        let mut all: usize = numbers.heads.iter().map(missing).sum();
-        if all == 0 {
-            return;
-        }
-        for (head, now) in numbers.pages() {
-            let mut missing = sheet.missing(head);
-            while missing != 0 {
-                let index = missing.trailing_zeros() as usize;
-                let number = kind.of(now[index]);
-                self.scratch.clear();
-                line(head, index).render(&mut self.scratch);
-                let of = (missing.count_ones() as usize, all);
-                if !sheet.add(head, index, number, &self.scratch, of, charge) {
-                    past(&self.scratch, number);
-                }
-                missing &= missing - 1;
-                all -= 1;
-            }
-        }
+        add_missing(sheet, kind, numbers.pages(), &mut self.scratch, line, charge, past);
     }
 
     /// The texts of a sheet's pages, as they were brought up to date.
@@ -135,6 +134,38 @@ impl Pages {
             *nth(&mut begins.texts, index) = self.scratch.as_str().into();
         }
         self.lines.render(&begins.texts[index], reading)
+    }
+}
+
+/// Adds the lines that pages of a sheet are missing; what has no room in the budget goes to `past`.
+fn add_missing<'a, 'b>(
+    sheet: &mut Sheet,
+    kind: NumberKind,
+    pages: impl Iterator<Item = (&'a PageHead, &'a [u64; PAGE])> + Clone,
+    scratch: &mut String,
+    line: impl Fn(&PageHead, usize) -> Line<'b>,
+    charge: &dyn Fn(u64) -> bool,
+    mut past: impl FnMut(&str, Number),
+) {
+    let missing = |(head, _)| sheet.missing(head).count_ones() as usize;
+    let mut all: usize = pages.clone().map(missing).sum();
+    if all == 0 {
+        return;
+    }
+    for (head, now) in pages {
+        let mut missing = sheet.missing(head);
+        while missing != 0 {
+            let index = missing.trailing_zeros() as usize;
+            let number = kind.of(now[index]);
+            scratch.clear();
+            line(head, index).render(scratch);
+            let of = (missing.count_ones() as usize, all);
+            if !sheet.add(head, index, number, scratch, of, charge) {
+                past(scratch, number);
+            }
+            missing &= missing - 1;
+            all -= 1;
+        }
     }
 }
 

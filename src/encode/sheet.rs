@@ -135,11 +135,6 @@ impl Sheet {
     pub(super) fn update(&mut self, kind: NumberKind, numbers: &Numbers, to: &[MaybeUninit<u8>]) {
         let Some(last) = numbers.heads.last() else { return };
         self.make_room(last);
-        if let ([head], Some(now)) = (&numbers.heads[..], numbers.bits.first()) {
-            // Most families have a series or a few, and no use for the steps.
-            let lines = self.begin(kind, head, now, to);
-            return self.rewrite(kind, head, lines, now);
-        }
         let differ = widely(BeginAll { sheet: self, kind, numbers, to });
         for (head, &lines) in numbers.heads.iter().zip(&differ) {
             if lines != 0 {
@@ -149,6 +144,23 @@ impl Sheet {
         for ((head, now), &lines) in numbers.pages().zip(&differ) {
             self.rewrite(kind, head, lines, now);
         }
+    }
+
+    /// Whether the first page stands as it did, with all of its lines: then its text does, too.
+    #[inline]
+    pub(super) fn is_as(&self, head: &PageHead, now: &[u64; PAGE]) -> bool {
+        self.pages.first().is_some_and(|page| {
+            page.version == head.version
+                && page.missing(head.present) == 0
+                && page::more(&self.bits[..page.len()], now) == 0
+        })
+    }
+
+    /// [`update`](Self::update) of a family's only page, which has no use for the steps.
+    pub(super) fn update_only(&mut self, kind: NumberKind, head: &PageHead, now: &[u64; PAGE]) {
+        self.make_room(head);
+        let lines = self.begin(kind, head, now, &[]);
+        self.rewrite(kind, head, lines, now);
     }
 
     /// Writes these numbers of a page anew, and makes room for them where there is none.

@@ -6,7 +6,9 @@ use super::format::Format;
 use super::pages::Pages;
 use super::{number, open};
 use crate::pool::Pool;
-use crate::snapshot::{Head, HistogramReading, Line, Number, NumberKind, Numbers, PageHead, Visit};
+use crate::snapshot::{
+    Head, HistogramReading, Line, Number, NumberKind, Numbers, PAGE, PageHead, Visit,
+};
 
 /// Where text goes.
 pub(crate) trait Sink {
@@ -129,6 +131,19 @@ impl<S: Sink> Visit for Text<'_, S> {
 
     fn at_once(&self) -> usize {
         if self.pool.is_many() { SHEETS_AT_ONCE } else { 1 }
+    }
+
+    fn page<'b>(
+        &mut self,
+        kind: NumberKind,
+        head: &PageHead,
+        now: &[u64; PAGE],
+        line: impl Fn(&PageHead, usize) -> Line<'b>,
+    ) {
+        let Text { out, pages, charge, .. } = self;
+        let past = |begin: &str, number| write_number(out.text(), begin, number);
+        let text = pages.page(kind, head, now, line, *charge, past);
+        out.page(text);
     }
 
     fn numbers<'b, N: AsMut<Numbers> + Send>(
