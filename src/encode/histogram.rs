@@ -13,14 +13,47 @@ pub(super) struct Lines {
     room: Vec<u8>,
 }
 
+/// The lines of one histogram, kept with what they say.
+#[derive(Default)]
+pub(super) struct KeptLines {
+    lines: Lines,
+    len: usize,
+    buckets: Vec<u64>,
+    sum: u64,
+}
+
+impl KeptLines {
+    /// Bytes that they take, at most.
+    pub(super) fn cost(begin: &str, reading: &HistogramReading<'_>) -> usize {
+        let numbers = size_of_val(reading.buckets);
+        size_of::<KeptLines>() + numbers + Lines::longest(begin, reading)
+    }
+
+    /// [`Lines::render`], where the histogram is not as it was. Without exemplars.
+    pub(super) fn render(&mut self, begin: &str, reading: &HistogramReading<'_>) -> &[u8] {
+        if self.buckets != reading.buckets || self.sum != reading.sum {
+            self.len = self.lines.render(begin, reading).len();
+            self.buckets.clear();
+            self.buckets.extend_from_slice(reading.buckets);
+            self.sum = reading.sum;
+        }
+        &self.lines.room[..self.len]
+    }
+}
+
 impl Lines {
+    /// Bytes of the longest lines that such a histogram can have.
+    fn longest(begin: &str, reading: &HistogramReading<'_>) -> usize {
+        let line = begin.len() + "_count".len() + BoundText::ROOM + number::LONGEST + "\n".len();
+        (reading.buckets.len() + 2) * line + reading.exemplars.len() * EXEMPLAR
+    }
+
     /// A line for each bucket, one for the sum and one for the count. `begin` is what a bucket's
     /// begins with, up to its `le`; past it only the numbers are new.
     pub(super) fn render(&mut self, begin: &str, reading: &HistogramReading<'_>) -> &[u8] {
-        let longest = begin.len() + "_count".len() + BoundText::ROOM + number::LONGEST + "\n".len();
-        let needed = (reading.buckets.len() + 2) * longest + reading.exemplars.len() * EXEMPLAR;
-        if self.room.len() < needed {
-            self.room.resize(needed, 0);
+        let longest = Lines::longest(begin, reading);
+        if self.room.len() < longest {
+            self.room.resize(longest, 0);
         }
         let mut out = Cursor { room: &mut self.room, at: 0 };
         let mut number = Integer::default();

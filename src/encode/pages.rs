@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::histogram::Lines;
+use super::histogram::{KeptLines, Lines};
 use super::sheet::Sheet;
 use crate::pool::Pool;
 use crate::snapshot::{HistogramReading, Line, Number, NumberKind, Numbers, PAGE, PageHead};
@@ -31,13 +31,20 @@ struct FamilyPages {
 struct Begins {
     version: u32,
     texts: Vec<Box<str>>,
-    /// Bytes that the texts take, and those that were charged.
+    /// Of a few also the lines.
+    lines: Vec<KeptLines>,
+    /// Bytes that the texts and lines take, and those that were charged.
     taken: u64,
     charged: u64,
 }
 
+/// Histograms whose lines are kept, of each family the first: some KiB each, so not those of a family that
+/// has many. In a family of few most have not changed since the last scrape.
+const KEPT: usize = 8;
+
 impl Pages {
     /// Brings a family's only page up to date; what has no room in the budget goes to `past`.
+    #[inline]
     pub(crate) fn page<'b>(
         &mut self,
         kind: NumberKind,
@@ -50,7 +57,8 @@ impl Pages {
         let sheet = nth(&mut nth(&mut self.families, head.family).sheets, 0);
         if !sheet.is_as(head, now) {
             sheet.update_only(kind, head, now);
-            add_missing(sheet, kind, [(head, now)].into_iter(), &mut self.scratch, line, charge, past);
+            let page = [(head, now)].into_iter();
+            add_missing(sheet, kind, page, &mut self.scratch, line, charge, past);
         }
         sheet.text(head)
     }
@@ -119,13 +127,17 @@ impl Pages {
         if begins.version != head.version {
             // Refunds nothing: what is emptied here is filled again, by series like those that went.
             begins.texts.iter_mut().for_each(|text| *text = Box::default());
+            begins.lines.clear();
             begins.taken = 0;
             begins.version = head.version;
         }
+        let kept = head.number == 0 && index < KEPT;
         if begins.texts.get(index).is_none_or(|text| text.is_empty()) {
             self.scratch.clear();
             line.render(&mut self.scratch);
-            let taken = begins.taken + (self.scratch.len() + size_of::<Box<str>>()) as u64;
+            let lines = if kept { KeptLines::cost(&self.scratch, reading) } else { 0 };
+            let new = self.scratch.len() + size_of::<Box<str>>() + lines;
+            let taken = begins.taken + new as u64;
             if taken > begins.charged && !charge(taken - begins.charged) {
                 return self.lines.render(&self.scratch, reading);
             }
@@ -133,11 +145,16 @@ impl Pages {
             begins.charged = begins.charged.max(taken);
             *nth(&mut begins.texts, index) = self.scratch.as_str().into();
         }
+        if kept && reading.exemplars.is_empty() {
+            return nth(&mut begins.lines, index).render(&begins.texts[index], reading);
+        }
         self.lines.render(&begins.texts[index], reading)
     }
 }
 
-/// Adds the lines that pages of a sheet are missing; what has no room in the budget goes to `past`.
+/// Adds the lines that pages of a sheet are missing; what has no room in the budget goes to `past`. Not
+/// inlined: where nothing has changed, which is most often, it is not called.
+#[inline(never)]
 fn add_missing<'a, 'b>(
     sheet: &mut Sheet,
     kind: NumberKind,

@@ -157,6 +157,7 @@ impl Sheet {
     }
 
     /// [`update`](Self::update) of a family's only page, which has no use for the steps.
+    #[inline(never)]
     pub(super) fn update_only(&mut self, kind: NumberKind, head: &PageHead, now: &[u64; PAGE]) {
         self.make_room(head);
         let lines = self.begin(kind, head, now, &[]);
