@@ -3,11 +3,14 @@
 use crate::registry::places::{Block, Run};
 use crate::shard::ahead;
 use crate::shard::cells::{Chunk, Directory, Slot};
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Shards whose cells are asked for: what many threads record into is read fast enough anyway, as
 /// nothing of it waits for the others.
 const FETCHED: usize = 2;
+
+/// So few totals are not worth what it takes to begin with those that stand evenly.
+const FEW: usize = 8;
 
 /// One chunk number in all shards that have it: neighbouring series look their shards up once.
 #[derive(Default)]
@@ -26,8 +29,8 @@ impl Column {
         totals: &mut [u64],
     ) {
         let runs = block.runs();
-        if runs[0].places + runs[1].places < totals.len() {
-            return self.scattered(shards, block, totals);
+        if totals.len() < FEW || runs[0].places + runs[1].places < totals.len() {
+            return self.uneven(shards, block, totals);
         }
         let (one, two) = totals.split_at_mut(runs[0].places.min(totals.len()));
         self.run(shards, runs[0], one);
@@ -61,47 +64,60 @@ impl Column {
         }
     }
 
-    /// [`totals`](Self::totals) of a block whose cells do not stand evenly.
+    /// [`totals`](Self::totals) of a block whose cells do not stand evenly: those of series that are born
+    /// in turns with other families'.
+    #[inline]
+    fn uneven(&mut self, shards: &[&'static Directory], block: &Block, totals: &mut [u64]) {
+        if block.near() < totals.len() {
+            return self.scattered(shards, block, totals);
+        }
+        self.look_up(shards, block.slot(0).chunk());
+        let Some((chunk, more)) = self.chunks.split_first() else { return totals.fill(0) };
+        each_of(chunk, block, totals, |total, cell| *total = cell);
+        for chunk in more {
+            each_of(chunk, block, totals, |total, cell| *total = total.wrapping_add(cell));
+        }
+    }
+
+    /// [`totals`](Self::totals) of a block whose cells stand in more chunks than one.
     fn scattered(&mut self, shards: &[&'static Directory], block: &Block, totals: &mut [u64]) {
-        // Relaxed, both: as `Places::id` and as `each`.
-        let slot = |slot: &AtomicU32| Slot(slot.load(Ordering::Relaxed));
-        let read = |chunk: &Chunk, of: &AtomicU32| chunk.cell(slot(of)).load(Ordering::Relaxed);
-        let (mut slots, mut totals) = (block.slots(), totals);
-        while let (Some(first), false) = (slots.first().map(slot), totals.is_empty()) {
-            let number = first.chunk();
-            let same = slots.iter().zip(&*totals);
-            let same = same.take_while(|(next, _)| slot(next).chunk() == number).count();
-            let (here, further) = slots.split_at(same);
-            let (sums, left) = totals.split_at_mut(same);
-            self.look_up(shards, number);
-            let mut chunks = self.chunks.iter();
-            match chunks.next() {
-                Some(chunk) => {
-                    sums.iter_mut().zip(here).for_each(|(sum, of)| *sum = read(chunk, of));
-                }
-                None => sums.fill(0),
-            }
-            for chunk in chunks {
-                let add = |sum: &mut u64, of| *sum = sum.wrapping_add(read(chunk, of));
-                sums.iter_mut().zip(here).for_each(|(sum, of)| add(sum, of));
-            }
-            (slots, totals) = (further, left);
+        for (total, slot) in totals.iter_mut().zip(block.slots()) {
+            // Relaxed, both: as `Places::id` and as `each`.
+            let slot = Slot(slot.load(Ordering::Relaxed));
+            self.look_up(shards, slot.chunk());
+            let cells = self.chunks.iter().map(|chunk| chunk.cell(slot));
+            *total = cells.fold(0, |sum, cell| sum.wrapping_add(cell.load(Ordering::Relaxed)));
         }
     }
 
     #[inline]
     fn look_up(&mut self, shards: &[&'static Directory], number: usize) {
         if self.number != Some(number) {
-            self.clear();
-            self.number = Some(number);
-            self.chunks.extend(shards.iter().filter_map(|shard| shard.chunk(number)));
+            self.go_to(shards, number);
         }
+    }
+
+    #[inline(never)]
+    fn go_to(&mut self, shards: &[&'static Directory], number: usize) {
+        self.clear();
+        self.number = Some(number);
+        self.chunks.extend(shards.iter().filter_map(|shard| shard.chunk(number)));
     }
 
     /// Forgets the chunks, which may be gone after the walk.
     pub(super) fn clear(&mut self) {
         self.number = None;
         self.chunks.clear();
+    }
+}
+
+/// The cell of each place of a block, which are all in this chunk, for each of `totals`.
+#[inline]
+fn each_of(chunk: &Chunk, block: &Block, totals: &mut [u64], take: impl Fn(&mut u64, u64)) {
+    for (total, slot) in totals.iter_mut().zip(block.slots()) {
+        // Relaxed, both: as `Places::id` and as `each`.
+        let slot = Slot(slot.load(Ordering::Relaxed));
+        take(total, chunk.cell(slot).load(Ordering::Relaxed));
     }
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct Block {
     /// How many places each of the two runs has that a block begins with, and above that how far apart
     /// these are: a block that begins in one chunk ends in another.
     even: AtomicU32,
+    /// How many places, from the first on, have their cells in its chunk, evenly or not.
+    near: AtomicU32,
     /// The slots of the runs' first places, once more.
     firsts: [AtomicU32; 2],
     slots: Box<[AtomicU32]>,
@@ -109,6 +111,7 @@ impl Places {
             present: AtomicU64::new(0),
             version: AtomicU32::new(0),
             even: AtomicU32::new(0),
+            near: AtomicU32::new(0),
             firsts: Default::default(),
             slots: words(len),
             ids: words(len * self.labels),
@@ -182,6 +185,7 @@ impl Places {
         // Relaxed: as `id`.
         block.slots[index(place)].store(slot.0, Ordering::Relaxed);
         block.note_even(index(place), slot);
+        block.note_near(index(place), slot);
         if let Some(cells) = histogram {
             let _ = block.histograms[index(place)].set(cells);
         }
@@ -321,6 +325,22 @@ impl Block {
         }
         let even = (one.apart * EVEN + two.places) * EVEN + one.places;
         self.even.store(even as u32, Ordering::Relaxed);
+    }
+
+    /// How many places, from the first on, have their cells in its chunk.
+    #[inline]
+    pub(crate) fn near(&self) -> usize {
+        // Relaxed: as `runs`.
+        self.near.load(Ordering::Relaxed) as usize
+    }
+
+    /// Counts a place that stands in the first one's chunk, as all before it do. As `note_even`, and after
+    /// the slot was stored.
+    fn note_near(&self, index: usize, slot: Slot) {
+        if index == self.near() && slot.chunk() == self.slot(0).chunk() {
+            // Relaxed: as `Places::id`.
+            self.near.store(index as u32 + 1, Ordering::Relaxed);
+        }
     }
 
     #[inline]
