@@ -136,7 +136,7 @@ pub(crate) fn show<V: Visit>(table: &Table, visit: &mut V) {
         name: NAME,
         kind: MetricKind::Gauge,
         help: HELP,
-        short: None,
+        clash: None,
         text: HEAD,
         bounds: &[],
     });

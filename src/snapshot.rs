@@ -1,5 +1,6 @@
 //! Plain data between collecting and encoding: no atomics, no I/O.
 
+use crate::registry::Clash;
 use crate::registry::places::Block;
 pub(crate) use crate::registry::places::PAGE;
 pub(crate) use crate::registry::{BoundText, Line, MetricKind};
@@ -134,12 +135,19 @@ pub(crate) struct Head<'a> {
     pub(crate) name: &'a str,
     pub(crate) kind: MetricKind,
     pub(crate) help: &'a str,
-    /// The name that OpenMetrics has for the family, where it is another: without `_total`, `_info`.
-    pub(crate) short: Option<&'a str>,
+    /// Whether another family has its name in OpenMetrics; none of what has the same in all formats.
+    pub(crate) clash: Option<&'a Clash>,
     /// `# HELP` and `# TYPE` of text 0.0.4, rendered.
     pub(crate) text: &'a str,
     /// Of a histogram: the boundaries in the exposed unit.
     pub(crate) bounds: &'a [f64],
+}
+
+impl<'a> Head<'a> {
+    /// The name that OpenMetrics has for the family, where it is another: without `_total`, `_info`.
+    pub(crate) fn short(&self) -> Option<&'a str> {
+        self.clash?.short(self.name, self.kind)
+    }
 }
 
 /// What the numbers of a family are.

@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 use crate::Error;
 use crate::builder::VitalsBuilder;
 use crate::cardinality::{self, Cardinality};
-use crate::collect::{Scrape, TARGET_INFO};
+use crate::collect::Scrape;
 use crate::collectors::{Collectors, Round, show};
 use crate::encode::format::Format;
 use crate::export::Source;
@@ -46,7 +46,7 @@ use crate::metrics::{Counter, Desc, Family, Gauge, Histogram, Kind, Metric, UpDo
 use crate::outlets::{Counted, Outlets};
 use crate::own::Own;
 use crate::pool::Pool;
-use crate::registry::table::Table;
+use crate::registry::table::{TARGET_INFO, Table};
 use crate::registry::{FamilyRef, Limits, Losses, MetricKind, Turn};
 use crate::shard::space::Space;
 use crate::snapshot::{Snapshot, SnapshotBuilder, Visit};

@@ -5,7 +5,7 @@ mod column;
 mod scrape;
 
 pub(crate) use candidates::Largest;
-pub(crate) use scrape::{Scrape, TARGET_INFO};
+pub(crate) use scrape::Scrape;
 
 use crate::shard::all_cells;
 use crate::shard::cells::{self, Slot};

@@ -11,9 +11,6 @@ use crate::shard::{all_cells, common_cell};
 use crate::snapshot::{Head, HistogramReading, NumberKind, Numbers, PageHead, SHEET, Visit};
 use crate::sync::Ordering;
 
-/// What says whose metrics these are.
-pub(crate) const TARGET_INFO: &str = "target_info";
-
 /// Sheets from which on a family is worth more than one thread: 65,536 series.
 const LARGE: usize = 16;
 
@@ -53,11 +50,8 @@ impl Scrape {
         if self.parts.is_empty() {
             self.parts.push(Part::default());
         }
-        // OpenMetrics wants it before all else, and a family's place is the same in every format.
-        let first = families.by_name(TARGET_INFO);
-        let others = (0..families.in_order.len()).filter(|number| Some(*number) != first);
-        for number in first.into_iter().chain(others) {
-            self.family(number, &families.in_order[number], turn, visit);
+        for (number, family) in families.shown() {
+            self.family(number, family, turn, visit);
         }
         // The chunks are the engine's, which may be gone before the next walk.
         self.parts.iter_mut().for_each(|part| part.column.clear());
@@ -85,7 +79,7 @@ impl Scrape {
             name: &family.spec.name,
             kind: family.spec.kind,
             help: &family.spec.help,
-            short: family.short(),
+            clash: Some(family.clash()),
             text: family.head(),
             bounds: &family.spec.buckets,
         });

@@ -42,7 +42,7 @@ fn head(described: &Described) -> Head<'_> {
         name: &described.spec.name,
         kind: described.spec.kind,
         help: &described.spec.help,
-        short: described.clash.short(&described.spec),
+        clash: Some(&described.clash),
         text: &described.head,
         bounds: &[],
     }

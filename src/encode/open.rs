@@ -18,8 +18,9 @@ const UNITS: [&str; 10] = [
 /// or whose name another family has without it, is of an unknown type here: its samples are never
 /// renamed, so that negotiating another format makes no other series.
 pub(super) fn head(out: &mut Vec<u8>, head: &Head<'_>) {
-    let name = head.short.unwrap_or(head.name);
-    let kind = match (head.kind, head.short) {
+    let short = head.short();
+    let name = short.unwrap_or(head.name);
+    let kind = match (head.kind, short) {
         (MetricKind::Counter | MetricKind::Observed, Some(_)) => "counter",
         (MetricKind::Counter | MetricKind::Observed, None) => "unknown",
         (MetricKind::Info, Some(_)) => "info",
@@ -62,29 +63,28 @@ fn escape(out: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Clash;
 
-    fn shown(name: &str, short: Option<&str>, kind: MetricKind, help: &str) -> String {
+    fn shown(name: &str, clash: Option<&Clash>, kind: MetricKind, help: &str) -> String {
         let mut out = Vec::new();
-        head(&mut out, &Head { name, kind, help, short, text: "", bounds: &[] });
+        head(&mut out, &Head { name, kind, help, clash, text: "", bounds: &[] });
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn heads_are_spelled_as_openmetrics_wants_them() {
+        let alone = &Clash::default();
         assert_eq!(
-            shown("a_seconds_total", Some("a_seconds"), MetricKind::Observed, "So \"long\".\n\\"),
+            shown("a_seconds_total", Some(alone), MetricKind::Observed, "So \"long\".\n\\"),
             "# TYPE a_seconds counter\n# UNIT a_seconds seconds\n\
              # HELP a_seconds So \\\"long\\\".\\n\\\\\n",
         );
         assert_eq!(shown("a_total", None, MetricKind::Counter, ""), "# TYPE a_total unknown\n",);
         assert_eq!(
-            shown("a_bytes", None, MetricKind::Histogram, "Size."),
+            shown("a_bytes", Some(alone), MetricKind::Histogram, "Size."),
             "# TYPE a_bytes histogram\n# UNIT a_bytes bytes\n# HELP a_bytes Size.\n",
         );
-        assert_eq!(
-            shown("target_info", Some("target"), MetricKind::Info, ""),
-            "# TYPE target info\n"
-        );
-        assert_eq!(shown("seconds", None, MetricKind::Gauge, ""), "# TYPE seconds gauge\n");
+        assert_eq!(shown("target_info", Some(alone), MetricKind::Info, ""), "# TYPE target info\n");
+        assert_eq!(shown("seconds", Some(alone), MetricKind::Gauge, ""), "# TYPE seconds gauge\n");
     }
 }

@@ -245,9 +245,8 @@ impl FamilyCore {
         &self.head
     }
 
-    /// Its name in OpenMetrics, if that is shorter and nobody else's.
-    pub(crate) fn short(&self) -> Option<&str> {
-        self.clash.short(&self.spec)
+    pub(crate) fn clash(&self) -> &Clash {
+        &self.clash
     }
 
     pub(crate) fn label_names(&self) -> &[Box<str>] {

@@ -87,6 +87,7 @@ impl FamilyCore {
     }
 
     /// Retires what was idle for too long, and reclaims what can be. For every scrape.
+    #[inline]
     pub(crate) fn sweep(&self, turn: &mut Turn<'_>) {
         if self.is_removable() {
             self.sweep_at(turn, self.now());

@@ -25,6 +25,9 @@ use crate::sync::{AtomicU64, Ordering, lock};
 /// Most boundaries one histogram family may have.
 const MOST_BUCKETS: usize = 500;
 
+/// What says whose metrics these are.
+pub(crate) const TARGET_INFO: &str = "target_info";
+
 /// The number of the next family of the process.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -56,10 +59,20 @@ impl Shared {
 #[derive(Default)]
 pub(crate) struct Families {
     pub(crate) in_order: Vec<Arc<FamilyCore>>,
+    /// Where [`TARGET_INFO`] is among them.
+    target: Option<usize>,
     by_name: HashMap<Box<str>, usize>,
 }
 
 impl Families {
+    /// Each with its number, in the order in which all formats have them: OpenMetrics wants
+    /// [`TARGET_INFO`] before all else.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (usize, &FamilyCore)> {
+        let all = || self.in_order.iter().map(|family| &**family).enumerate();
+        let first = self.target.map(|number| (number, &*self.in_order[number]));
+        first.into_iter().chain(all().filter(|(number, _)| Some(*number) != self.target))
+    }
+
     pub(crate) fn by_name(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
     }
@@ -166,8 +179,10 @@ impl Table {
         let mut in_order = now.in_order.clone();
         in_order.push(family.clone());
         let mut by_name = now.by_name.clone();
-        by_name.insert(name.as_str().into(), now.in_order.len());
-        self.families.store(Arc::new(Families { in_order, by_name }));
+        let number = now.in_order.len();
+        let target = if name == TARGET_INFO { Some(number) } else { now.target };
+        by_name.insert(name.into(), number);
+        self.families.store(Arc::new(Families { in_order, target, by_name }));
         Ok(family)
     }
 
