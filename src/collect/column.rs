@@ -132,3 +132,40 @@ fn each(cells: &[AtomicU64], apart: usize, totals: &mut [u64], take: impl Fn(&mu
         totals.iter_mut().zip(cells.iter().step_by(apart)).for_each(take);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Vitals;
+    use crate::metrics::Desc;
+
+    /// Series of several families that are born in turns, over more than one chunk, and recorded into by
+    /// two threads.
+    #[test]
+    fn series_that_stand_anyhow_have_their_own_totals() {
+        let vitals = Vitals::builder().build().unwrap();
+        let family = |n: usize| {
+            vitals.register(Desc::counter(&format!("f{n}_total"), "").labels(["a"])).unwrap()
+        };
+        let families: Vec<_> = (0..3).map(family).collect();
+        let total = |family: usize, series: usize| (1_000 * family + series + 1) as u64;
+        let mut births: Vec<(usize, usize)> = Vec::new();
+        for series in 0..1_500 {
+            // The first stands evenly for a while; of the last there are few.
+            births.push((0, series));
+            births.extend((series % 7 == 0 && series > 100).then_some((1, series)));
+            births.extend((series % 200 == 150).then_some((2, series)));
+        }
+        let add = |n: u64| {
+            for &(family, series) in &births {
+                families[family].with([&series.to_string()]).add(n * total(family, series));
+            }
+        };
+        add(1);
+        std::thread::scope(|scope| scope.spawn(|| add(2)).join().unwrap());
+        let snapshot = vitals.snapshot();
+        for &(family, series) in &births {
+            let value = snapshot.value(&format!("f{family}_total"), &[("a", &series.to_string())]);
+            assert_eq!(value, Some(3.0 * total(family, series) as f64));
+        }
+    }
+}

@@ -247,7 +247,20 @@ mod tests {
             let begin = format!("{name}_bucket{{{labels}");
             // Twice: what the first left in the room is not seen.
             lines.render(&begin, &reading);
-            prop_assert_eq!(std::str::from_utf8(lines.render(&begin, &reading)).unwrap(), expected);
+            prop_assert_eq!(std::str::from_utf8(lines.render(&begin, &reading)).unwrap(), &expected);
+            if !exposed {
+                let mut kept = KeptLines::default();
+                let (mut others, last) = (buckets.clone(), buckets.len() - 1);
+                others[last] ^= 1;
+                // As it was, then with another bucket alone, then with another sum alone.
+                for (buckets, sum) in [(&buckets, sum), (&buckets, sum), (&others, sum), (&others, !sum)] {
+                    let reading = HistogramReading { buckets, sum, exemplars: &[], ..reading };
+                    let text = kept.render(&begin, &reading);
+                    prop_assert_eq!(text, lines.render(&begin, &reading));
+                    prop_assert!(text.len() < KeptLines::cost(&begin, &reading));
+                }
+                prop_assert_eq!(kept.lines.room.capacity(), Lines::longest(&begin, &reading));
+            }
         }
     }
 }

@@ -400,6 +400,38 @@ mod tests {
             }
         }
 
+        #[test]
+        fn a_page_alone_is_what_its_lines_are(
+            (kind, numbers) in numbers(),
+            places in prop::collection::vec(
+                (0..PAGE, any::<bool>(), prop::bool::weighted(0.02)), 200,
+            ),
+        ) {
+            let mut checked = Checked::new();
+            checked.numbers.heads.truncate(1);
+            for (number, (place, again, goes)) in numbers.into_iter().zip(places) {
+                // A number as it was says nothing new, and no more does the line beside a missing one.
+                let number = checked.lines[place].as_ref().filter(|_| again).map_or(number, |l| l.1);
+                checked.set(place, number);
+                if checked.lines[place].is_none() {
+                    let name = format!("line_{place} ");
+                    prop_assert!(checked.add(kind, place, &name, 1));
+                }
+                if goes {
+                    checked.remove(0);
+                }
+                let (head, now) = (checked.numbers.heads[0], checked.numbers.bits[0]);
+                if !checked.sheet.is_as(&head, &now) {
+                    checked.sheet.update_only(kind, &head, &now);
+                }
+                checked.check(kind)?;
+                let more = PageHead { present: head.present | 1 << ((place + 1) % PAGE), ..head };
+                prop_assert!(more.present == head.present || !checked.sheet.is_as(&more, &now));
+                let newer = PageHead { version: head.version + 1, ..head };
+                prop_assert!(!checked.sheet.is_as(&newer, &now));
+            }
+        }
+
         /// Full pages, whose numbers are written side by side, and grow out of their room together.
         #[test]
         fn numbers_that_grow_together_stay_in_their_lines(

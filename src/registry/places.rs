@@ -404,6 +404,8 @@ mod tests {
                     (Some(apart), others) => even(others, apart),
                 };
                 prop_assert_eq!(&said, &slots[..first + second]);
+                let near = there.iter().take_while(|slot| slot.chunk() == slots[0].chunk());
+                prop_assert_eq!(places.block(0).unwrap().near(), near.count());
             }
         }
     }
