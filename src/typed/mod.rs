@@ -21,7 +21,7 @@ const MOST_COMBINATIONS: usize = 4_096;
 /// Most series that are made, at 0, when a metric is registered; of a larger set those that are used.
 const DECLARED: usize = 256;
 /// Combinations up to which a set has a table of its own: as long for each, and a power of two, so that
-/// an index needs no test (a third off the whole record). A kibibyte of counters a metric.
+/// an index needs no test (a third off the whole record). Two kibibytes of counters a metric.
 const READY: usize = 64;
 /// Where a record goes whose index is beyond the table.
 pub const OTHER: &str = "_other";
@@ -32,12 +32,16 @@ pub const OTHER: &str = "_other";
 pub struct Typed<K, L> {
     /// A handle for each combination, where these are few. After the last one, and where they are many
     /// or not known, handles that record nothing: no derived index comes to them.
-    ready: Arc<[K; READY]>,
+    ready: Arc<[Ready<K>; READY]>,
     core: Arc<Core<K>>,
     // Nothing of `L` is kept, and no type that is made from it: so a metric of `Call<'static>` is
     // one of `Call<'a>` too, and a field can hold it.
     labels: PhantomData<fn() -> L>,
 }
+
+/// A handle at a place that is found by a shift: a counter's 24 bytes take another instruction.
+#[repr(align(32))]
+struct Ready<K>(K);
 
 struct Core<K> {
     /// A place for each combination, filled at its first use; none where `ready` has them.
@@ -105,7 +109,7 @@ impl<K: Kind, L: Labels> Typed<K, L> {
     #[inline]
     fn at(&self, index: usize) -> &K {
         if Self::is_ready() {
-            return &self.ready[index % READY];
+            return &self.ready[index % READY].0;
         }
         match self.core.lazy.get(index).and_then(OnceLock::get) {
             Some(handle) => handle,
@@ -180,8 +184,8 @@ impl Vitals {
         let nothing = L::NAMES.register(&Vitals::disabled(), desc.clone(), std::iter::empty())?;
         let family = L::NAMES.register(self, desc, (0..declared).map(L::at))?;
         let ready = std::array::from_fn(|index| match index < ready {
-            true => L::at(index).look_up(&*family),
-            false => nothing.other(),
+            true => Ready(L::at(index).look_up(&*family)),
+            false => Ready(nothing.other()),
         });
         let lazy = count(L::Extent::FINITE && !Typed::<K, L>::is_ready());
         let lazy = std::iter::repeat_with(OnceLock::new).take(lazy).collect();
