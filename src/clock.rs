@@ -17,7 +17,7 @@ struct Calibrated {
     source: quanta::Clock,
     /// Whether that is the counter that [`counter::read`] reads: where it stands, in three
     /// instructions. A call into the library is ten, and all that is in registers has to be saved
-    /// around it.
+    /// around it. `lift` is then 0.
     is_counter: bool,
     /// `(ticks << lift) * rate / 2^64` nanoseconds: the upper half of one product. A shift by a
     /// variable after it, as the library does, is two nanoseconds more in every timed call.
@@ -31,7 +31,8 @@ impl Calibrated {
         let rate = u128::from(nanos) << (64 - span_log2);
         // Ticks of a nanosecond or longer: the rate alone does not fit 64 bits.
         let lift = (128 - rate.leading_zeros()).saturating_sub(64);
-        let is_counter = is_counter(&source);
+        // Slower than a tick a nanosecond is none that a processor of today has.
+        let is_counter = lift == 0 && is_counter(&source);
         Calibrated { source, is_counter, rate: (rate >> lift) as u64, lift }
     }
 
@@ -54,7 +55,14 @@ impl Calibrated {
 
     #[inline]
     fn nanos(&self, ticks: u64) -> u64 {
-        ((u128::from(ticks << self.lift) * u128::from(self.rate)) >> 64) as u64
+        self.nanos_of_counter(ticks << self.lift)
+    }
+
+    /// [`nanos`](Self::nanos) of the counter, whose lift is 0: a shift less between the reading and what
+    /// waits for it.
+    #[inline(always)]
+    fn nanos_of_counter(&self, ticks: u64) -> u64 {
+        ((u128::from(ticks) * u128::from(self.rate)) >> 64) as u64
     }
 }
 
@@ -138,14 +146,31 @@ impl Stopwatch {
     #[inline]
     pub(crate) fn stop(self) -> (u64, u64) {
         let Clock(calibrated) = self.clock;
-        let now = calibrated.ticks();
+        if calibrated.is_counter
+            && let Some(now) = counter::read()
+        {
+            (now, self.until(now, |ticks| calibrated.nanos_of_counter(ticks)))
+        } else {
+            self.stop_slowly()
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stop_slowly(self) -> (u64, u64) {
+        let Clock(calibrated) = self.clock;
+        let now = calibrated.read_slowly();
+        (now, self.until(now, |ticks| calibrated.nanos(ticks)))
+    }
+
+    #[inline(always)]
+    fn until(self, now: u64, nanos: impl FnOnce(u64) -> u64) -> u64 {
         // A branch, not a saturating subtraction: it is always predicted, and a conditional move
         // would stand between the counter and everything after it.
-        let nanos = match now.checked_sub(self.ticks) {
-            Some(ticks) => calibrated.nanos(ticks),
+        match now.checked_sub(self.ticks) {
+            Some(ticks) => nanos(ticks),
             None => went_back(),
-        };
-        (now, nanos)
+        }
     }
 
     /// The reading of the start.

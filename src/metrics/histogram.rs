@@ -129,7 +129,7 @@ impl Histogram {
     }
 
     /// Ends a section that [`begin`](Self::begin) gave this weight.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end(&self, nanos: u64, weight: u64) {
         if weight == 1 {
             // Of a family that is not sampled, unless that was switched on meanwhile: then this
