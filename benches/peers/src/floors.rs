@@ -91,6 +91,22 @@ pub fn instant_now(threads: usize) -> Subject {
     floor("instant_now", (0..threads).map(run).collect())
 }
 
+/// Three readings of the processor's counter, by which all sides that are fast tell the time: what a
+/// span with an event can't be faster than, which has a start, an end, and a moment between them.
+pub fn counter_thrice(threads: usize) -> Subject {
+    let run = |_| -> Run {
+        let clock = quanta::Clock::new();
+        Box::new(move |calls| {
+            for _ in 0..calls {
+                for _ in 0..3 {
+                    black_box(clock.raw());
+                }
+            }
+        })
+    };
+    floor("counter_thrice", (0..threads).map(run).collect())
+}
+
 /// A hash of three labels and a plain add: what a lookup by their text can't be faster than, however
 /// it finds its series.
 pub fn hash_three_labels(sets: usize, threads: usize) -> Subject {

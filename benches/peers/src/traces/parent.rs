@@ -40,9 +40,14 @@ pub fn row(figure: &str, work: Work, settings: Settings) -> Result<Row, String> 
         // Dropping is cheap: who drops isn't compared.
         row.add_spread(side, spread, 1.0, lost == 0);
     }
-    if !work.gives.records() {
-        let spreads = alone(&mut [floors::instant_now(1)], settings);
-        row.add_floor("instant_now", spreads[0], 1.0);
+    let floor = match work.gives {
+        Gives::Span => Some(floors::counter_thrice(1)),
+        Gives::Unsampled | Gives::UnsampledRoot => Some(floors::instant_now(1)),
+        Gives::Cpu | Gives::Sustained | Gives::Allocations => None,
+    };
+    if let Some(floor) = floor {
+        let (name, spreads) = (floor.name, alone(&mut [floor], settings));
+        row.add_floor(name, spreads[0], 1.0);
     }
     Ok(row.finish())
 }
