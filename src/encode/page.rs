@@ -145,6 +145,18 @@ impl Page {
         present & !self.there
     }
 
+    /// Whether there is a line that is not of `present`.
+    #[inline]
+    pub(super) fn has_more_than(&self, present: u64) -> bool {
+        self.there & !present != 0
+    }
+
+    /// Whether the lines that are there are those of `present`.
+    #[inline]
+    pub(super) fn is_of(&self, present: u64) -> bool {
+        self.there == present
+    }
+
     /// How many places there are up to the last line.
     #[inline]
     pub(super) fn len(&self) -> usize {

@@ -151,7 +151,7 @@ impl Sheet {
     pub(super) fn is_as(&self, head: &PageHead, now: &[u64; PAGE]) -> bool {
         self.pages.first().is_some_and(|page| {
             page.version == head.version
-                && page.missing(head.present) == 0
+                && page.is_of(head.present)
                 && page::more(&self.bits[..page.len()], now) == 0
         })
     }
@@ -189,7 +189,9 @@ impl Sheet {
         to: &[MaybeUninit<u8>],
     ) -> u64 {
         let page = &mut self.pages[head.number % SHEET];
-        if page.version != head.version {
+        // Which series are there is read after the version: one that is being removed may be gone before
+        // that tells of it, and anything stands in the place of its number.
+        if page.version != head.version || page.has_more_than(head.present) {
             page.clear();
             page.version = head.version;
         }
@@ -479,5 +481,26 @@ mod tests {
         assert!(checked.add(NumberKind::Total, 2, "b ", 1));
         checked.update(NumberKind::Total);
         assert_eq!(checked.sheet.text(&checked.numbers.heads[0]), b"b 7\na 9\n");
+    }
+
+    /// Of a series that is being removed a scrape may see that it is gone, and not yet that the page is
+    /// stale. What stands in its place then is another page's number.
+    #[test]
+    fn a_line_that_is_shown_no_more_goes_before_the_version_says_so() {
+        let mut checked = Checked::new();
+        for (place, name) in [(3, "a "), (5, "b ")] {
+            checked.set(place, 1);
+            assert!(checked.add(NumberKind::Total, place, name, 1));
+        }
+        checked.numbers.heads[0].present = 1 << 3;
+        checked.numbers.bits[0][5] = 777;
+        let (head, now) = (checked.numbers.heads[0], checked.numbers.bits[0]);
+        assert!(!checked.sheet.is_as(&head, &now));
+        checked.update(NumberKind::Total);
+        assert_eq!(checked.sheet.missing(&head), 1 << 3);
+        assert_eq!(checked.sheet.text(&head), b"");
+        assert!(checked.sheet.add(&head, 3, Number::Total(1), "a ", (1, 1), &|_| true));
+        assert_eq!(checked.sheet.text(&head), b"a 1\n");
+        assert!(checked.sheet.is_as(&head, &now));
     }
 }
