@@ -119,6 +119,10 @@ impl Page {
         self.slack
     }
 
+    pub(super) fn lines(&self) -> usize {
+        self.there.count_ones() as usize
+    }
+
     /// Bytes by which its text may grow where it stands.
     #[inline]
     pub(super) fn free(&self) -> usize {
@@ -127,7 +131,7 @@ impl Page {
 
     /// Bytes to leave free for its numbers to grow.
     pub(super) fn spare(&self, kind: NumberKind) -> usize {
-        match self.there.count_ones() as usize {
+        match self.lines() {
             0 => 0,
             lines => lines * spare(kind) + SPARE,
         }
@@ -336,7 +340,7 @@ impl PageMut<'_> {
         let lines = &self.lines[..self.page.len()];
         let digits = lines.iter().map(|line| line.digits()).sum::<u32>() as usize;
         let fixed = size_of::<Written>() + size_of::<u64>() + number::LONGEST;
-        self.page.text_len - digits + self.page.there.count_ones() as usize * fixed
+        self.page.text_len - digits + self.page.lines() * fixed
     }
 
     /// Writes another number into a line that is there; false where the text has no room for it.

@@ -67,8 +67,10 @@ impl Sheet {
         let digits = buffer.format(number);
         let longer = line.len() + digits.len() + 1;
         if page.page.free() < longer {
-            let each = longer + page::spare(number.kind());
-            self.widen(head, number.kind(), each * of.0 + page::SPARE, each * of.1);
+            let spare = page::spare(number.kind());
+            let each = longer.min(self.usual()) + spare;
+            let all = |lines: usize| longer + spare + each * (lines - 1);
+            self.widen(head, number.kind(), all(of.0) + page::SPARE, all(of.1));
             page = self.page(head);
         }
         page.add(index, line, digits, number.bits());
@@ -92,6 +94,15 @@ impl Sheet {
             bits: &mut self.bits[places.clone()],
             lines: &mut self.lines[places],
         }
+    }
+
+    /// Bytes of a line that is to come: as those that are there. Nobody accounts for the room that is made
+    /// for it, so that a long one does not say how long the others will be.
+    #[cold]
+    fn usual(&self) -> usize {
+        let lines = self.pages.iter().map(Page::lines).sum::<usize>();
+        let bytes = self.pages.iter().map(Page::text_len).sum::<usize>();
+        (bytes + USUAL) / (lines + 1)
     }
 
     /// Makes room for `more` bytes in a page. Other pages that have little left get some, too: numbers
@@ -254,6 +265,9 @@ impl Work for BeginAll<'_> {
 /// Bytes of text that a processor finds by itself soon enough: to ask for each line of fewer than that
 /// takes longer than it saves.
 const FAR: usize = 128 << 10;
+
+/// Bytes that a line may have where there are none yet.
+const USUAL: usize = 128;
 
 /// Numbers that come from memory at once.
 const LINE: usize = 64 / size_of::<u64>();
