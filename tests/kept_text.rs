@@ -7,7 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use mcp_vitals::traces::TraceConfig;
-use mcp_vitals::{Counter, Desc, Family, Format, Gauge, Histogram, Kind, UpDown, Vitals};
+use mcp_vitals::{
+    Counter, Desc, Family, Format, Gauge, Histogram, Kind, UpDown, Vitals, VitalsBuilder,
+};
 
 /// Numbers that are the same in each run.
 struct Chance(u64);
@@ -99,9 +101,8 @@ struct Engine {
 }
 
 impl Engine {
-    fn new() -> Engine {
-        let vitals = Vitals::builder().system_metrics(false).traces(TraceConfig::to_memory());
-        let vitals = vitals.build().unwrap();
+    fn new(builder: VitalsBuilder) -> Engine {
+        let vitals = builder.system_metrics(false).build().unwrap();
         let counter = |name, values| Checked::new(&vitals, name, Desc::counter(name, "C."), values);
         let level = |name, values| Checked::new(&vitals, name, Desc::updown(name, "L."), values);
         let gauge = |name, values| Checked::new(&vitals, name, Desc::gauge(name, "G."), values);
@@ -201,6 +202,31 @@ impl Engine {
         lines
     }
 
+    /// The same lines of whatever is there, each with its number as an `f64`.
+    fn snapshot(&self) -> Vec<(String, String)> {
+        let (snapshot, mut lines) = (self.vitals.snapshot(), Vec::new());
+        for (name, kind) in snapshot.families().filter(|(name, _)| name.starts_with("app_")) {
+            for labels in snapshot.label_sets(name) {
+                let [(_, value)] = labels else { panic!("{labels:?}") };
+                let own = [("n", &**value)];
+                let number = snapshot.value(name, &own).unwrap() + 0.0;
+                if kind != "histogram" {
+                    lines.push((format!("{name}{{n=\"{value}\"}}"), number.to_string()));
+                    continue;
+                }
+                let read = snapshot.histogram(name, &own).unwrap();
+                for (bound, (_, count)) in ["10.0", "1000.0", "+Inf"].iter().zip(read.buckets()) {
+                    let begin = format!("{name}_bucket{{n=\"{value}\",le=\"{bound}\"}}");
+                    lines.push((begin, count.to_string()));
+                }
+                lines.push((format!("{name}_sum{{n=\"{value}\"}}"), read.sum().to_string()));
+                lines.push((format!("{name}_count{{n=\"{value}\"}}"), number.to_string()));
+            }
+        }
+        lines.sort_unstable();
+        lines
+    }
+
     fn scrape(&self, chance: &mut Chance) -> Vec<u8> {
         let mut text = Vec::new();
         match chance.below(5) {
@@ -246,10 +272,15 @@ fn told(line: &str) -> String {
     format!("{begin} {}", if value == 0.0 { 0.0 } else { value })
 }
 
+/// With exemplars, which lines have in one format alone.
+fn traced() -> VitalsBuilder {
+    Vitals::builder().traces(TraceConfig::to_memory())
+}
+
 #[test]
 fn what_is_kept_says_what_is_there() {
     for seed in 0..4 {
-        let (mut engine, mut chance) = (Engine::new(), Chance(seed));
+        let (mut engine, mut chance) = (Engine::new(traced()), Chance(seed));
         for round in 0..150 {
             match chance.below(8) {
                 0 => engine.remove(&mut chance),
@@ -296,4 +327,49 @@ fn a_scrape_that_panicked_hides_nothing_of_the_next() {
         text.lines().filter(|line| line.starts_with("app_calls_total{")).collect();
     assert_eq!(lines.len(), 64);
     assert!(lines.iter().all(|line| line.ends_with(" 2")), "{text}");
+}
+
+/// Where the budget has room for some of the lines, and now and then for one more, all are written. The
+/// oracle is the snapshot: which series find no place is another matter.
+#[test]
+fn what_can_not_be_kept_is_said_all_the_same() {
+    let (mut engine, mut chance) =
+        (Engine::new(Vitals::builder().memory_limit(2 << 20)), Chance(7));
+    for _ in 0..20 {
+        engine.change(&mut chance);
+    }
+    let vitals = engine.vitals.clone();
+    let rest = Desc::gauge("rest", "").labels(["n"]).series_limit(1_000_000).removable();
+    let rest = vitals.register(rest.label_values_limit(1_000_000)).unwrap();
+    let has_overflowed = || {
+        let labels = [("metric", "rest"), ("label", "_all")];
+        vitals.snapshot().value("mcp_vitals_series_overflow_total", &labels) > Some(0.0)
+    };
+    let mut taken = 0;
+    while !has_overflowed() {
+        (0..1_000).for_each(|n| drop(rest.with([&(taken + n).to_string()])));
+        taken += 1_000;
+    }
+    for round in 0..60 {
+        for _ in 0..chance.below(4) {
+            rest.remove([&chance.below(taken).to_string()]);
+            let value = value(chance.below(300));
+            engine.counters.iter().for_each(|family| drop(family.family.remove([&value])));
+            engine.gauges.iter().for_each(|family| drop(family.family.remove([&value])));
+            engine.times.family.remove([&value]);
+        }
+        engine.change(&mut chance);
+        let text = String::from_utf8(engine.scrape(&mut chance)).unwrap();
+        let mut lines: Vec<(String, String)> = text
+            .lines()
+            .filter(|line| line.starts_with("app_"))
+            .map(|line| {
+                let line = line.split_once(" # ").map_or(line, |(sample, _)| sample);
+                let (begin, number) = line.rsplit_once(' ').unwrap();
+                (begin.to_owned(), (number.parse::<f64>().unwrap() + 0.0).to_string())
+            })
+            .collect();
+        lines.sort_unstable();
+        assert_eq!(lines, engine.snapshot(), "in round {round}");
+    }
 }
