@@ -138,7 +138,7 @@ impl Engine {
                 let to = match chance.below(9) {
                     0 => i64::MIN,
                     n if n % 2 == 0 => chance.amount() as i64,
-                    _ => (chance.amount() >> 1) as i64 * -1,
+                    _ => -((chance.amount() >> 1) as i64),
                 };
                 let more = to.wrapping_sub(*held);
                 if more < 0 {
@@ -354,8 +354,12 @@ fn what_can_not_be_kept_is_said_all_the_same() {
         for _ in 0..chance.below(4) {
             rest.remove([&chance.below(taken).to_string()]);
             let value = value(chance.below(300));
-            engine.counters.iter().for_each(|family| drop(family.family.remove([&value])));
-            engine.gauges.iter().for_each(|family| drop(family.family.remove([&value])));
+            for family in &engine.counters {
+                family.family.remove([&value]);
+            }
+            for family in &engine.gauges {
+                family.family.remove([&value]);
+            }
             engine.times.family.remove([&value]);
         }
         engine.change(&mut chance);
