@@ -317,7 +317,8 @@ impl Vitals {
 
     /// Appends all metrics in the Prometheus text format 0.0.4.
     ///
-    /// Once `out` has its capacity and every thread has been seen, a scrape allocates nothing,
+    /// Once `out` has its capacity and every thread has been seen, a scrape allocates nothing, until
+    /// many numbers have outgrown the room that their text has (four digits each, once), and
     /// unless there are callbacks or collectors: these it waits for, up to `collect_deadline`.
     /// Scrapes take turns with each other; recording threads are never stopped, and an idle one
     /// is read like any other. Appends nothing when disabled.

@@ -391,3 +391,39 @@ fn what_families_and_series_take_is_charged() {
         taken("series", &|n| drop(many.with([&n.to_string()])));
     });
 }
+
+/// So is the text that scrapes keep, though few lines of many be long.
+#[test]
+fn the_text_that_is_kept_is_charged() {
+    alone(|| {
+        let taken = |name: &str, long: &dyn Fn(usize) -> bool| {
+            let builder = Vitals::builder().system_metrics(false).value_length_limit(4_096);
+            let vitals = builder.memory_limit(1 << 30).build().unwrap();
+            let used = || reading(&vitals, "mcp_vitals_memory_used_bytes") as i64;
+            let before = (used(), HELD.load(Ordering::Relaxed));
+            let many = Desc::counter(name, "").labels(["a"]).series_limit(1_000_000);
+            let many = vitals.register(many.label_values_limit(1_000_000)).unwrap();
+            for n in 0..10_000 {
+                let value = format!("{n:0width$}", width = if long(n) { 4_000 } else { 1 });
+                drop(many.with([&value]));
+            }
+            drop(vitals.export_prometheus());
+            let (charged, held) = (used() - before.0, HELD.load(Ordering::Relaxed) - before.1);
+            (held, charged, format!("{name}: {held} held, {charged} charged"))
+        };
+        // What the process has once is there after the first.
+        let _ = taken("first_total", &|_| false);
+        type Long = fn(usize) -> bool;
+        let cases: [(&str, Long); 5] = [
+            ("short_total", |_| false),
+            ("long_total", |_| true),
+            ("one_total", |n| n == 0),
+            ("some_total", |n| n % 64 == 0),
+            ("others_total", |n| n % 64 == 63),
+        ];
+        for (name, long) in cases {
+            let (held, charged, said) = taken(name, &long);
+            assert!(held < charged + charged / 5 && charged < 2 * held, "{said}");
+        }
+    });
+}

@@ -79,6 +79,17 @@ fn a_name_that_would_be_there_twice_keeps_its_ending() {
     }
 }
 
+/// Nor may a counter and an info both be called what neither is: the info is.
+#[test]
+fn a_counter_beside_an_info_keeps_its_ending() {
+    let vitals = engine();
+    vitals.counter("target_total", "Hit.").unwrap().inc();
+    let text = scrape(&vitals);
+    assert_has(&text, "# TYPE target_total unknown\n# HELP target_total Hit.\ntarget_total 1\n");
+    assert_eq!(text.matches("# TYPE target ").count(), 1, "{text}");
+    assert_has(&text, "# TYPE target info\n");
+}
+
 #[test]
 fn collectors_and_overflow_have_heads_too() {
     let vitals = Vitals::builder().series_limit(1).system_metrics(false).build().unwrap();

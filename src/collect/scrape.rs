@@ -50,10 +50,16 @@ impl Scrape {
         if self.parts.is_empty() {
             self.parts.push(Part::default());
         }
+        // Of a walk that ended in a panic of whoever took the text; threads have come since.
+        self.forget();
         for (number, family) in families.shown() {
             self.family(number, family, turn, visit);
         }
         // The chunks are the engine's, which may be gone before the next walk.
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.parts.iter_mut().for_each(|part| part.column.clear());
     }
 

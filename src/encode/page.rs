@@ -119,6 +119,10 @@ impl Page {
         self.slack
     }
 
+    pub(super) fn lines(&self) -> usize {
+        self.there.count_ones() as usize
+    }
+
     /// Bytes by which its text may grow where it stands.
     #[inline]
     pub(super) fn free(&self) -> usize {
@@ -127,7 +131,7 @@ impl Page {
 
     /// Bytes to leave free for its numbers to grow.
     pub(super) fn spare(&self, kind: NumberKind) -> usize {
-        match self.there.count_ones() as usize {
+        match self.lines() {
             0 => 0,
             lines => lines * spare(kind) + SPARE,
         }
@@ -143,6 +147,18 @@ impl Page {
     #[inline]
     pub(super) fn missing(&self, present: u64) -> u64 {
         present & !self.there
+    }
+
+    /// Whether there is a line that is not of `present`.
+    #[inline]
+    pub(super) fn has_more_than(&self, present: u64) -> bool {
+        self.there & !present != 0
+    }
+
+    /// Whether the lines that are there are those of `present`.
+    #[inline]
+    pub(super) fn is_of(&self, present: u64) -> bool {
+        self.there == present
     }
 
     /// How many places there are up to the last line.
@@ -324,7 +340,7 @@ impl PageMut<'_> {
         let lines = &self.lines[..self.page.len()];
         let digits = lines.iter().map(|line| line.digits()).sum::<u32>() as usize;
         let fixed = size_of::<Written>() + size_of::<u64>() + number::LONGEST;
-        self.page.text_len - digits + self.page.there.count_ones() as usize * fixed
+        self.page.text_len - digits + self.page.lines() * fixed
     }
 
     /// Writes another number into a line that is there; false where the text has no room for it.

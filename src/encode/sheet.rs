@@ -67,8 +67,10 @@ impl Sheet {
         let digits = buffer.format(number);
         let longer = line.len() + digits.len() + 1;
         if page.page.free() < longer {
-            let each = longer + page::spare(number.kind());
-            self.widen(head, number.kind(), each * of.0 + page::SPARE, each * of.1);
+            let spare = page::spare(number.kind());
+            let each = longer.min(self.usual()) + spare;
+            let all = |lines: usize| longer + spare + each * (lines - 1);
+            self.widen(head, number.kind(), all(of.0) + page::SPARE, all(of.1));
             page = self.page(head);
         }
         page.add(index, line, digits, number.bits());
@@ -92,6 +94,15 @@ impl Sheet {
             bits: &mut self.bits[places.clone()],
             lines: &mut self.lines[places],
         }
+    }
+
+    /// Bytes of a line that is to come: as those that are there. Nobody accounts for the room that is made
+    /// for it, so that a long one does not say how long the others will be.
+    #[cold]
+    fn usual(&self) -> usize {
+        let lines = self.pages.iter().map(Page::lines).sum::<usize>();
+        let bytes = self.pages.iter().map(Page::text_len).sum::<usize>();
+        (bytes + USUAL) / (lines + 1)
     }
 
     /// Makes room for `more` bytes in a page. Other pages that have little left get some, too: numbers
@@ -151,7 +162,7 @@ impl Sheet {
     pub(super) fn is_as(&self, head: &PageHead, now: &[u64; PAGE]) -> bool {
         self.pages.first().is_some_and(|page| {
             page.version == head.version
-                && page.missing(head.present) == 0
+                && page.is_of(head.present)
                 && page::more(&self.bits[..page.len()], now) == 0
         })
     }
@@ -189,7 +200,9 @@ impl Sheet {
         to: &[MaybeUninit<u8>],
     ) -> u64 {
         let page = &mut self.pages[head.number % SHEET];
-        if page.version != head.version {
+        // Which series are there is read after the version: one that is being removed may be gone before
+        // that tells of it, and anything stands in the place of its number.
+        if page.version != head.version || page.has_more_than(head.present) {
             page.clear();
             page.version = head.version;
         }
@@ -252,6 +265,9 @@ impl Work for BeginAll<'_> {
 /// Bytes of text that a processor finds by itself soon enough: to ask for each line of fewer than that
 /// takes longer than it saves.
 const FAR: usize = 128 << 10;
+
+/// Bytes that a line may have where there are none yet.
+const USUAL: usize = 128;
 
 /// Numbers that come from memory at once.
 const LINE: usize = 64 / size_of::<u64>();
@@ -479,5 +495,26 @@ mod tests {
         assert!(checked.add(NumberKind::Total, 2, "b ", 1));
         checked.update(NumberKind::Total);
         assert_eq!(checked.sheet.text(&checked.numbers.heads[0]), b"b 7\na 9\n");
+    }
+
+    /// Of a series that is being removed a scrape may see that it is gone, and not yet that the page is
+    /// stale. What stands in its place then is another page's number.
+    #[test]
+    fn a_line_that_is_shown_no_more_goes_before_the_version_says_so() {
+        let mut checked = Checked::new();
+        for (place, name) in [(3, "a "), (5, "b ")] {
+            checked.set(place, 1);
+            assert!(checked.add(NumberKind::Total, place, name, 1));
+        }
+        checked.numbers.heads[0].present = 1 << 3;
+        checked.numbers.bits[0][5] = 777;
+        let (head, now) = (checked.numbers.heads[0], checked.numbers.bits[0]);
+        assert!(!checked.sheet.is_as(&head, &now));
+        checked.update(NumberKind::Total);
+        assert_eq!(checked.sheet.missing(&head), 1 << 3);
+        assert_eq!(checked.sheet.text(&head), b"");
+        assert!(checked.sheet.add(&head, 3, Number::Total(1), "a ", (1, 1), &|_| true));
+        assert_eq!(checked.sheet.text(&head), b"a 1\n");
+        assert!(checked.sheet.is_as(&head, &now));
     }
 }

@@ -29,9 +29,12 @@ fn short(name: &str, kind: MetricKind) -> Option<&str> {
     (!short.is_empty() && short.len() < name.len()).then_some(short)
 }
 
-/// The names of samples, and whose they are.
+/// The names of samples, and whose they are, with their family's kind.
 #[derive(Default)]
-pub(crate) struct Exposed(HashMap<String, Clash>);
+pub(crate) struct Exposed(HashMap<String, (Clash, MetricKind)>);
+
+/// What a family's name may be shorter by.
+const ENDINGS: [&str; 2] = ["_total", "_info"];
 
 impl Exposed {
     /// Whether none of a family's samples is exposed by another one.
@@ -50,16 +53,25 @@ impl Exposed {
         {
             clash.say();
         }
+        // Of a counter and an info that would both be `a` the info is: readers look for `target`.
+        let ending = spec.kind.ending();
+        if let Some(short) = short(&spec.name, spec.kind)
+            && let Some(other) = ENDINGS.into_iter().find(|other| *other != ending)
+            && let Some((theirs, kind)) = self.0.get(&format!("{short}{other}"))
+            && kind.ending() == other
+        {
+            if ending == MetricKind::Info.ending() { theirs.say() } else { clash.say() }
+        }
         for sample in sample_names(spec) {
             let plain = sample.strip_suffix("_created").unwrap_or(&sample);
-            for ending in ["_total", "_info"] {
+            for ending in ENDINGS {
                 for name in [&*sample, plain] {
-                    if let Some(other) = self.0.get(&format!("{name}{ending}")) {
+                    if let Some((other, _)) = self.0.get(&format!("{name}{ending}")) {
                         other.say();
                     }
                 }
             }
-            self.0.insert(sample, clash.clone());
+            self.0.insert(sample, (clash.clone(), spec.kind));
         }
     }
 
@@ -114,6 +126,10 @@ mod tests {
         assert_eq!(beside("a", MetricKind::Gauge), None);
         assert_eq!(beside("a", MetricKind::Histogram), None);
         assert_eq!(beside("a_created", MetricKind::Gauge), None);
+        // Both would be `a`.
+        assert_eq!(beside("a_info", MetricKind::Info), None);
+        assert_eq!(beside("b_info", MetricKind::Info), Some("a"));
+        assert_eq!(beside("a_info", MetricKind::Gauge), Some("a"));
         assert_eq!(beside("a_count", MetricKind::Gauge), Some("a"));
         assert_eq!(beside("b", MetricKind::Histogram), Some("a"));
         assert_eq!(beside("a_total_total", MetricKind::Counter), Some("a"));
