@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::export::sink::{Chunk, SinkThread};
 use crate::logs::{RedactedSpan, Redactor};
 use crate::ring::frame::{Frame, kind};
+use crate::ring::run::Run;
 use crate::ring::span::SpanFrame;
 use crate::shard::space::Space;
 use crate::store::flight::Recorder;
@@ -41,6 +42,8 @@ pub(crate) struct Spans {
     recorder: Option<Arc<Recorder>>,
     open: Option<Arc<Open>>,
     out: Out,
+    /// Bytes and spans on their way out as they were before the frame under way.
+    mark: (usize, u32),
     tally: Tally,
     told: Told,
 }
@@ -83,6 +86,7 @@ impl Spans {
                 patience: Duration::ZERO,
                 stalled: false,
             },
+            mark: (0, 0),
             tally: Tally::default(),
             told,
         };
@@ -139,38 +143,53 @@ impl Spans {
         &self.out.outlets
     }
 
-    /// Takes a frame of a span. What can't be read, or panics, is passed over and counted.
-    pub(crate) fn take(&mut self, frame: Frame<'_>, anchors: &Anchors) {
-        let mark = (self.out.bytes.len(), self.out.count);
-        if contained(|| self.look(frame, anchors)).flatten().is_none() {
-            self.tally.poison += 1;
-            // No half of a span.
-            self.out.bytes.truncate(mark.0);
-            self.out.count = self.out.count.min(mark.1);
+    /// Takes the frames of spans that come next. What can't be read, or panics, is passed over and
+    /// counted.
+    pub(crate) fn take(&mut self, run: &mut Run<'_>, anchors: &Anchors) {
+        // Once more for those behind one that panics.
+        while contained(|| self.take_some(run, anchors)).is_none() {
+            self.pass_over();
         }
     }
 
+    fn take_some(&mut self, run: &mut Run<'_>, anchors: &Anchors) {
+        while let Some(frame) = run.next_if(|of| of != kind::LINE) {
+            self.mark = (self.out.bytes.len(), self.out.count);
+            if self.look(frame, anchors).is_none() {
+                self.pass_over();
+            }
+        }
+    }
+
+    #[cold]
+    fn pass_over(&mut self) {
+        self.tally.poison += 1;
+        // No half of a span.
+        self.out.bytes.truncate(self.mark.0);
+        self.out.count = self.out.count.min(self.mark.1);
+    }
+
+    #[inline(always)]
     fn look(&mut self, frame: Frame<'_>, anchors: &Anchors) -> Option<()> {
         if frame.kind() != kind::SPAN {
             return self.begin(frame, anchors);
         }
         let Spans { redactor, assembler, recorder, open, out, tally, .. } = self;
+        // Once more where somebody wants all of it: who has it in memory for each has that to pay for.
         let span = SpanFrame::read(frame)?;
         tally.spans += 1;
-        if let Some(open) = open {
-            open.end(&span.fixed);
+        if span.fixed.left_out != [0; 3] {
+            tally.add_left_out(span.fixed.left_out);
         }
-        for (sum, count) in tally.left_out.iter_mut().zip(span.fixed.left_out) {
-            *sum += u64::from(count);
+        if let Some(open) = open {
+            open.end(&SpanFrame::read(frame)?.fixed);
         }
         let end = anchors.unix_nanos(frame.ticks());
-        let redacted;
-        let (frame, span) = match redactor.span(frame, &span) {
-            None => (frame, &span),
+        let frame = match redactor.span(frame, &span) {
+            None => frame,
             Some(RedactedSpan { frame, count }) => {
                 tally.redacted += u64::from(count);
-                redacted = SpanFrame::read(frame)?;
-                (frame, &redacted)
+                frame
             }
         };
         if let Some(recorder) = recorder {
@@ -179,12 +198,14 @@ impl Spans {
         match assembler {
             None => out.add(end, frame),
             Some(assembler) => {
-                assembler.take(end, frame, span, &mut |end, frame: Frame<'_>| out.add(end, frame));
+                let span = SpanFrame::read(frame)?;
+                assembler.take(end, frame, &span, &mut |end, frame: Frame<'_>| out.add(end, frame));
             }
         }
         Some(())
     }
 
+    #[inline(never)]
     fn begin(&mut self, frame: Frame<'_>, anchors: &Anchors) -> Option<()> {
         let (kind::SPAN_START, Some(open)) = (frame.kind(), &self.open) else { return Some(()) };
         let span = SpanFrame::read(frame)?;
@@ -236,6 +257,7 @@ impl Spans {
 }
 
 impl Out {
+    #[inline]
     fn add(&mut self, end: u64, frame: Frame<'_>) {
         self.bytes.extend_from_slice(&end.to_le_bytes());
         self.bytes.extend_from_slice(frame.bytes());
