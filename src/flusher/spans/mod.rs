@@ -264,6 +264,8 @@ impl Out {
         self.count += 1;
         if self.bytes.len() >= CHUNK {
             self.send();
+            // As much will come: at once, where a buffer that grows copies all it has time and again.
+            self.bytes.reserve(CHUNK + CHUNK / 8);
         }
     }
 
