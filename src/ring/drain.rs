@@ -323,6 +323,50 @@ mod tests {
     }
 
     #[test]
+    fn what_two_rings_have_comes_by_its_time_however_few_are_taken_at_once() {
+        for most in [1, 3, usize::MAX] {
+            // One thread has the ring, the other the shared one; each goes around several times.
+            let mut drain = drain(Overflow::DropNewest, 0);
+            let rings = drain.rings.clone();
+            let (mut seen, mut written) = (Vec::new(), 0);
+            for _ in 0..50 {
+                for first in [written, written + 1] {
+                    let write = || {
+                        for ticks in (first..written + 30).step_by(2) {
+                            let head =
+                                Head { kind: kind::LINE, level: 3, ticks, ..Head::default() };
+                            rings.write(head, &|_: &mut Writer<'_>| {});
+                        }
+                    };
+                    if first == written {
+                        write();
+                    } else {
+                        std::thread::scope(|scope| scope.spawn(write).join().unwrap());
+                    }
+                }
+                written += 30;
+                while drain.round(u64::MAX, |run| {
+                    let frames = std::iter::from_fn(|| run.next_if(|_| true));
+                    seen.extend(frames.take(most).map(|frame| frame.ticks()));
+                    true
+                }) > 0
+                {}
+            }
+            assert_eq!(seen, (0..written).collect::<Vec<_>>());
+            assert_eq!(drain.torn(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_not_wanted_stays() {
+        let mut drain = drain(Overflow::DropNewest, 3);
+        let none = |run: &mut Run<'_>| run.next_if(|of| of != kind::LINE).is_none();
+        assert_eq!(drain.round(u64::MAX, none), 0);
+        assert_eq!(drain.round(1, all), 2);
+        assert_eq!(drain.round(u64::MAX, |run| run.next_if(|_| true).is_none()), 1);
+    }
+
+    #[test]
     fn a_recorders_line_is_read_or_lost_and_never_both() {
         const LINES: u64 = 200_000;
         let mut drain = drain(Overflow::OverwriteOldest, 0);

@@ -16,7 +16,7 @@ impl<'a> Run<'a> {
     /// At most `most` frames of those that `rest`, at position `read`, begins with, up to one that is
     /// younger than `until` or makes no sense.
     #[inline]
-    pub(super) fn new(rest: &'a [u8], read: &'a mut u64, until: u64, most: usize) -> Run<'a> {
+    pub(crate) fn new(rest: &'a [u8], read: &'a mut u64, until: u64, most: usize) -> Run<'a> {
         Run { rest, read, until, left: most }
     }
 

@@ -298,3 +298,51 @@ impl Out {
         self.stalled = stalled;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::timed;
+    use crate::logs::Redaction;
+    use crate::ring::frame::{HEADER, SPAN_LEVEL};
+    use crate::ring::span::Fixed;
+    use crate::ring::span::by_hand::{Items, Whole};
+    use crate::ring::writer::{Fill, Head, Writer};
+
+    fn frame(of: u8, name: Option<&str>) -> Vec<u8> {
+        let mut room = [0; 256];
+        let mut writer = Writer::over(&mut room, 256, &[]);
+        if let Some(name) = name {
+            let fixed = Fixed { left_out: [1, 0, 2], ..Fixed::default() };
+            let items = Items::default();
+            let name = name.as_bytes();
+            Whole { fixed: &fixed, name, tracestate: b"", items: &items }.fill(&mut writer);
+        }
+        let length = writer.finish(Head { kind: of, level: SPAN_LEVEL, ..Head::default() });
+        room[..length.unwrap()].to_vec()
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_counted_and_the_others_of_the_run_are_taken() {
+        let torn = frame(kind::SPAN, None);
+        assert_eq!(torn.len(), HEADER);
+        let one = |name: &str| frame(kind::SPAN, Some(name));
+        let line = frame(kind::LINE, None);
+        let bytes = [one("a"), torn, one("b"), line.clone(), one("c")].concat();
+        let redactor = Redactor::new(Redaction::new());
+        let space = Arc::new(Space::new(1 << 20));
+        let mut spans =
+            Spans::new(Vec::new(), None, redactor, Control::new(None), space, Told::default());
+        let mut read = 0;
+        let mut run = Run::new(&bytes, &mut read, u64::MAX, 10);
+        spans.take(&mut run, &Anchors::new(Clock::get()));
+        assert_eq!(run.next_if(|_| true).map(|frame| frame.bytes()), Some(&line[..]));
+        let Tally { spans: seen, poison, left_out, .. } = spans.tally;
+        assert_eq!((seen, poison, left_out), (2, 1, [2, 0, 4]));
+        let mut rest = &spans.out.bytes[..];
+        let names: Vec<_> = std::iter::from_fn(|| timed(&mut rest))
+            .map(|(_, frame)| SpanFrame::read(frame).unwrap().name.to_string())
+            .collect();
+        assert_eq!((names, spans.out.count), (vec!["a".to_owned(), "b".to_owned()], 2));
+    }
+}
