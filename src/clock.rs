@@ -111,6 +111,7 @@ impl Clock {
     }
 
     /// How many nanoseconds so many ticks are.
+    #[inline]
     pub(crate) fn nanos(self, ticks: u64) -> u64 {
         self.0.nanos(ticks)
     }

@@ -23,7 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Their memory is charged to the budget of the cells.
     ("ring", &["sync", "shard"]),
     ("batch", &["ring", "logs", "traces", "clock"]),
-    ("logs", &["ring", "sync", "clock", "error", "batch", "export"]),
+    // Texts are looked through by wide vectors, as numbers are written by them.
+    ("logs", &["ring", "shard", "sync", "clock", "error", "batch", "export"]),
     // Values of attributes are those of a line's fields.
     // `SpanForm` is made in `encode`, and named here.
     (

@@ -40,9 +40,13 @@ impl Known {
 
     /// The same of frames, each behind its time.
     pub(crate) fn learn_all(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
+        let (mut rest, mut last) = (bytes, None);
         while let Some((_, frame)) = timed(&mut rest) {
-            self.learn(frame);
+            // Most say the same as the one before.
+            let numbers = Some((frame.site(), frame.logger(), frame.thread()));
+            if std::mem::replace(&mut last, numbers) != numbers {
+                self.learn(frame);
+            }
         }
     }
 
@@ -61,12 +65,17 @@ impl Known {
     pub(crate) fn get(&self, frame: Frame<'_>) -> (&SiteText, Names<'_>) {
         let at = |number: u32| (number as usize).wrapping_sub(1);
         let site = self.sites.get(at(frame.site())).map_or(&self.nowhere, |site| site);
-        let logger = self.loggers.get(at(frame.logger())).map_or("", |name| name);
+        (site, self.names(frame.logger(), frame.thread()))
+    }
+
+    /// What a logger and a thread are called.
+    pub(crate) fn names(&self, logger: u32, thread: u32) -> Names<'_> {
+        let logger = self.loggers.get((logger as usize).wrapping_sub(1)).map_or("", |name| name);
         let thread = match &self.last_thread {
-            (number, name) if *number == frame.thread() => name,
-            _ => self.threads.get(&frame.thread()).map_or("", |name| name),
+            (number, name) if *number == thread => name,
+            _ => self.threads.get(&thread).map_or("", |name| name),
         };
-        (site, Names { logger, thread, recovered: false })
+        Names { logger, thread, recovered: false }
     }
 
     /// What a thread is called, of a frame that was learnt.
@@ -97,9 +106,10 @@ impl Known {
 }
 
 /// The next frame, which stands behind its time.
+#[inline(always)]
 pub(crate) fn timed<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Frame<'a>)> {
     let (unix_nanos, rest) = bytes.split_first_chunk()?;
-    let frame = Frame::first(rest)?;
-    *bytes = &rest[frame.bytes().len()..];
+    let (frame, rest) = Frame::split(rest)?;
+    *bytes = rest;
     Some((u64::from_le_bytes(*unix_nanos), frame))
 }

@@ -8,7 +8,6 @@ pub(crate) mod tests;
 
 pub(crate) use crate::ring::names::SiteText;
 pub(crate) use known::{Known, timed};
-#[cfg(target_os = "linux")]
 pub(crate) use record::Names;
 pub use record::Record;
 #[cfg(any(feature = "otlp", feature = "otlp-grpc"))]

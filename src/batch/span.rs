@@ -72,6 +72,7 @@ pub struct SpanLink<'a> {
 
 impl<'a> SpanRecord<'a> {
     /// What `frame` says, which ended at `end_unix_nanos`; nothing where it makes no sense.
+    #[inline(always)]
     pub(crate) fn read(
         frame: Frame<'a>,
         names: Names<'a>,

@@ -20,12 +20,15 @@ const KEPT: usize = 64;
 pub(crate) struct Anchors {
     clock: Clock,
     kept: VecDeque<Anchor>,
+    /// The last of them.
+    last: Anchor,
 }
 
 impl Anchors {
     pub(crate) fn new(clock: Clock) -> Anchors {
-        let mut anchors = Anchors { clock, kept: VecDeque::with_capacity(KEPT) };
-        anchors.renew();
+        let last = Anchor { ticks: clock.ticks(), unix_nanos: unix_nanos() };
+        let mut anchors = Anchors { clock, kept: VecDeque::with_capacity(KEPT), last };
+        anchors.add(last);
         anchors
     }
 
@@ -41,11 +44,22 @@ impl Anchors {
             self.kept.pop_front();
         }
         self.kept.push_back(anchor);
+        self.last = anchor;
     }
 
     /// Nanoseconds since 1970 at so many ticks.
     #[inline]
     pub(crate) fn unix_nanos(&self, ticks: u64) -> u64 {
+        // Nearly all come after the last one.
+        if let Some(later) = ticks.checked_sub(self.last.ticks) {
+            return self.last.unix_nanos.saturating_add(self.clock.nanos(later));
+        }
+        self.of_late(ticks)
+    }
+
+    /// The same of what was long in coming.
+    #[cold]
+    fn of_late(&self, ticks: u64) -> u64 {
         // The last one before; a tick that is older than all is told by the first.
         let before = self.kept.iter().rev().find(|anchor| anchor.ticks <= ticks);
         let Some(anchor) = before.or(self.kept.front()) else { return 0 };
@@ -68,7 +82,8 @@ mod tests {
     #[test]
     fn a_step_of_the_wall_clock_moves_what_comes_after_it_alone() {
         let clock = Clock::get();
-        let mut anchors = Anchors { clock, kept: VecDeque::new() };
+        let last = Anchor { ticks: 0, unix_nanos: 0 };
+        let mut anchors = Anchors { clock, kept: VecDeque::new(), last };
         let second = (0..).map(|shift| 1u64 << shift).find(|&t| clock.nanos(t) > 1 << 29).unwrap();
         let nanos = clock.nanos(second);
         for (n, unix_nanos) in [(10, 5_000 << 30), (11, (5_000 << 30) + nanos), (12, 1_000 << 30)] {

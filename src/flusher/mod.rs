@@ -371,13 +371,22 @@ impl Worker {
         let mut seen = 0;
         loop {
             let Worker { drain, router, spans, anchors, durable, .. } = self;
-            let round = drain.round(horizon, |frame| match (frame.kind(), &mut *spans) {
-                (kind::LINE, _) => router.route(frame, anchors),
-                (_, Some(spans)) => {
-                    spans.take(frame, anchors);
-                    true
+            let round = drain.round(horizon, |run| {
+                loop {
+                    while let Some(frame) = run.next_if(|of| of == kind::LINE) {
+                        if !router.route(frame, anchors) {
+                            return false;
+                        }
+                    }
+                    let before = run.left();
+                    match spans {
+                        Some(spans) => spans.take(run, anchors),
+                        None => while run.next_if(|of| of != kind::LINE).is_some() {},
+                    }
+                    if run.left() == before {
+                        return true;
+                    }
                 }
-                _ => true,
             });
             seen += round;
             if let Some(durable) = durable

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::frame::Frame;
 use super::overwrite;
+use super::run::Run;
 use super::set::{ByLevel, Kind, Leased, Rings};
 
 /// What a ring gives up to be read, as positions of it.
@@ -26,9 +27,8 @@ struct Source {
     freed: u64,
     /// Up to where frames are looked at in this round.
     end: u64,
-    /// Of a [`Kind::Recorder`]: a copy of what it had, from `read` on, and where in it `read` is.
+    /// Of a [`Kind::Recorder`]: a copy of what it had, up to `end`.
     copy: Vec<u8>,
-    at: usize,
     /// Lines of all copies so far.
     taken: ByLevel,
 }
@@ -43,8 +43,8 @@ pub(crate) struct Drain {
     fullest: u64,
     /// Frames that made no sense, or over which whoever saw them panicked.
     torn: u64,
-    /// The ring whose next frame is being seen.
-    under_way: Option<Option<usize>>,
+    /// Frames are being seen.
+    under_way: bool,
     /// Whoever reads frees; else somebody else says when.
     frees: bool,
 }
@@ -66,7 +66,7 @@ impl Drain {
             words: Vec::new(),
             fullest: 0,
             torn: 0,
-            under_way: None,
+            under_way: false,
             frees: true,
         };
         drain.shared.read = drain.rings.shared.freed();
@@ -107,26 +107,35 @@ impl Drain {
     }
 
     /// Hands over at most `ROUND` frames with ticks up to `horizon`, the oldest first, until `see` says
-    /// that it has enough; then gives the rings back what was read. How many there were.
-    pub(crate) fn round(&mut self, horizon: u64, mut see: impl FnMut(Frame<'_>) -> bool) -> usize {
-        if let Some(of) = self.under_way.take() {
-            // It panicked over that one: it would again.
-            self.torn += 1;
-            self.pass(of);
-        }
+    /// that it has enough, or takes none of those it is given; then gives the rings back what was read.
+    /// How many were taken.
+    pub(crate) fn round(
+        &mut self,
+        horizon: u64,
+        mut see: impl FnMut(&mut Run<'_>) -> bool,
+    ) -> usize {
+        // Over the last one that was taken somebody panicked.
+        self.torn += u64::from(std::mem::take(&mut self.under_way));
         self.look();
-        let (mut seen, mut more) = (0, true);
-        while more && seen < ROUND {
-            let Some((first, until)) = self.oldest(horizon) else { break };
+        let (mut left, mut more) = (ROUND, true);
+        while more && left > 0 {
+            let Some((of, until)) = self.oldest(horizon) else { break };
+            self.under_way = true;
+            let before = left;
             // As long as no other ring has an older one.
-            while more && seen < ROUND && self.take(first, until, &mut |frame| more = see(frame)) {
-                seen += 1;
+            while more && let Some(mut run) = self.run(of, until, left) {
+                more = see(&mut run);
+                if std::mem::replace(&mut left, run.left()) == left {
+                    break;
+                }
             }
+            self.under_way = false;
+            more &= left < before;
         }
         if self.frees {
             self.free();
         }
-        seen
+        ROUND - left
     }
 
     /// Sees what was published up to now.
@@ -142,14 +151,14 @@ impl Drain {
         for (leased, source) in self.known.iter().zip(&mut self.sources) {
             match &leased.kind {
                 Kind::Queue(ring) => source.end = ring.cursor().published(),
-                Kind::Recorder(recorder) if source.at == source.copy.len() => {
+                Kind::Recorder(recorder) if source.read == source.end => {
                     self.words.clear();
                     // Before the copy: what is counted by now is in it, or was overwritten.
                     let pushed = leased.pushed.seen();
                     let (from, to) = recorder.read(source.read, &mut self.words);
                     source.copy.clear();
                     source.copy.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
-                    (source.read, source.end, source.at) = (from, to, 0);
+                    (source.read, source.end) = (from, to);
                     for frame in overwrite::frames(&source.copy) {
                         let at = usize::from(frame.level()).wrapping_sub(1);
                         source.taken.get_mut(at).into_iter().for_each(|taken| *taken += 1);
@@ -164,17 +173,18 @@ impl Drain {
         self.shared.end = self.rings.shared.reserved();
     }
 
-    /// The frame that comes next from ring `of`, and where the one after it begins.
-    fn peek(&mut self, of: Option<usize>) -> Option<(Frame<'_>, u64)> {
+    /// The frame that comes next from ring `of`.
+    fn peek(&mut self, of: Option<usize>) -> Option<Frame<'_>> {
         let Some(at) = of else {
             // SAFETY: the one reader, with a position that it has not freed.
-            return unsafe { self.rings.shared.read(self.shared.read, self.shared.end) };
+            let next = unsafe { self.rings.shared.read(self.shared.read, self.shared.end) };
+            return next.map(|(frame, _)| frame);
         };
         let (leased, source) = (self.known.get(at)?, self.sources.get_mut(at)?);
         match &leased.kind {
             // SAFETY: as above; what is borrowed goes before `free`, which takes `self` mutably.
             Kind::Queue(ring) => match unsafe { ring.read(source.read, source.end) }? {
-                (Some(frame), next) => Some((frame, next)),
+                (Some(frame), _) => Some(frame),
                 (None, next) => {
                     // Nothing that can be read: the rest of what is there is given up.
                     self.torn += 1;
@@ -183,11 +193,28 @@ impl Drain {
                 }
             },
             Kind::Recorder(_) => {
-                let rest = &source.copy[source.at..];
-                let frame = overwrite::frames(rest).next()?;
-                Some((frame, source.read + frame.bytes().len() as u64))
+                overwrite::frames(copied(&source.copy, source.end - source.read)).next()
             }
         }
+    }
+
+    /// What comes next from ring `of` and lies in one piece: at most `most` frames up to `until`.
+    fn run(&mut self, of: Option<usize>, until: u64, most: usize) -> Option<Run<'_>> {
+        let Some(at) = of else {
+            // Of what everyone writes each frame becomes whole by itself.
+            // SAFETY: as in `peek`.
+            let next = unsafe { self.rings.shared.read(self.shared.read, self.shared.end) };
+            let (frame, next) = next?;
+            self.shared.read = next - frame.bytes().len() as u64;
+            return Some(Run::new(frame.bytes(), &mut self.shared.read, until, most));
+        };
+        let (leased, source) = (self.known.get(at)?, self.sources.get_mut(at)?);
+        let rest = match &leased.kind {
+            // SAFETY: as in `peek`.
+            Kind::Queue(ring) => unsafe { ring.rest(source.read, source.end) },
+            Kind::Recorder(_) => copied(&source.copy, source.end - source.read),
+        };
+        Some(Run::new(rest, &mut source.read, until, most))
     }
 
     /// The ring with the oldest frame up to `horizon`, and the ticks up to which no other has one.
@@ -195,7 +222,7 @@ impl Drain {
         let mut first: Option<(Option<usize>, u64)> = None;
         let mut second = horizon;
         for of in (0..self.sources.len()).map(Some).chain([None]) {
-            let Some(ticks) = self.peek(of).map(|(frame, _)| frame.ticks()) else { continue };
+            let Some(ticks) = self.peek(of).map(|frame| frame.ticks()) else { continue };
             match first {
                 Some((_, least)) if ticks >= least => second = second.min(ticks),
                 _ => {
@@ -207,40 +234,6 @@ impl Drain {
             }
         }
         first.filter(|(_, ticks)| *ticks <= horizon).map(|(of, _)| (of, second))
-    }
-
-    /// Hands over the next frame of ring `of` if it is no younger than `until`.
-    fn take(&mut self, of: Option<usize>, until: u64, see: &mut impl FnMut(Frame<'_>)) -> bool {
-        self.under_way = Some(of);
-        let Some((frame, next)) = self.peek(of).filter(|(frame, _)| frame.ticks() <= until) else {
-            self.under_way = None;
-            return false;
-        };
-        let length = frame.bytes().len();
-        see(frame);
-        self.under_way = None;
-        self.advance(of, next, length);
-        true
-    }
-
-    /// Leaves the next frame of ring `of` unread.
-    fn pass(&mut self, of: Option<usize>) {
-        if let Some((next, length)) = self.peek(of).map(|(frame, next)| (next, frame.bytes().len()))
-        {
-            self.advance(of, next, length);
-        }
-    }
-
-    #[inline(always)]
-    fn advance(&mut self, of: Option<usize>, next: u64, length: usize) {
-        match of.map(|at| &mut self.sources[at]) {
-            None => self.shared.read = next,
-            Some(source) => {
-                source.read = next;
-                // Of a recorder's copy.
-                source.at = (source.at + length).min(source.copy.len());
-            }
-        }
     }
 
     /// What was read and not freed yet; from here on it counts as being freed.
@@ -276,6 +269,11 @@ impl Drain {
     }
 }
 
+/// What was not read of a recorder's copy: so many bytes.
+fn copied(copy: &[u8], left: u64) -> &[u8] {
+    copy.get(copy.len().saturating_sub(left as usize)..).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -296,19 +294,76 @@ mod tests {
         Drain::only(rings).unwrap()
     }
 
+    /// Takes all of a run.
+    fn all(run: &mut Run<'_>) -> bool {
+        while run.next_if(|_| true).is_some() {}
+        true
+    }
+
     #[test]
     fn a_frame_over_which_its_reader_panics_is_not_read_again() {
         for overflow in [Overflow::DropNewest, Overflow::OverwriteOldest] {
             let mut drain = drain(overflow, 3);
-            let panics = AssertUnwindSafe(|| drain.round(u64::MAX, |_| resume_unwind(Box::new(1))));
+            let panics = AssertUnwindSafe(|| {
+                drain.round(u64::MAX, |run| {
+                    run.next_if(|_| true);
+                    resume_unwind(Box::new(1))
+                })
+            });
             assert!(catch_unwind(panics).is_err());
             let mut seen = Vec::new();
-            drain.round(u64::MAX, |frame| {
-                seen.push(frame.ticks());
+            drain.round(u64::MAX, |run| {
+                seen.extend(
+                    std::iter::from_fn(|| run.next_if(|_| true)).map(|frame| frame.ticks()),
+                );
                 true
             });
             assert_eq!((seen, drain.torn()), (vec![1, 2], 1));
         }
+    }
+
+    #[test]
+    fn what_two_rings_have_comes_by_its_time_however_few_are_taken_at_once() {
+        for most in [1, 3, usize::MAX] {
+            // One thread has the ring, the other the shared one; each goes around several times.
+            let mut drain = drain(Overflow::DropNewest, 0);
+            let rings = drain.rings.clone();
+            let (mut seen, mut written) = (Vec::new(), 0);
+            for _ in 0..50 {
+                for first in [written, written + 1] {
+                    let write = || {
+                        for ticks in (first..written + 30).step_by(2) {
+                            let head =
+                                Head { kind: kind::LINE, level: 3, ticks, ..Head::default() };
+                            rings.write(head, &|_: &mut Writer<'_>| {});
+                        }
+                    };
+                    if first == written {
+                        write();
+                    } else {
+                        std::thread::scope(|scope| scope.spawn(write).join().unwrap());
+                    }
+                }
+                written += 30;
+                while drain.round(u64::MAX, |run| {
+                    let frames = std::iter::from_fn(|| run.next_if(|_| true));
+                    seen.extend(frames.take(most).map(|frame| frame.ticks()));
+                    true
+                }) > 0
+                {}
+            }
+            assert_eq!(seen, (0..written).collect::<Vec<_>>());
+            assert_eq!(drain.torn(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_not_wanted_stays() {
+        let mut drain = drain(Overflow::DropNewest, 3);
+        let none = |run: &mut Run<'_>| run.next_if(|of| of != kind::LINE).is_none();
+        assert_eq!(drain.round(u64::MAX, none), 0);
+        assert_eq!(drain.round(1, all), 2);
+        assert_eq!(drain.round(u64::MAX, |run| run.next_if(|_| true).is_none()), 1);
     }
 
     #[test]
@@ -325,10 +380,10 @@ mod tests {
                 }
             });
             while !writer.is_finished() {
-                seen += drain.round(u64::MAX, |_| true) as u64;
+                seen += drain.round(u64::MAX, all) as u64;
             }
         });
-        while let more @ 1.. = drain.round(u64::MAX, |_| true) as u64 {
+        while let more @ 1.. = drain.round(u64::MAX, all) as u64 {
             seen += more;
         }
         assert_eq!(seen + rings.lost(drain.known())[2], LINES);

@@ -106,6 +106,7 @@ impl<'a> Text<'a> {
     }
 
     /// The bytes as they were kept.
+    #[inline]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -231,7 +232,11 @@ impl<'a> Bytes<'a> {
 
     /// Passes over a value.
     #[inline(always)]
-    fn skip(&mut self, tag: u8) -> Option<()> {
+    pub(super) fn skip(&mut self, tag: u8) -> Option<()> {
+        // Most are texts.
+        if tag & (tag::TYPE | tag::CUT) == tag::STR {
+            return self.pass_long(0);
+        }
         let cut = if tag & tag::CUT != 0 { 4 } else { 0 };
         match tag & tag::TYPE {
             tag::STR | tag::BYTES => self.pass_long(cut),
@@ -249,8 +254,14 @@ impl<'a> Bytes<'a> {
     /// Passes over a text, and over so many bytes behind it.
     #[inline]
     pub(super) fn pass_long(&mut self, behind: usize) -> Option<()> {
-        let length = u16::from_le_bytes(self.array()?);
-        self.take(usize::from(length) + behind)?;
+        self.pass_long_after(0, behind)
+    }
+
+    /// The same of a text that has so many bytes before it.
+    #[inline(always)]
+    pub(super) fn pass_long_after(&mut self, before: usize, behind: usize) -> Option<()> {
+        let length = u16::from_le_bytes(*self.0.get(before..)?.first_chunk()?);
+        self.take(before + 2 + usize::from(length) + behind)?;
         Some(())
     }
 
@@ -433,53 +444,86 @@ pub(crate) struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// The frame at the front of `bytes`; nothing where no header and length make sense.
+    #[inline(always)]
     pub(crate) fn first(bytes: &'a [u8]) -> Option<Frame<'a>> {
-        let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
-        // Padding may be as short as a word.
-        let least = if *bytes.get(4)? == kind::PAD { ALIGN } else { HEADER };
-        let whole = length >= least && length.is_multiple_of(ALIGN);
-        let frame = Frame { bytes: bytes.get(..length).filter(|_| whole)? };
-        let context = usize::from(if least == HEADER { frame.u16(28) } else { 0 });
-        (least + context <= length).then_some(frame)
+        Some(Frame::split(bytes)?.0)
+    }
+
+    /// The same, and what stands behind it.
+    #[inline(always)]
+    pub(crate) fn split(bytes: &'a [u8]) -> Option<(Frame<'a>, &'a [u8])> {
+        let (length, is_whole) = match bytes.first_chunk::<HEADER>() {
+            Some(head) if head[4] != kind::PAD => {
+                let length = u32::from_le_bytes(*head.first_chunk()?) as usize;
+                let context = usize::from(u16::from_le_bytes([head[28], head[29]]));
+                // Which is never shorter than the header.
+                (length, HEADER + context <= length)
+            }
+            _ => (Frame::padding(bytes)?, true),
+        };
+        if !is_whole || !length.is_multiple_of(ALIGN) {
+            return None;
+        }
+        let (bytes, rest) = bytes.split_at_checked(length)?;
+        Some((Frame { bytes }, rest))
+    }
+
+    /// The length of padding, which may be as short as a word.
+    #[cold]
+    #[inline(never)]
+    fn padding(bytes: &[u8]) -> Option<usize> {
+        let head = bytes.first_chunk::<ALIGN>().filter(|head| head[4] == kind::PAD)?;
+        let length = u32::from_le_bytes(*head.first_chunk()?) as usize;
+        (length >= ALIGN).then_some(length)
     }
 
     /// Zeroes where padding, which may be a word, is shorter than a header.
+    #[inline]
     fn array<const N: usize>(&self, at: usize) -> [u8; N] {
         self.bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
     }
 
+    #[inline]
     fn u16(&self, at: usize) -> u16 {
         u16::from_le_bytes(self.array(at))
     }
 
+    #[inline]
     fn u32(&self, at: usize) -> u32 {
         u32::from_le_bytes(self.array(at))
     }
 
+    #[inline]
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
+    #[inline]
     pub(crate) fn kind(&self) -> u8 {
         self.bytes[4]
     }
 
+    #[inline]
     pub(crate) fn level(&self) -> u8 {
         self.bytes[5]
     }
 
+    #[inline]
     pub(crate) fn ticks(&self) -> u64 {
         u64::from_le_bytes(self.array(8))
     }
 
+    #[inline]
     pub(crate) fn site(&self) -> u32 {
         self.u32(16)
     }
 
+    #[inline]
     pub(crate) fn logger(&self) -> u32 {
         self.u32(20)
     }
 
+    #[inline]
     pub(crate) fn thread(&self) -> u32 {
         self.u32(24)
     }

@@ -33,6 +33,8 @@ pub(crate) mod parting;
 #[allow(unsafe_code)]
 pub(crate) mod place;
 #[cfg(not(vitals_loom))]
+pub(crate) mod run;
+#[cfg(not(vitals_loom))]
 pub(crate) mod scratch;
 #[cfg(not(vitals_loom))]
 pub(crate) mod set;

@@ -87,8 +87,8 @@ impl Overwrite {
 /// The frames in `bytes`, which were words of a ring, without padding.
 pub(crate) fn frames(mut bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
     let all = std::iter::from_fn(move || {
-        let frame = Frame::first(bytes)?;
-        bytes = &bytes[frame.bytes().len()..];
+        let (frame, rest) = Frame::split(bytes)?;
+        bytes = rest;
         Some(frame)
     });
     all.filter(|frame| frame.kind() != kind::PAD)

@@ -357,18 +357,24 @@ impl Rings {
         }
         let began = Instant::now();
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.wake_flusher();
         let result = loop {
-            self.wake_flusher();
             let guard = lock(&self.room.0);
+            // Under the lock: the flusher, which was told of a caller that waits, may have made room
+            // already, and says so only once.
+            let tried = write();
             let left = patience.saturating_sub(began.elapsed());
-            drop(self.room.1.wait_timeout(guard, left.min(NAP)));
-            match write() {
+            match tried {
                 Err(Refused::Full) if left.is_zero() => {
                     missed.0.store(true, Ordering::Relaxed);
                     break Err(Refused::Full);
                 }
                 Err(Refused::Full) => {}
                 other => break other,
+            }
+            let woken = self.room.1.wait_timeout(guard, left.min(NAP));
+            if woken.is_ok_and(|(_, waited)| waited.timed_out()) {
+                self.wake_flusher();
             }
         };
         self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -439,6 +445,20 @@ mod tests {
             if tries < 3 { Err(Refused::Full) } else { Ok(()) }
         };
         assert_eq!(rings.wait_for_room(None, write), Ok(()));
+    }
+
+    #[test]
+    fn room_that_is_made_before_a_caller_sleeps_is_not_slept_over() {
+        let rings = rings(Overflow::Block(Duration::MAX));
+        let (mut tries, mut held) = (0, 0);
+        let write = || {
+            tries += 1;
+            // Who makes room tells of it under this lock.
+            held += usize::from(rings.room.0.try_lock().is_err());
+            if tries < 3 { Err(Refused::Full) } else { Ok(()) }
+        };
+        assert_eq!(rings.wait_for_room(None, write), Ok(()));
+        assert_eq!((tries, held), (3, 3));
     }
 
     #[test]

@@ -22,7 +22,7 @@
 //!
 //! A frame of kind `SPAN_START` is the same as far as it was known then.
 
-use super::frame::{Bytes, Field, Frame, HEADER, IDS, Text};
+use super::frame::{Bytes, Field, Frame, HEADER, IDS, Text, tag};
 
 /// Bytes before the name.
 pub(crate) const FIXED: usize = 52;
@@ -35,6 +35,12 @@ pub(crate) mod item {
     pub(crate) const LINK: u8 = 4;
     pub(crate) const OF_LINK: u8 = 5;
     pub(crate) const MESSAGE: u8 = 6;
+
+    /// Whether an item of that sort is a field.
+    #[inline(always)]
+    pub(super) fn has_field(what: u8) -> bool {
+        matches!(what, ATTRIBUTE | OF_EVENT | OF_LINK)
+    }
 }
 
 /// What a span is, beside its items.
@@ -58,7 +64,7 @@ impl Fixed {
         Fixed::take(&mut Bytes(frame.bytes().get(HEADER..)?))
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(bytes: &mut Bytes<'_>) -> Option<Fixed> {
         // One look at how many there are; what follows is known to be there.
         let (fixed, rest) = bytes.0.split_first_chunk::<FIXED>()?;
@@ -103,7 +109,9 @@ pub(crate) struct SpanFrame<'a> {
 }
 
 impl<'a> SpanFrame<'a> {
-    /// What `frame`, of a span, says; nothing where it makes no sense.
+    /// What `frame`, of a span, says; nothing where it makes no sense. Always inlined: what its caller
+    /// does not look at is not read.
+    #[inline(always)]
     pub(crate) fn read(frame: Frame<'a>) -> Option<SpanFrame<'a>> {
         let mut bytes = Bytes(frame.bytes().get(HEADER..)?);
         let fixed = Fixed::take(&mut bytes)?;
@@ -112,6 +120,7 @@ impl<'a> SpanFrame<'a> {
     }
 
     /// Its items in their order; ends early where the bytes make no sense.
+    #[inline(always)]
     pub(crate) fn items(&self) -> SpanItems<'a> {
         SpanItems::of(self.items)
     }
@@ -134,6 +143,7 @@ pub(crate) struct SpanItems<'a>(Bytes<'a>);
 
 impl<'a> SpanItems<'a> {
     /// Of what stands behind a span's name and `tracestate`.
+    #[inline(always)]
     pub(super) fn of(bytes: &'a [u8]) -> SpanItems<'a> {
         SpanItems(Bytes(bytes))
     }
@@ -149,8 +159,8 @@ impl<'a> SpanItems<'a> {
         let bytes = &mut self.0;
         let [what] = bytes.array()?;
         let key = match what {
-            item::ATTRIBUTE | item::OF_EVENT | item::OF_LINK => bytes.pass_keyed(),
-            item::EVENT => bytes.take(8).and_then(|_| bytes.pass_long(0)).map(|()| &[][..]),
+            _ if item::has_field(what) => bytes.pass_keyed(),
+            item::EVENT => bytes.pass_long_after(8, 0).map(|()| &[][..]),
             item::LINK => bytes.take(IDS + 1).map(|_| &[][..]),
             item::MESSAGE => bytes.pass_long(0).map(|()| &[][..]),
             _ => None,
@@ -159,6 +169,38 @@ impl<'a> SpanItems<'a> {
             bytes.0 = &[];
         }
         key.map(|key| (what, key))
+    }
+
+    /// Whether `is` is true of the key of a field that is left, up to where the bytes make no sense; a
+    /// field that is no whole one may be asked about, and is the last.
+    #[inline(always)]
+    pub(crate) fn any_key(&self, mut is: impl FnMut(&'a [u8]) -> bool) -> bool {
+        let mut bytes = self.0;
+        // No item is of fewer bytes.
+        while let [what, tag, length, rest @ ..] = bytes.0 {
+            let passed = if item::has_field(*what) {
+                let Some((key, rest)) = rest.split_at_checked(usize::from(*length)) else {
+                    return false;
+                };
+                if tag & tag::KEYED == 0 {
+                    return false;
+                }
+                if is(key) {
+                    return true;
+                }
+                bytes.0 = rest;
+                bytes.skip(*tag)
+            } else {
+                let mut items = SpanItems(bytes);
+                let passed = items.pass();
+                bytes = items.0;
+                passed.map(drop)
+            };
+            if passed.is_none() {
+                return false;
+            }
+        }
+        false
     }
 
     /// The next one that is `what`; those before it are passed over.
@@ -255,12 +297,22 @@ mod tests {
             let (mut passing, reading) = (SpanItems::of(&bytes), SpanItems::of(&bytes));
             let passed: Vec<_> = std::iter::from_fn(|| passing.pass()).collect();
             let all: Vec<_> = reading.collect();
-            prop_assert_eq!(passed, all.iter().map(read).collect::<Vec<_>>());
+            prop_assert_eq!(&passed, &all.iter().map(read).collect::<Vec<_>>());
+            let mut keys = Vec::new();
+            assert!(!SpanItems::of(&bytes).any_key(|key| {
+                keys.push(key);
+                false
+            }));
+            let keyed = passed.iter().filter(|(what, _)| item::has_field(*what));
+            let keyed: Vec<_> = keyed.map(|(_, key)| *key).collect();
+            // And the one that is not whole.
+            prop_assert!(keys.starts_with(&keyed) && keys.len() <= keyed.len() + 1);
+            prop_assert!(keyed.is_empty() || SpanItems::of(&bytes).any_key(|key| key == keyed[0]));
             let mut some = SpanItems::of(&bytes);
             let found: Vec<_> = std::iter::from_fn(|| some.next_of(what)).collect();
             let wanted: Vec<_> = all.iter().filter(|item| read(item).0 == what).copied().collect();
             prop_assert_eq!(format!("{found:?}"), format!("{wanted:?}"));
-            if [item::ATTRIBUTE, item::OF_EVENT, item::OF_LINK].contains(&what) {
+            if item::has_field(what) {
                 let mut some = SpanItems::of(&bytes);
                 let found: Vec<_> = std::iter::from_fn(|| some.next_field_of(what)).collect();
                 let field = |item: &Item<'_>| match item {

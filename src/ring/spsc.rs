@@ -36,6 +36,16 @@ impl Ring {
         &self.cursor
     }
 
+    /// What stands from position `at` on up to `end`, or the memory's end: frames one after the other.
+    ///
+    /// # Safety
+    /// As [`read`](Self::read).
+    pub(crate) unsafe fn rest(&self, at: u64, end: u64) -> &[u8] {
+        let n = self.memory.contiguous(at, end.saturating_sub(at));
+        // SAFETY: published and not freed: the recorder leaves it alone.
+        unsafe { self.memory.read(at, n) }
+    }
+
     /// The frame at position `at`, and where the next one begins; nothing when all that is published
     /// was read. Padding is passed over, and so is a rest that is no frame: the last is true.
     ///
@@ -43,9 +53,8 @@ impl Ring {
     /// Called by the one reader, with positions not freed yet: its own or what this returned.
     pub(crate) unsafe fn read(&self, mut at: u64, end: u64) -> Option<(Option<Frame<'_>>, u64)> {
         while at < end {
-            let n = self.memory.contiguous(at, end - at);
-            // SAFETY: published and not freed: the recorder leaves it alone.
-            let bytes = unsafe { self.memory.read(at, n) };
+            // SAFETY: the caller's promise.
+            let bytes = unsafe { self.rest(at, end) };
             let Some(frame) = Frame::first(bytes) else { return Some((None, end)) };
             at += frame.bytes().len() as u64;
             if frame.kind() != kind::PAD {

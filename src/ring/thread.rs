@@ -621,8 +621,8 @@ mod tests {
         }
         let mut drain = super::super::drain::Drain::only(rings.clone()).unwrap();
         let mut ticks = Vec::new();
-        drain.round(u64::MAX, |frame| {
-            ticks.push(frame.ticks());
+        drain.round(u64::MAX, |run| {
+            ticks.extend(std::iter::from_fn(|| run.next_if(|_| true)).map(|frame| frame.ticks()));
             true
         });
         let oldest = ticks[0];

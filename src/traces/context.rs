@@ -60,11 +60,13 @@ impl SpanContext {
     }
 
     /// The trace that the span belongs to; nothing where it belongs to none.
+    #[inline]
     pub fn trace_id(&self) -> Option<TraceId> {
         TraceId::from_bytes(self.trace_bytes())
     }
 
     /// The span's own id.
+    #[inline]
     pub fn span_id(&self) -> Option<SpanId> {
         SpanId::from_bytes(self.span_bytes())
     }

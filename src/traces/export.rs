@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::batch::{Known, SpanRecord, timed};
+use crate::batch::{Known, Names, SpanRecord, timed};
 use crate::clock::Clock;
 use crate::export::sink::{Chunk, Sink};
 use crate::logs::ExportError;
@@ -35,17 +35,39 @@ impl<'a> SpanBatch<'a> {
     }
 
     /// The spans, in the order in which they ended.
+    #[inline]
     pub fn spans(&self) -> impl Iterator<Item = SpanRecord<'a>> + use<'a> {
-        let SpanBatch { bytes: mut rest, known, clock } = *self;
-        std::iter::from_fn(move || {
-            loop {
-                let (unix_nanos, frame) = timed(&mut rest)?;
-                let (_, names) = known.get(frame);
-                if let Some(span) = SpanRecord::read(frame, names, unix_nanos, clock) {
-                    return Some(span);
-                }
+        let SpanBatch { bytes: rest, known, clock } = *self;
+        Spans { rest, known, clock, who: (0, 0), names: known.names(0, 0) }
+    }
+}
+
+/// The spans of a batch.
+struct Spans<'a> {
+    rest: &'a [u8],
+    known: &'a Known,
+    clock: Clock,
+    /// The logger and the thread of the last one, and what they are called.
+    who: (u32, u32),
+    names: Names<'a>,
+}
+
+impl<'a> Iterator for Spans<'a> {
+    type Item = SpanRecord<'a>;
+
+    /// Inlined where a span is looked at: what nobody looks at is not made.
+    #[inline]
+    fn next(&mut self) -> Option<SpanRecord<'a>> {
+        loop {
+            let (unix_nanos, frame) = timed(&mut self.rest)?;
+            let who = (frame.logger(), frame.thread());
+            if who != self.who {
+                (self.who, self.names) = (who, self.known.names(who.0, who.1));
             }
-        })
+            if let Some(span) = SpanRecord::read(frame, self.names, unix_nanos, self.clock) {
+                return Some(span);
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::ring::forked;
 use crate::sync::{AtomicU64, Ordering};
 
 macro_rules! id {
-    ($name:ident, $bytes:literal, $what:literal) => {
+    ($name:ident, $bytes:literal, $whole:ty, $what:literal) => {
         #[doc = concat!("The id of a ", $what, ": ", $bytes, " bytes, not all zero, in hexadecimal as W3C Trace Context writes it.")]
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name([u8; $bytes]);
@@ -24,15 +24,9 @@ macro_rules! id {
             };
 
             /// Of these bytes; nothing where all are zero.
+            #[inline]
             pub const fn from_bytes(bytes: [u8; $bytes]) -> Option<$name> {
-                let mut at = 0;
-                while at < $bytes {
-                    if bytes[at] != 0 {
-                        return Some($name(bytes));
-                    }
-                    at += 1;
-                }
-                None
+                if <$whole>::from_ne_bytes(bytes) == 0 { None } else { Some($name(bytes)) }
             }
 
             /// The bytes, as they are sent.
@@ -72,8 +66,8 @@ macro_rules! id {
     };
 }
 
-id!(TraceId, 16, "trace");
-id!(SpanId, 8, "span");
+id!(TraceId, 16, u128, "trace");
+id!(SpanId, 8, u64, "span");
 
 /// A text that is no id: of another length, with something else than hexadecimal digits, or all
 /// zeroes.

@@ -60,6 +60,7 @@ impl SpanKind {
     }
 
     /// Of this number, as a frame carries it.
+    #[inline]
     pub(crate) fn of(number: u8) -> SpanKind {
         match number {
             2 => SpanKind::Server,
@@ -73,6 +74,7 @@ impl SpanKind {
 
 impl SpanStatus {
     /// Of this number, as a frame carries it.
+    #[inline]
     pub(crate) fn of(number: u8) -> SpanStatus {
         match number {
             1 => SpanStatus::Ok,

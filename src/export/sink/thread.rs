@@ -53,6 +53,11 @@ struct State {
     settled: u64,
     /// How many of them somebody waits for.
     wanted: u64,
+    /// The sink's thread waits for work and was not told of any: to tell is a call into the system, also
+    /// where nobody listens.
+    is_idle: bool,
+    /// Threads that wait for room, a flush or the end.
+    waiting: u32,
     /// The chunk under way was refused the last time.
     failing: bool,
     /// Since when the first chunk of the queue waits, where the sink gathers several.
@@ -109,9 +114,9 @@ impl SinkThread {
     /// Puts `chunk` into the queue; gives it back when the queue is full or the thread has ended.
     /// Whoever drops it then says so by [`lose`](Self::lose).
     pub(crate) fn push(&self, chunk: Chunk) -> Result<(), Chunk> {
-        let pushed = self.shared.push(&mut lock(&self.shared.state), chunk);
-        // Without the lock, which the sink's thread would wake up to wait for.
-        self.shared.work.notify_one();
+        let mut state = lock(&self.shared.state);
+        let pushed = self.shared.push(&mut state, chunk);
+        self.shared.tell_of_work(state);
         pushed
     }
 
@@ -142,12 +147,11 @@ impl SinkThread {
                     chunk
                 }
                 answer => {
-                    drop(state);
-                    self.shared.work.notify_one();
+                    self.shared.tell_of_work(state);
                     return answer;
                 }
             };
-            state = wait(&self.shared.done, state, deadline);
+            state = self.shared.wait_done(state, deadline);
         }
     }
 
@@ -175,7 +179,7 @@ impl SinkThread {
             if Instant::now() >= deadline {
                 return false;
             }
-            state = wait(&self.shared.done, state, deadline);
+            state = self.shared.wait_done(state, deadline);
         }
         state.settled >= target
     }
@@ -212,7 +216,7 @@ impl SinkThread {
     fn await_end(&self, deadline: Instant, lost_before: u64) -> bool {
         let mut state = lock(&self.shared.state);
         while !state.ended && Instant::now() < deadline {
-            state = wait(&self.shared.done, state, deadline);
+            state = self.shared.wait_done(state, deadline);
         }
         let ended = state.ended;
         self.shared.give_up(&mut state);
@@ -254,6 +258,33 @@ impl Shared {
         state.queue.push_back(chunk);
         state.pushed += 1;
         Ok(())
+    }
+
+    /// Wakes the sink's thread where it sleeps. Without the lock, which it would wake up to wait for.
+    fn tell_of_work(&self, mut state: MutexGuard<'_, State>) {
+        let is_idle = std::mem::take(&mut state.is_idle);
+        drop(state);
+        if is_idle {
+            self.work.notify_one();
+        }
+    }
+
+    /// The sink's thread waits for work.
+    fn wait_for_work(&self, mut state: MutexGuard<'_, State>, until: Instant) {
+        state.is_idle = true;
+        wait(&self.work, state, until).is_idle = false;
+    }
+
+    /// Somebody else waits for what the sink's thread does.
+    fn wait_done<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        until: Instant,
+    ) -> MutexGuard<'a, State> {
+        state.waiting += 1;
+        let mut state = wait(&self.done, state, until);
+        state.waiting -= 1;
+        state
     }
 
     /// Counts all that has not arrived as lost: the deadline has passed.
@@ -349,7 +380,7 @@ impl Runner {
                 unflushed = 0;
                 self.shared.done.notify_all();
             } else if let Some(until) = self.waits(&state) {
-                drop(wait(&self.shared.work, state, until.min(ticked + TICK)));
+                self.shared.wait_for_work(state, until.min(ticked + TICK));
             } else if let Some((chunk, chunks)) = self.next(&mut state) {
                 state.busy = Some(chunk.lines);
                 drop(state);
@@ -360,7 +391,7 @@ impl Runner {
             } else if state.stop.is_some() {
                 break;
             } else {
-                drop(wait(&self.shared.work, state, ticked + TICK));
+                self.shared.wait_for_work(state, ticked + TICK);
             }
         }
         self.shared.give_up(&mut lock(&self.shared.state));
@@ -449,8 +480,11 @@ impl Runner {
             state.bytes = state.bytes.saturating_sub(chunk.bytes.len());
             self.shared.events.set_queued(state.bytes);
             state.keep(chunk.bytes);
+            let is_awaited = state.waiting > 0;
             drop(state);
-            self.shared.done.notify_all();
+            if is_awaited {
+                self.shared.done.notify_all();
+            }
             return true;
         }
     }

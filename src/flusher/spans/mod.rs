@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::export::sink::{Chunk, SinkThread};
 use crate::logs::{RedactedSpan, Redactor};
 use crate::ring::frame::{Frame, kind};
+use crate::ring::run::Run;
 use crate::ring::span::SpanFrame;
 use crate::shard::space::Space;
 use crate::store::flight::Recorder;
@@ -41,6 +42,8 @@ pub(crate) struct Spans {
     recorder: Option<Arc<Recorder>>,
     open: Option<Arc<Open>>,
     out: Out,
+    /// Bytes and spans on their way out as they were before the frame under way.
+    mark: (usize, u32),
     tally: Tally,
     told: Told,
 }
@@ -83,6 +86,7 @@ impl Spans {
                 patience: Duration::ZERO,
                 stalled: false,
             },
+            mark: (0, 0),
             tally: Tally::default(),
             told,
         };
@@ -139,38 +143,53 @@ impl Spans {
         &self.out.outlets
     }
 
-    /// Takes a frame of a span. What can't be read, or panics, is passed over and counted.
-    pub(crate) fn take(&mut self, frame: Frame<'_>, anchors: &Anchors) {
-        let mark = (self.out.bytes.len(), self.out.count);
-        if contained(|| self.look(frame, anchors)).flatten().is_none() {
-            self.tally.poison += 1;
-            // No half of a span.
-            self.out.bytes.truncate(mark.0);
-            self.out.count = self.out.count.min(mark.1);
+    /// Takes the frames of spans that come next. What can't be read, or panics, is passed over and
+    /// counted.
+    pub(crate) fn take(&mut self, run: &mut Run<'_>, anchors: &Anchors) {
+        // Once more for those behind one that panics.
+        while contained(|| self.take_some(run, anchors)).is_none() {
+            self.pass_over();
         }
     }
 
+    fn take_some(&mut self, run: &mut Run<'_>, anchors: &Anchors) {
+        while let Some(frame) = run.next_if(|of| of != kind::LINE) {
+            self.mark = (self.out.bytes.len(), self.out.count);
+            if self.look(frame, anchors).is_none() {
+                self.pass_over();
+            }
+        }
+    }
+
+    #[cold]
+    fn pass_over(&mut self) {
+        self.tally.poison += 1;
+        // No half of a span.
+        self.out.bytes.truncate(self.mark.0);
+        self.out.count = self.out.count.min(self.mark.1);
+    }
+
+    #[inline(always)]
     fn look(&mut self, frame: Frame<'_>, anchors: &Anchors) -> Option<()> {
         if frame.kind() != kind::SPAN {
             return self.begin(frame, anchors);
         }
         let Spans { redactor, assembler, recorder, open, out, tally, .. } = self;
+        // Once more where somebody wants all of it: who has it in memory for each has that to pay for.
         let span = SpanFrame::read(frame)?;
         tally.spans += 1;
-        if let Some(open) = open {
-            open.end(&span.fixed);
+        if span.fixed.left_out != [0; 3] {
+            tally.add_left_out(span.fixed.left_out);
         }
-        for (sum, count) in tally.left_out.iter_mut().zip(span.fixed.left_out) {
-            *sum += u64::from(count);
+        if let Some(open) = open {
+            open.end(&SpanFrame::read(frame)?.fixed);
         }
         let end = anchors.unix_nanos(frame.ticks());
-        let redacted;
-        let (frame, span) = match redactor.span(frame, &span) {
-            None => (frame, &span),
+        let frame = match redactor.span(frame, &span) {
+            None => frame,
             Some(RedactedSpan { frame, count }) => {
                 tally.redacted += u64::from(count);
-                redacted = SpanFrame::read(frame)?;
-                (frame, &redacted)
+                frame
             }
         };
         if let Some(recorder) = recorder {
@@ -179,12 +198,14 @@ impl Spans {
         match assembler {
             None => out.add(end, frame),
             Some(assembler) => {
-                assembler.take(end, frame, span, &mut |end, frame: Frame<'_>| out.add(end, frame));
+                let span = SpanFrame::read(frame)?;
+                assembler.take(end, frame, &span, &mut |end, frame: Frame<'_>| out.add(end, frame));
             }
         }
         Some(())
     }
 
+    #[inline(never)]
     fn begin(&mut self, frame: Frame<'_>, anchors: &Anchors) -> Option<()> {
         let (kind::SPAN_START, Some(open)) = (frame.kind(), &self.open) else { return Some(()) };
         let span = SpanFrame::read(frame)?;
@@ -236,12 +257,15 @@ impl Spans {
 }
 
 impl Out {
+    #[inline]
     fn add(&mut self, end: u64, frame: Frame<'_>) {
         self.bytes.extend_from_slice(&end.to_le_bytes());
         self.bytes.extend_from_slice(frame.bytes());
         self.count += 1;
         if self.bytes.len() >= CHUNK {
             self.send();
+            // As much will come: at once, where a buffer that grows copies all it has time and again.
+            self.bytes.reserve(CHUNK + CHUNK / 8);
         }
     }
 
@@ -272,5 +296,53 @@ impl Out {
         // The last one has the bytes themselves.
         push(last, std::mem::replace(&mut self.bytes, last.buffer()));
         self.stalled = stalled;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::timed;
+    use crate::logs::Redaction;
+    use crate::ring::frame::{HEADER, SPAN_LEVEL};
+    use crate::ring::span::Fixed;
+    use crate::ring::span::by_hand::{Items, Whole};
+    use crate::ring::writer::{Fill, Head, Writer};
+
+    fn frame(of: u8, name: Option<&str>) -> Vec<u8> {
+        let mut room = [0; 256];
+        let mut writer = Writer::over(&mut room, 256, &[]);
+        if let Some(name) = name {
+            let fixed = Fixed { left_out: [1, 0, 2], ..Fixed::default() };
+            let items = Items::default();
+            let name = name.as_bytes();
+            Whole { fixed: &fixed, name, tracestate: b"", items: &items }.fill(&mut writer);
+        }
+        let length = writer.finish(Head { kind: of, level: SPAN_LEVEL, ..Head::default() });
+        room[..length.unwrap()].to_vec()
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_counted_and_the_others_of_the_run_are_taken() {
+        let torn = frame(kind::SPAN, None);
+        assert_eq!(torn.len(), HEADER);
+        let one = |name: &str| frame(kind::SPAN, Some(name));
+        let line = frame(kind::LINE, None);
+        let bytes = [one("a"), torn, one("b"), line.clone(), one("c")].concat();
+        let redactor = Redactor::new(Redaction::new());
+        let space = Arc::new(Space::new(1 << 20));
+        let mut spans =
+            Spans::new(Vec::new(), None, redactor, Control::new(None), space, Told::default());
+        let mut read = 0;
+        let mut run = Run::new(&bytes, &mut read, u64::MAX, 10);
+        spans.take(&mut run, &Anchors::new(Clock::get()));
+        assert_eq!(run.next_if(|_| true).map(|frame| frame.bytes()), Some(&line[..]));
+        let Tally { spans: seen, poison, left_out, .. } = spans.tally;
+        assert_eq!((seen, poison, left_out), (2, 1, [2, 0, 4]));
+        let mut rest = &spans.out.bytes[..];
+        let names: Vec<_> = std::iter::from_fn(|| timed(&mut rest))
+            .map(|(_, frame)| SpanFrame::read(frame).unwrap().name.to_string())
+            .collect();
+        assert_eq!((names, spans.out.count), (vec!["a".to_owned(), "b".to_owned()], 2));
     }
 }

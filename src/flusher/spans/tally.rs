@@ -23,6 +23,15 @@ pub(crate) struct Tally {
     pub(crate) stored: Stored,
 }
 
+impl Tally {
+    #[cold]
+    pub(super) fn add_left_out(&mut self, counts: [u16; 3]) {
+        for (sum, count) in self.left_out.iter_mut().zip(counts) {
+            *sum += u64::from(count);
+        }
+    }
+}
+
 /// A [`Tally`] between the flusher, which tells it about once a second and at each flush, and others.
 #[derive(Clone, Default)]
 pub(crate) struct Told(Arc<Mutex<Tally>>);

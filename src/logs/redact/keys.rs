@@ -120,19 +120,59 @@ fn words<'r>(key: &[u8], split: bool, room: &'r mut [u8; MOST_NAME]) -> &'r [u8]
 
 /// Names that were asked for lately, and the answers.
 pub(super) struct Answers {
-    known: Vec<Answer>,
+    known: Box<[Answer; Answers::PLACES]>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Answer {
-    key: [u8; Answer::MOST],
-    /// 0: nothing yet.
-    length: u8,
+    key: Asked,
     denied: bool,
 }
 
-impl Answer {
-    const MOST: usize = 30;
+/// A name as whole words, in which all of its bytes are: what compares them calls nothing.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Asked {
+    /// Its first and last eight bytes; of a shorter one what there is.
+    ends: [u64; 2],
+    /// Those beside the ends, of a name that is longer than both of them.
+    middle: [u64; 2],
+    /// 0: nothing yet.
+    length: usize,
+}
+
+impl Asked {
+    /// Bytes that fit.
+    const MOST: usize = 32;
+
+    /// Of 8 bytes or more, as most are; nothing of others, and of what is too long.
+    #[inline(always)]
+    fn of_usual(key: &[u8]) -> Option<Asked> {
+        let length = key.len();
+        let ends = |key: &[u8]| {
+            let (first, last) = (key.first_chunk()?, key.last_chunk()?);
+            Some([u64::from_le_bytes(*first), u64::from_le_bytes(*last)])
+        };
+        let middle = match length {
+            8..=16 => [0; 2],
+            17..=Asked::MOST => [
+                u64::from_le_bytes(*key[8..].first_chunk()?),
+                u64::from_le_bytes(*key[..length - 8].last_chunk()?),
+            ],
+            _ => return None,
+        };
+        Some(Asked { ends: ends(key)?, middle, length })
+    }
+
+    /// Nothing of a name without a byte, and of one that is too long.
+    fn new(key: &[u8]) -> Option<Asked> {
+        match key.len() {
+            length @ 1..8 => {
+                let word = key.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+                Some(Asked { ends: [word, 0], middle: [0; 2], length })
+            }
+            _ => Asked::of_usual(key),
+        }
+    }
 }
 
 impl Answers {
@@ -140,37 +180,38 @@ impl Answers {
     const PLACES: usize = 128;
 
     pub(super) fn new() -> Answers {
-        Answers { known: vec![Answer::default(); Answers::PLACES] }
+        Answers { known: Box::new([Answer::default(); Answers::PLACES]) }
     }
 
-    /// Where a name has its place: by its first and last eight bytes, all of most names. A byte at a
-    /// time, the product of one waits for the one before it.
-    #[inline]
-    fn place(key: &[u8]) -> usize {
-        let word = match (key.first_chunk(), key.last_chunk()) {
-            (Some(first), Some(last)) => {
-                u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
-            }
-            _ => key.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-        };
-        let mixed = (word ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 32) as usize & (Answers::PLACES - 1)
+    /// Where a name has its place: by its ends, all of most names.
+    #[inline(always)]
+    fn place(asked: &Asked) -> usize {
+        let word = asked.ends[0] ^ asked.ends[1].rotate_left(29) ^ asked.length as u64;
+        (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & (Answers::PLACES - 1)
     }
 
     /// [`Keys::deny_field`], for less where the name is known.
-    #[inline]
+    #[inline(always)]
     pub(super) fn deny_field(&mut self, key: &[u8], keys: &Keys) -> bool {
-        let n = key.len();
-        if n == 0 || n > Answer::MOST {
-            return keys.deny_field(key);
+        if let Some(asked) = Asked::of_usual(key) {
+            let answer = &self.known[Answers::place(&asked)];
+            if answer.key == asked {
+                return answer.denied;
+            }
         }
-        let place = &mut self.known[Answers::place(key)];
-        if usize::from(place.length) != n || &place.key[..n] != key {
-            place.key[..n].copy_from_slice(key);
-            place.length = n as u8;
-            place.denied = keys.deny_field(key);
+        self.of_any(key, keys)
+    }
+
+    /// The same of names of any length. By itself, so that the words stay in registers where they are
+    /// all that it takes.
+    #[inline(never)]
+    fn of_any(&mut self, key: &[u8], keys: &Keys) -> bool {
+        let Some(asked) = Asked::new(key) else { return keys.deny_field(key) };
+        let answer = &mut self.known[Answers::place(&asked)];
+        if answer.key != asked {
+            *answer = Answer { key: asked, denied: keys.deny_field(key) };
         }
-        place.denied
+        answer.denied
     }
 }
 
@@ -255,6 +296,21 @@ mod tests {
             for key in &asked {
                 let key = key.as_bytes();
                 prop_assert_eq!(answers.deny_field(key, &keys), keys.deny_field(key));
+            }
+        }
+
+        /// All bytes of a name are in its words, and none but those.
+        #[test]
+        fn names_differ_as_their_words_do(
+            key in prop::collection::vec(0u8..2, 1..=Asked::MOST), at in any::<prop::sample::Index>())
+        {
+            let asked = Asked::new(&key);
+            prop_assert!(asked.is_some());
+            let mut other = key.clone();
+            other[at.index(key.len())] ^= 1;
+            prop_assert!(Asked::new(&other) != asked);
+            for length in 1..key.len() {
+                prop_assert!(Asked::new(&key[..length]) != asked);
             }
         }
     }

