@@ -211,7 +211,7 @@ impl Drain {
         let (leased, source) = (self.known.get(at)?, self.sources.get_mut(at)?);
         let rest = match &leased.kind {
             // SAFETY: as in `peek`.
-            Kind::Queue(ring) => unsafe { ring.rest(source.read, source.end) },
+            Kind::Queue(ring) => unsafe { ring.rest(&mut source.read, source.end) },
             Kind::Recorder(_) => copied(&source.copy, source.end - source.read),
         };
         Some(Run::new(rest, &mut source.read, until, most))
@@ -320,6 +320,20 @@ mod tests {
             });
             assert_eq!((seen, drain.torn()), (vec![1, 2], 1));
         }
+    }
+
+    #[test]
+    fn what_stands_behind_padding_comes_at_once() {
+        // Of a length that no ring's is a multiple of, so that the reader meets padding at each lap's end,
+        // and nothing before it.
+        let mut drain = drain(Overflow::DropNewest, 0);
+        let rings = drain.rings.clone();
+        for ticks in 0..300 {
+            let head = Head { kind: kind::LINE, level: 3, ticks, ..Head::default() };
+            rings.write(head, &|writer: &mut Writer<'_>| writer.raw(&[7; 100]));
+            assert_eq!(drain.round(u64::MAX, all), 1);
+        }
+        assert_eq!(drain.torn(), 0);
     }
 
     #[test]

@@ -36,14 +36,21 @@ impl Ring {
         &self.cursor
     }
 
-    /// What stands from position `at` on up to `end`, or the memory's end: frames one after the other.
+    /// What stands from position `at` on up to `end`, or the memory's end: frames one after the other,
+    /// of which the first is no padding. That is passed over: what comes behind it lies elsewhere.
     ///
     /// # Safety
     /// As [`read`](Self::read).
-    pub(crate) unsafe fn rest(&self, at: u64, end: u64) -> &[u8] {
-        let n = self.memory.contiguous(at, end.saturating_sub(at));
-        // SAFETY: published and not freed: the recorder leaves it alone.
-        unsafe { self.memory.read(at, n) }
+    pub(crate) unsafe fn rest(&self, at: &mut u64, end: u64) -> &[u8] {
+        loop {
+            let n = self.memory.contiguous(*at, end.saturating_sub(*at));
+            // SAFETY: published and not freed: the recorder leaves it alone.
+            let bytes = unsafe { self.memory.read(*at, n) };
+            match Frame::first(bytes) {
+                Some(frame) if frame.kind() == kind::PAD => *at += frame.bytes().len() as u64,
+                _ => return bytes,
+            }
+        }
     }
 
     /// The frame at position `at`, and where the next one begins; nothing when all that is published
@@ -52,16 +59,15 @@ impl Ring {
     /// # Safety
     /// Called by the one reader, with positions not freed yet: its own or what this returned.
     pub(crate) unsafe fn read(&self, mut at: u64, end: u64) -> Option<(Option<Frame<'_>>, u64)> {
-        while at < end {
-            // SAFETY: the caller's promise.
-            let bytes = unsafe { self.rest(at, end) };
-            let Some(frame) = Frame::first(bytes) else { return Some((None, end)) };
-            at += frame.bytes().len() as u64;
-            if frame.kind() != kind::PAD {
-                return Some((Some(frame), at));
-            }
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { self.rest(&mut at, end) };
+        if bytes.is_empty() {
+            return None;
         }
-        None
+        Some(match Frame::first(bytes) {
+            Some(frame) => (Some(frame), at + frame.bytes().len() as u64),
+            None => (None, end),
+        })
     }
 }
 
