@@ -20,15 +20,12 @@ const KEPT: usize = 64;
 pub(crate) struct Anchors {
     clock: Clock,
     kept: VecDeque<Anchor>,
-    /// The last of them.
-    last: Anchor,
 }
 
 impl Anchors {
     pub(crate) fn new(clock: Clock) -> Anchors {
-        let last = Anchor { ticks: clock.ticks(), unix_nanos: unix_nanos() };
-        let mut anchors = Anchors { clock, kept: VecDeque::with_capacity(KEPT), last };
-        anchors.add(last);
+        let mut anchors = Anchors { clock, kept: VecDeque::with_capacity(KEPT) };
+        anchors.renew();
         anchors
     }
 
@@ -44,17 +41,18 @@ impl Anchors {
             self.kept.pop_front();
         }
         self.kept.push_back(anchor);
-        self.last = anchor;
     }
 
     /// Nanoseconds since 1970 at so many ticks.
     #[inline]
     pub(crate) fn unix_nanos(&self, ticks: u64) -> u64 {
-        // Nearly all come after the last one.
-        if let Some(later) = ticks.checked_sub(self.last.ticks) {
-            return self.last.unix_nanos.saturating_add(self.clock.nanos(later));
+        match self.kept.back() {
+            // Nearly all.
+            Some(last) if last.ticks <= ticks => {
+                last.unix_nanos.saturating_add(self.clock.nanos(ticks - last.ticks))
+            }
+            _ => self.of_late(ticks),
         }
-        self.of_late(ticks)
     }
 
     /// The same of what was long in coming.
@@ -82,8 +80,7 @@ mod tests {
     #[test]
     fn a_step_of_the_wall_clock_moves_what_comes_after_it_alone() {
         let clock = Clock::get();
-        let last = Anchor { ticks: 0, unix_nanos: 0 };
-        let mut anchors = Anchors { clock, kept: VecDeque::new(), last };
+        let mut anchors = Anchors { clock, kept: VecDeque::new() };
         let second = (0..).map(|shift| 1u64 << shift).find(|&t| clock.nanos(t) > 1 << 29).unwrap();
         let nanos = clock.nanos(second);
         for (n, unix_nanos) in [(10, 5_000 << 30), (11, (5_000 << 30) + nanos), (12, 1_000 << 30)] {

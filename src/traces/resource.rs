@@ -79,7 +79,7 @@ impl Resource {
     }
 
     /// `service.name`.
-    #[cfg_attr(not(feature = "zipkin"), allow(dead_code))]
+    #[cfg(any(test, feature = "zipkin"))]
     pub(crate) fn service_name(&self) -> &str {
         match self.attributes.iter().find(|(key, _)| key == "service.name") {
             Some((_, ResourceValue::Text(name))) => name,
