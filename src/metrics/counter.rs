@@ -33,7 +33,7 @@ impl Counter {
 
     #[inline]
     pub(crate) fn new(handle: Handle) -> Counter {
-        Counter { slot: handle.slot, family: Some(handle.family) }
+        Counter { slot: handle.slot(), family: Some(handle.family) }
     }
 
     /// Adds one event.

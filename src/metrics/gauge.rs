@@ -23,7 +23,7 @@ impl Gauge {
 
     #[inline]
     pub(crate) fn new(handle: Handle) -> Gauge {
-        Gauge { slot: handle.slot, family: Some(handle.family) }
+        Gauge { slot: handle.slot(), family: Some(handle.family) }
     }
 
     #[inline]

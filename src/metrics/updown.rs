@@ -25,8 +25,8 @@ impl UpDown {
 
     #[inline]
     pub(crate) fn new(handle: Handle) -> UpDown {
-        let Handle { slot, family, .. } = handle;
-        UpDown { inc: slot, dec: slot.offset(1), family: Some(family) }
+        let slot = handle.slot();
+        UpDown { inc: slot, dec: slot.offset(1), family: Some(handle.family) }
     }
 
     /// One up. Cost as [`Counter::add`](crate::Counter::add).

@@ -90,7 +90,7 @@ pub(crate) fn find<const N: usize>(family: u64, values: &[&str; N]) -> Option<Fo
     found
 }
 
-#[inline(always)]
+#[inline(never)]
 fn find_in_large<const N: usize>(family: u64, values: &[&str; N]) -> Option<Found> {
     in_large(|entries| entries.find(family, values))
 }
@@ -222,7 +222,7 @@ mod tests {
     const ONE: [&str; 3] = ["swarm.init", "execute", "success"];
 
     fn found(place: u32) -> Found {
-        Found { place, slot: 7, generation: 9 }
+        Found::new(place, 7, 9)
     }
 
     /// Misses until the thread has a cache, and keeps.

@@ -14,6 +14,8 @@
 //!
 //! How many entries there are, and where, is the [form's](Form).
 
+use std::num::NonZeroU64;
+
 use super::form::Form;
 use super::key::{Key, NO_HEAD, Seeds, WORDS};
 
@@ -24,15 +26,45 @@ const MISSES_TO_A_HIT: u32 = 7;
 /// Fewer hits to a miss than this, and the misses cost more than the hits do.
 const HITS_TO_A_MISS: u32 = 16;
 
-/// What a look-up found.
+/// What a look-up found: a series' place in its family, its slot, and the place's generation then.
+///
+/// Two words, also where there may be nothing, so that it is handed on in registers. Through memory,
+/// where it was in three, a look-up waited twice for what it had just stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// The series' place in its family.
-    pub(crate) place: u32,
-    /// A counter's slot.
-    pub(crate) slot: u32,
-    /// Of the place when it was found.
-    pub(crate) generation: u32,
+    /// The place in the upper half, the slot in the lower.
+    at: u64,
+    /// The generation, and [`SOME`](Found::SOME).
+    generation: NonZeroU64,
+}
+
+impl Found {
+    const SOME: NonZeroU64 = NonZeroU64::new(1 << u32::BITS).unwrap();
+
+    #[inline(always)]
+    pub(crate) fn new(place: u32, slot: u32, generation: u32) -> Found {
+        Found::of(u64::from(place) << u32::BITS | u64::from(slot), generation)
+    }
+
+    #[inline(always)]
+    fn of(at: u64, generation: u32) -> Found {
+        Found { at, generation: Found::SOME | u64::from(generation) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn place(self) -> u32 {
+        (self.at >> u32::BITS) as u32
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(self) -> u32 {
+        self.at as u32
+    }
+
+    #[inline(always)]
+    pub(crate) fn generation(self) -> u32 {
+        self.generation.get() as u32
+    }
 }
 
 /// Two cache lines; of one or two short values a hit reads the first alone.
@@ -40,7 +72,9 @@ pub(crate) struct Found {
 #[repr(C, align(64))]
 pub(super) struct Entry {
     head: u64,
-    found: Found,
+    /// Of what was found, whose second word would take a line more.
+    at: u64,
+    generation: u32,
     /// Since the hand's last round.
     hits: u32,
     words: [u64; WORDS],
@@ -53,7 +87,8 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) const NONE: Entry = Entry {
         head: NO_HEAD,
-        found: Found { place: 0, slot: 0, generation: 0 },
+        at: 0,
+        generation: 0,
         hits: 0,
         words: [0; WORDS],
         cell: 0,
@@ -63,7 +98,11 @@ impl Entry {
     #[inline(always)]
     fn hit(&mut self) -> Found {
         self.hits = self.hits.wrapping_add(1);
-        self.found
+        Found::of(self.at, self.generation)
+    }
+
+    fn set(&mut self, found: Found) {
+        (self.at, self.generation) = (found.at, found.generation());
     }
 
     #[inline(always)]
@@ -236,7 +275,7 @@ impl<F: Form> Table<F> {
         let Some(key) = key(&self.seeds) else { return Worth::Yes };
         if let Some(at) = self.place(&key) {
             // A key is in one place, or an old one could come up again.
-            self.entries.as_mut()[at].found = found;
+            self.entries.as_mut()[at].set(found);
             return Worth::Yes;
         }
         let cells = cells_of::<F>(&key);
@@ -321,7 +360,9 @@ impl<F: Form> Table<F> {
         self.name(cells[way], at);
         let (head, words) = (key.head, key.words);
         let (cell, other) = (cells[way] as u16, cells[1 - way] as u16);
-        self.entries.as_mut()[at] = Entry { head, found, hits: 0, words, cell, other };
+        let entry = &mut self.entries.as_mut()[at];
+        *entry = Entry { head, words, cell, other, ..Entry::NONE };
+        entry.set(found);
     }
 }
 
@@ -365,7 +406,7 @@ mod tests {
     }
 
     fn found(place: u32) -> Found {
-        Found { place, slot: place ^ 0x5555, generation: place / 3 }
+        Found::new(place, place ^ 0x5555, place / 3)
     }
 
     /// The `n`th label set; a hundred tools come to 4,000.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::cache::{self, Found, Values};
 use super::exposed::Clash;
-use super::handle::Handle;
+use super::handle::{Counted, Handle};
 use super::histogram::{HistogramCells, HistogramKind};
 use super::name::{self, MOST_LABELS};
 use super::offenders::Offender;
@@ -302,7 +302,8 @@ impl FamilyCore {
         if N == 0 {
             return self.only();
         }
-        self.found(cache::find(self.id, values), Values::Text(values))
+        let found = cache::find(self.id, values);
+        self.handle_of(found, || self.look_up_text(found, values))
     }
 
     /// [`with`](Self::with), for text that never moves: known again by where it stands.
@@ -311,7 +312,8 @@ impl FamilyCore {
         if N == 0 {
             return self.only();
         }
-        self.found(cache::find_static(self.id, values), Values::Static(values))
+        let found = cache::find_static(self.id, values);
+        self.handle_of(found, || self.look_up_static(found, values))
     }
 
     /// [`with`](Self::with), for values whose number is not known beforehand.
@@ -319,7 +321,8 @@ impl FamilyCore {
         if values.is_empty() {
             return self.only();
         }
-        self.found(cache::find_any(self.id, values), Values::Text(values))
+        let found = cache::find_any(self.id, values);
+        self.handle_of(found, || self.look_up_text(found, values))
     }
 
     #[inline]
@@ -327,19 +330,23 @@ impl FamilyCore {
         self.handle(OTHER_PLACE, self.places.slot(OTHER_PLACE), 0)
     }
 
-    #[inline(always)]
-    fn found(&self, found: Option<Found>, values: Values<'_>) -> Handle {
-        let Some(found) = found else { return self.look_up(false, values) };
-        match self.still(found) {
-            Some(handle) => handle,
-            None => self.look_up(true, values),
-        }
+    #[inline(never)]
+    fn look_up_text(&self, found: Option<Found>, values: &[&str]) -> Counted {
+        self.look_up(found, Values::Text(values)).counted()
     }
 
-    /// Asks the index, which the threads share.
     #[inline(never)]
-    fn look_up(&self, is_old: bool, values: Values<'_>) -> Handle {
-        if is_old {
+    fn look_up_static(&self, found: Option<Found>, values: &[&'static str]) -> Counted {
+        self.look_up(found, Values::Static(values)).counted()
+    }
+
+    /// What the thread's cache has, if that still holds, or else what the index has, which the threads
+    /// share.
+    fn look_up(&self, found: Option<Found>, values: Values<'_>) -> Handle {
+        if let Some(found) = found {
+            if let Some(handle) = self.still(found) {
+                return handle;
+            }
             cache::forget(self.id, values);
         }
         let given = values;

@@ -14,11 +14,14 @@ use crate::sync::Ordering;
 /// A series to record in.
 pub struct Handle {
     pub(crate) family: Held<FamilyCore>,
-    pub(crate) slot: Slot,
-    place: u32,
-    /// Of a series that may be removed.
-    generation: u32,
+    found: Found,
 }
+
+/// A handle of a family without the pointer to it, which whoever asked for it has. Two words, as
+/// [`Found`] and for its reason.
+///
+/// Invariant: a handle that was counted, and is given back by the handle that is made of this.
+pub(super) struct Counted(Found);
 
 impl FamilyCore {
     /// A handle of a series that can't go meanwhile.
@@ -27,7 +30,7 @@ impl FamilyCore {
         // SAFETY: a `FamilyCore` is made by the table, in an `Arc` that it leaves to the orphans,
         // and whoever calls this has another `Arc` or a handle of it.
         let family = unsafe { Held::of(self, self.handles(slot)) };
-        Handle { family, slot, place, generation }
+        Handle { family, found: Found::new(place, slot.0, generation) }
     }
 
     /// A handle of the family itself.
@@ -42,7 +45,7 @@ impl FamilyCore {
         if !self.is_removable() {
             // SAFETY: as `handle`.
             let family = unsafe { Held::of(self, self.own_handles()) };
-            return Some(Handle { family, slot: self.places.slot(place), place, generation: 0 });
+            return Some(Handle { family, found: Found::new(place, self.places.slot(place).0, 0) });
         }
         let generation = self.places.life(place)?.revive()?;
         Some(self.handle(place, self.places.slot(place), generation))
@@ -59,27 +62,41 @@ impl FamilyCore {
         shard::pinned(|| look(&Looking::new()))
     }
 
-    /// A handle of what the thread's cache has, if that still holds.
+    /// A handle of what the thread's cache has, or else of what `look_up` gives. That is asked for a
+    /// series which may be removed as well: by [`still`](Self::still) it begins.
     #[inline(always)]
-    pub(super) fn still(&self, found: Found) -> Option<Handle> {
-        if self.is_removable() {
-            return self.still_pinned(found);
+    pub(super) fn handle_of(
+        &self,
+        found: Option<Found>,
+        look_up: impl FnOnce() -> Counted,
+    ) -> Handle {
+        match found {
+            Some(found) if !self.is_removable() => {
+                // SAFETY: as `handle`.
+                let family = unsafe { Held::of(self, self.own_handles()) };
+                Handle { family, found }
+            }
+            _ => {
+                let Counted(found) = look_up();
+                // SAFETY: by the invariant of `Counted` it was counted, where handles of its slot are.
+                let family = unsafe { Held::counted(self, self.handles(Slot(found.slot()))) };
+                Handle { family, found }
+            }
         }
-        let Found { place, slot, generation } = found;
-        // SAFETY: as `handle`.
-        let family = unsafe { Held::of(self, self.own_handles()) };
-        Some(Handle { family, slot: Slot(slot), place, generation })
     }
 
-    #[inline(never)]
-    fn still_pinned(&self, found: Found) -> Option<Handle> {
-        let Found { place, slot, generation } = found;
-        let life = self.places.life(place)?;
+    /// A handle of what the thread's cache has, if that still holds.
+    pub(super) fn still(&self, found: Found) -> Option<Handle> {
+        let slot = Slot(found.slot());
+        if !self.is_removable() {
+            return Some(self.handle(found.place(), slot, found.generation()));
+        }
+        let life = self.places.life(found.place())?;
         // A removal that has not been seen here waits until the handle has been counted.
         let look = |_: &_| {
             // Relaxed: after the pin's fence, see `shard::epoch`.
-            (life.generation.load(Ordering::Relaxed) == generation)
-                .then(|| self.handle(place, Slot(slot), generation))
+            (life.generation.load(Ordering::Relaxed) == found.generation())
+                .then(|| self.handle(found.place(), slot, found.generation()))
         };
         self.looking(look).flatten()
     }
@@ -88,13 +105,25 @@ impl FamilyCore {
 impl Handle {
     /// For the thread's cache.
     pub(super) fn found(&self) -> Found {
-        Found { place: self.place, slot: self.slot.0, generation: self.generation }
+        self.found
+    }
+
+    /// Of the family that the handle is of.
+    pub(super) fn counted(self) -> Counted {
+        // Not dropped: it is counted on.
+        std::mem::forget(self.family);
+        Counted(self.found)
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(&self) -> Slot {
+        Slot(self.found.slot())
     }
 
     /// The cells of a histogram; nothing where the series is none.
     #[inline]
     pub(crate) fn histogram(self) -> Option<Part<FamilyCore, HistogramCells>> {
-        let place = self.place;
+        let place = self.found.place();
         self.family.part(|family| family.places().histogram(place))
     }
 }

@@ -79,6 +79,15 @@ impl<O: Hold> Held<O> {
         Held { owner: NonNull::from(owner), count, owns: PhantomData }
     }
 
+    /// The handle that a forgotten one was.
+    ///
+    /// # Safety
+    /// A handle of `owner`, counted at `count`, was forgotten, and no other is made of it.
+    #[inline(always)]
+    pub(crate) unsafe fn counted(owner: &O, count: Slot) -> Held<O> {
+        Held { owner: NonNull::from(owner), count, owns: PhantomData }
+    }
+
     /// The same handle, to a part of what it points to; nothing where there is no such part.
     #[inline]
     pub(crate) fn part<U>(

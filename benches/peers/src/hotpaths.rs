@@ -7,7 +7,7 @@ use mcp_vitals::traces::{Sampler, TraceConfig};
 use mcp_vitals::{Vitals, info};
 
 use crate::logs::work::{OPERATION, Request, TOOL};
-use crate::sides::{Scraped, ours};
+use crate::sides::{Scraped, Subject, ours};
 use crate::traces;
 use crate::traces::work::{EVENT, NAME, REQUEST, SYSTEM};
 use crate::work::{HISTOGRAM, NANOS, VALUES};
@@ -30,7 +30,7 @@ pub struct HotPath {
 }
 
 /// All of them. `loop` is what the loop around the others costs.
-pub const ALL: [HotPath; 14] = [
+pub const ALL: [HotPath; 18] = [
     HotPath { name: "loop", calls: 10_000, warm_up: 4_096, prepare: nothing },
     HotPath { name: "counter", calls: 10_000, warm_up: 4_096, prepare: counter },
     HotPath { name: "updown", calls: 10_000, warm_up: 4_096, prepare: updown },
@@ -43,6 +43,10 @@ pub const ALL: [HotPath; 14] = [
         warm_up: 4_096,
         prepare: timer_passed_over,
     },
+    HotPath { name: "labels", calls: 10_000, warm_up: 4_096, prepare: labels },
+    HotPath { name: "labels_static", calls: 10_000, warm_up: 4_096, prepare: labels_static },
+    HotPath { name: "labels_by_name", calls: 10_000, warm_up: 4_096, prepare: labels_by_name },
+    HotPath { name: "labels_histogram", calls: 10_000, warm_up: 4_096, prepare: labels_histogram },
     HotPath { name: "log_call", calls: 1_000, warm_up: 100, prepare: log_call },
     HotPath { name: "log_in_span", calls: 1_000, warm_up: 100, prepare: log_in_span },
     HotPath { name: "span", calls: 1_000, warm_up: 100, prepare: span },
@@ -211,6 +215,37 @@ fn timer_1_in(n: u32) -> Calls {
         for _ in 0..calls {
             black_box(black_box(&histogram).start_timer().stop());
         }
+    })
+}
+
+/// Label sets that are looked up one after the other: all of them fit the thread's cache.
+const SETS: usize = 64;
+
+/// A counter, looked up by three labels.
+fn labels() -> Calls {
+    looked_up(ours::called_counter(SETS, 1))
+}
+
+/// The same by where its texts are.
+fn labels_static() -> Calls {
+    looked_up(ours::static_counter(SETS, 1))
+}
+
+/// The same by pairs of name and value.
+fn labels_by_name() -> Calls {
+    looked_up(ours::named_counter(SETS, 1))
+}
+
+/// A histogram, looked up by two labels.
+fn labels_histogram() -> Calls {
+    looked_up(ours::called_histogram(SETS, 1))
+}
+
+fn looked_up(mut subject: Subject) -> Calls {
+    Box::new(move |calls| {
+        // Whole: the engine is in it.
+        let subject = &mut subject;
+        (subject.runs[0])(calls);
     })
 }
 
