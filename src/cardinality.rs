@@ -125,7 +125,7 @@ pub(crate) fn show<V: Visit>(table: &Table, visit: &mut V) {
             let heaviest = heaviest(family, label).into_iter();
             // What may have come once says nothing.
             let heavy = heaviest.filter(|heavy| heavy.count - heavy.error > 1).take(SHOWN);
-            shown.extend(heavy.map(|heavy| (family.spec.name.clone(), name.clone(), heavy)));
+            shown.extend(heavy.map(|heavy| (family.spec.name.clone(), name.to_string(), heavy)));
         }
     }
     if shown.is_empty() {

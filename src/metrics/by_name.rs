@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Counter, Gauge, Histogram, UpDown};
 use crate::registry::table::Families;
-use crate::registry::{FamilyCore, Handle, MOST_LABELS, MetricKind};
+use crate::registry::{FamilyCore, Handle, MetricKind};
 use crate::shard::held::Held;
 
 /// A registered metric, found by its name; see [`Vitals::metric`](crate::Vitals::metric).
@@ -38,9 +38,9 @@ impl Metric {
     /// Adds `n` to a counter, an up-down gauge or a gauge.
     pub fn add(&self, labels: &[(&str, &str)], n: u64) {
         match self.kind() {
-            MetricKind::Counter => self.of(labels, |handle| Counter::new(handle).add(n)),
-            MetricKind::UpDown => self.of(labels, |handle| UpDown::new(handle).add(n)),
-            MetricKind::Gauge => self.of(labels, |handle| Gauge::new(handle).add(n as f64)),
+            MetricKind::Counter => self.of(labels, Counter::new, |counter| counter.add(n)),
+            MetricKind::UpDown => self.of(labels, UpDown::new, |updown| updown.add(n)),
+            MetricKind::Gauge => self.of(labels, Gauge::new, |gauge| gauge.add(n as f64)),
             MetricKind::Histogram | MetricKind::Observed | MetricKind::Info => self.mismatched(),
         }
     }
@@ -53,8 +53,8 @@ impl Metric {
     /// Takes `n` from an up-down gauge or a gauge.
     pub fn sub(&self, labels: &[(&str, &str)], n: u64) {
         match self.kind() {
-            MetricKind::UpDown => self.of(labels, |handle| UpDown::new(handle).sub(n)),
-            MetricKind::Gauge => self.of(labels, |handle| Gauge::new(handle).add(-(n as f64))),
+            MetricKind::UpDown => self.of(labels, UpDown::new, |updown| updown.sub(n)),
+            MetricKind::Gauge => self.of(labels, Gauge::new, |gauge| gauge.add(-(n as f64))),
             _ => self.mismatched(),
         }
     }
@@ -62,7 +62,7 @@ impl Metric {
     /// Sets a gauge.
     pub fn set(&self, labels: &[(&str, &str)], value: f64) {
         match self.kind() {
-            MetricKind::Gauge => self.of(labels, |handle| Gauge::new(handle).set(value)),
+            MetricKind::Gauge => self.of(labels, Gauge::new, |gauge| gauge.set(value)),
             _ => self.mismatched(),
         }
     }
@@ -86,15 +86,15 @@ impl Metric {
     /// Removes a series; see [`Family::remove`](crate::Family::remove).
     pub fn remove(&self, labels: &[(&str, &str)]) -> bool {
         let Some(family) = self.family() else { return false };
-        in_order(family, labels, |values| family.remove(values)).unwrap_or_else(|| {
+        family.remove_by_name(labels).unwrap_or_else(|| {
             self.mismatched();
             false
         })
     }
 
-    fn histogram(&self, labels: &[(&str, &str)], record: impl FnOnce(Histogram)) {
+    fn histogram(&self, labels: &[(&str, &str)], record: impl FnOnce(&Histogram)) {
         match self.kind() {
-            MetricKind::Histogram => self.of(labels, |handle| record(Histogram::new(handle))),
+            MetricKind::Histogram => self.of(labels, Histogram::new, record),
             _ => self.mismatched(),
         }
     }
@@ -115,11 +115,11 @@ impl Metric {
     }
 
     /// Records in the series of `labels`, or counts that they are not the family's.
-    fn of(&self, labels: &[(&str, &str)], record: impl FnOnce(Handle)) {
+    #[inline]
+    fn of<K>(&self, labels: &[(&str, &str)], make: impl Fn(Handle) -> K, record: impl FnOnce(&K)) {
         let Some(family) = self.family() else { return };
-        match in_order(family, labels, |values| family.with_any(values)) {
-            Some(handle) => record(handle),
-            None => self.mismatched(),
+        if !family.record_by_name(labels, make, record) {
+            self.mismatched();
         }
     }
 }
@@ -129,22 +129,4 @@ impl std::fmt::Debug for Metric {
         let name = self.family().map(|family| &family.spec.name);
         f.debug_struct("Metric").field("name", &name).finish()
     }
-}
-
-/// The values in the family's order; nothing unless each label is there exactly once.
-fn in_order<R>(
-    family: &FamilyCore,
-    labels: &[(&str, &str)],
-    with: impl FnOnce(&[&str]) -> R,
-) -> Option<R> {
-    let names = family.label_names();
-    if labels.len() != names.len() {
-        return None;
-    }
-    let mut values = [""; MOST_LABELS];
-    for (place, name) in values.iter_mut().zip(names) {
-        // As many labels as names, and each name is found: so none is there twice.
-        *place = labels.iter().find(|(label, _)| *label == &**name)?.1;
-    }
-    Some(with(&values[..names.len()]))
 }

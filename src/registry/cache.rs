@@ -86,7 +86,7 @@ impl<'a> Values<'a> {
 pub(crate) fn find<const N: usize>(family: u64, values: &[&str; N]) -> Option<Found> {
     let Some(mut entries) = AWAKE.take() else { return find_in_large(family, values) };
     let found = entries.find(family, values);
-    AWAKE.set(Some(entries));
+    put_back(entries);
     found
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn find_any(family: u64, values: &[&str]) -> Option<Found> {
         return in_large(|entries| entries.find_any(family, values));
     };
     let found = entries.find_any(family, values);
-    AWAKE.set(Some(entries));
+    put_back(entries);
     found
 }
 
@@ -113,13 +113,19 @@ pub(crate) fn find_static<const N: usize>(
 ) -> Option<Found> {
     let Some(mut entries) = AWAKE.take() else { return find_static_in_large(family, values) };
     let found = entries.find_static(family, values);
-    AWAKE.set(Some(entries));
+    put_back(entries);
     found
 }
 
 #[inline(never)]
 fn find_static_in_large<const N: usize>(family: u64, values: &[&'static str; N]) -> Option<Found> {
     in_large(|entries| entries.find_static(family, values))
+}
+
+/// Not by the key's own `set`, which is a call where it isn't inlined.
+#[inline(always)]
+fn put_back(entries: ManuallyDrop<Entries<Small>>) {
+    AWAKE.with(|own| own.set(Some(entries)));
 }
 
 #[inline(always)]
@@ -222,7 +228,7 @@ mod tests {
     const ONE: [&str; 3] = ["swarm.init", "execute", "success"];
 
     fn found(place: u32) -> Found {
-        Found::new(place, 7, 9)
+        Found::new(7, place, 9)
     }
 
     /// Misses until the thread has a cache, and keeps.

@@ -26,44 +26,37 @@ const MISSES_TO_A_HIT: u32 = 7;
 /// Fewer hits to a miss than this, and the misses cost more than the hits do.
 const HITS_TO_A_MISS: u32 = 16;
 
-/// What a look-up found: a series' place in its family, its slot, and the place's generation then.
+/// What a look-up found: where a series' numbers are, its place in the family, and the place's
+/// generation then.
 ///
 /// Two words, also where there may be nothing, so that it is handed on in registers. Through memory,
 /// where it was in three, a look-up waited twice for what it had just stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// The place in the upper half, the slot in the lower.
-    at: u64,
-    /// The generation, and [`SOME`](Found::SOME).
-    generation: NonZeroU64,
+    cells: u64,
+    /// The place, the generation, and a bit that is always set.
+    life: NonZeroU64,
 }
 
 impl Found {
-    const SOME: NonZeroU64 = NonZeroU64::new(1 << u32::BITS).unwrap();
-
-    #[inline(always)]
-    pub(crate) fn new(place: u32, slot: u32, generation: u32) -> Found {
-        Found::of(u64::from(place) << u32::BITS | u64::from(slot), generation)
+    /// Places are numbered by 24 bits.
+    pub(crate) fn new(cells: u64, place: u32, generation: u32) -> Found {
+        let life = u64::from(place) << u32::BITS | u64::from(generation);
+        Found { cells, life: NonZeroU64::MIN | life << 1 }
     }
 
+    /// A slot's number or an address, as whoever made this has it.
     #[inline(always)]
-    fn of(at: u64, generation: u32) -> Found {
-        Found { at, generation: Found::SOME | u64::from(generation) }
+    pub(crate) fn cells(self) -> u64 {
+        self.cells
     }
 
-    #[inline(always)]
     pub(crate) fn place(self) -> u32 {
-        (self.at >> u32::BITS) as u32
+        (self.life.get() >> (u32::BITS + 1)) as u32
     }
 
-    #[inline(always)]
-    pub(crate) fn slot(self) -> u32 {
-        self.at as u32
-    }
-
-    #[inline(always)]
     pub(crate) fn generation(self) -> u32 {
-        self.generation.get() as u32
+        (self.life.get() >> 1) as u32
     }
 }
 
@@ -72,37 +65,24 @@ impl Found {
 #[repr(C, align(64))]
 pub(super) struct Entry {
     head: u64,
-    /// Of what was found, whose second word would take a line more.
-    at: u64,
-    generation: u32,
+    found: Option<Found>,
     /// Since the hand's last round.
     hits: u32,
-    words: [u64; WORDS],
     /// The one that names it.
     cell: u16,
     /// The one that could.
     other: u16,
+    words: [u64; WORDS],
 }
 
 impl Entry {
-    pub(super) const NONE: Entry = Entry {
-        head: NO_HEAD,
-        at: 0,
-        generation: 0,
-        hits: 0,
-        words: [0; WORDS],
-        cell: 0,
-        other: 0,
-    };
+    pub(super) const NONE: Entry =
+        Entry { head: NO_HEAD, found: None, hits: 0, cell: 0, other: 0, words: [0; WORDS] };
 
     #[inline(always)]
-    fn hit(&mut self) -> Found {
+    fn hit(&mut self) -> Option<Found> {
         self.hits = self.hits.wrapping_add(1);
-        Found::of(self.at, self.generation)
-    }
-
-    fn set(&mut self, found: Found) {
-        (self.at, self.generation) = (found.at, found.generation());
+        self.found
     }
 
     #[inline(always)]
@@ -170,19 +150,6 @@ impl<F: Form> Entries<F> {
 
     /// [`find`](Self::find) for values whose number is not known where the call is compiled.
     pub(super) fn find_any(&mut self, family: u64, values: &[&str]) -> Option<Found> {
-        // A copy of the code for each: in one for all the words would not be in registers.
-        if let Ok(values) = <&[&str; 1]>::try_from(values) {
-            return self.find(family, values);
-        }
-        if let Ok(values) = <&[&str; 2]>::try_from(values) {
-            return self.find(family, values);
-        }
-        if let Ok(values) = <&[&str; 3]>::try_from(values) {
-            return self.find(family, values);
-        }
-        if let Ok(values) = <&[&str; 4]>::try_from(values) {
-            return self.find(family, values);
-        }
         let [table] = &mut *self.0;
         let key = Key::of_text(&table.seeds, family, values)?;
         table.find(&key)
@@ -237,11 +204,11 @@ impl<F: Form> Table<F> {
         // Always there; to ask and go is cheaper than to ask and panic.
         let entry = self.entries.as_mut().get_mut(at)?;
         if entry.is(key) {
-            return Some(entry.hit());
+            return entry.hit();
         }
         let at = self.named(second_cell::<F>(key));
         let entry = self.entries.as_mut().get_mut(at)?;
-        entry.is(key).then(|| entry.hit())
+        if entry.is(key) { entry.hit() } else { None }
     }
 
     /// The entry that a cell names.
@@ -275,7 +242,7 @@ impl<F: Form> Table<F> {
         let Some(key) = key(&self.seeds) else { return Worth::Yes };
         if let Some(at) = self.place(&key) {
             // A key is in one place, or an old one could come up again.
-            self.entries.as_mut()[at].set(found);
+            self.entries.as_mut()[at].found = Some(found);
             return Worth::Yes;
         }
         let cells = cells_of::<F>(&key);
@@ -360,9 +327,8 @@ impl<F: Form> Table<F> {
         self.name(cells[way], at);
         let (head, words) = (key.head, key.words);
         let (cell, other) = (cells[way] as u16, cells[1 - way] as u16);
-        let entry = &mut self.entries.as_mut()[at];
-        *entry = Entry { head, words, cell, other, ..Entry::NONE };
-        entry.set(found);
+        let found = Some(found);
+        self.entries.as_mut()[at] = Entry { head, found, hits: 0, cell, other, words };
     }
 }
 
@@ -406,7 +372,7 @@ mod tests {
     }
 
     fn found(place: u32) -> Found {
-        Found::new(place, place ^ 0x5555, place / 3)
+        Found::new(u64::MAX - u64::from(place), place, u32::MAX - place)
     }
 
     /// The `n`th label set; a hundred tools come to 4,000.

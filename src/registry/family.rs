@@ -7,7 +7,7 @@ use super::cache::{self, Found, Values};
 use super::exposed::Clash;
 use super::handle::{Counted, Handle};
 use super::histogram::{HistogramCells, HistogramKind};
-use super::name::{self, MOST_LABELS};
+use super::name::{self, LabelName, MOST_LABELS};
 use super::offenders::Offender;
 use super::places::{PAGE, Places, Shape};
 use super::removal::Retired;
@@ -109,7 +109,7 @@ pub(crate) struct FamilyCore {
     pub(crate) spec: Spec,
     /// `# HELP` and `# TYPE`, rendered once.
     head: Box<str>,
-    label_names: Box<[Box<str>]>,
+    label_names: Box<[LabelName]>,
     clash: Clash,
     pub(super) shared: Arc<Shared>,
     pub(super) limits: Limits,
@@ -184,7 +184,7 @@ impl FamilyCore {
         losses: Arc<Losses>,
         clash: Clash,
     ) -> Option<FamilyCore> {
-        let label_names: Box<[Box<str>]> = spec.labels.iter().map(|l| l.as_str().into()).collect();
+        let label_names: Box<[_]> = spec.labels.iter().map(|l| LabelName::new(l)).collect();
         let labels = label_names.len();
         let shape = Shape {
             histogram: histogram.is_some(),
@@ -227,7 +227,8 @@ impl FamilyCore {
     pub(crate) fn cost(spec: &Spec) -> u64 {
         let name = spec.name.len();
         // Each is there as it was given and as it is used; the name in the list by name too.
-        let labels: usize = spec.labels.iter().map(|label| 2 * (label.len() + 24)).sum();
+        let label = |label: &String| 2 * label.len() + size_of::<String>() + size_of::<LabelName>();
+        let labels: usize = spec.labels.iter().map(label).sum();
         let texts = 3 * name + 2 * spec.help.len() + head_len(name) + labels;
         let histogram = match spec.kind {
             // A boundary as a number, in the integer unit, and as its text.
@@ -249,7 +250,7 @@ impl FamilyCore {
         &self.clash
     }
 
-    pub(crate) fn label_names(&self) -> &[Box<str>] {
+    pub(crate) fn label_names(&self) -> &[LabelName] {
         &self.label_names
     }
 
@@ -316,18 +317,31 @@ impl FamilyCore {
         self.handle_of(found, || self.look_up_static(found, values))
     }
 
-    /// [`with`](Self::with), for values whose number is not known beforehand.
-    pub(crate) fn with_any(&self, values: &[&str]) -> Handle {
-        if values.is_empty() {
-            return self.only();
+    /// What the thread's cache has for `values`, whether or not it still holds.
+    #[inline(always)]
+    pub(super) fn kept<const N: usize>(&self, values: &[&str; N]) -> Option<Found> {
+        match N {
+            0 => Some(self.found_at(OTHER_PLACE, 0)),
+            _ => cache::find(self.id, values),
         }
-        let found = cache::find_any(self.id, values);
-        self.handle_of(found, || self.look_up_text(found, values))
+    }
+
+    /// [`kept`](Self::kept), for values whose number is not known beforehand.
+    pub(super) fn kept_any(&self, values: &[&str]) -> Option<Found> {
+        cache::find_any(self.id, values)
     }
 
     #[inline]
     fn only(&self) -> Handle {
-        self.handle(OTHER_PLACE, self.places.slot(OTHER_PLACE), 0)
+        self.handle(OTHER_PLACE, 0)
+    }
+
+    /// The handle of `values`, for which the thread's cache had this.
+    pub(super) fn handle_after(&self, found: Option<Found>, values: &[&str]) -> Handle {
+        match values {
+            [] => self.only(),
+            values => self.look_up(found, Values::Text(values)),
+        }
     }
 
     #[inline(never)]

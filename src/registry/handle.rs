@@ -1,5 +1,7 @@
 //! What a look-up gives: a series, counted so that it stays.
 
+use std::mem::ManuallyDrop;
+use std::ptr;
 use std::sync::Arc;
 
 use super::cache::Found;
@@ -26,11 +28,29 @@ pub(super) struct Counted(Found);
 impl FamilyCore {
     /// A handle of a series that can't go meanwhile.
     #[inline]
-    pub(super) fn handle(&self, place: u32, slot: Slot, generation: u32) -> Handle {
+    pub(super) fn handle(&self, place: u32, generation: u32) -> Handle {
         // SAFETY: a `FamilyCore` is made by the table, in an `Arc` that it leaves to the orphans,
         // and whoever calls this has another `Arc` or a handle of it.
-        let family = unsafe { Held::of(self, self.handles(slot)) };
-        Handle { family, found: Found::new(place, slot.0, generation) }
+        let family = unsafe { Held::of(self, self.handles_at(place)) };
+        Handle { family, found: self.found_at(place, generation) }
+    }
+
+    /// What a look-up finds of a series.
+    pub(super) fn found_at(&self, place: u32, generation: u32) -> Found {
+        let cells = match self.places.shape().histogram {
+            // A place keeps its cells where they are for as long as the family lives.
+            true => {
+                let cells = self.places.histogram(place).map_or(ptr::null(), ptr::from_ref);
+                cells.expose_provenance() as u64
+            }
+            false => self.places.slot(place).0.into(),
+        };
+        Found::new(cells, place, generation)
+    }
+
+    /// Where the handles of a series are counted: where it may be removed, by itself.
+    pub(super) fn handles_at(&self, place: u32) -> Slot {
+        if self.is_removable() { self.handles(self.places.slot(place)) } else { self.own_handles() }
     }
 
     /// A handle of the family itself.
@@ -42,13 +62,11 @@ impl FamilyCore {
     /// A handle of a series that the index has: if it was being retired, it no longer is. Nothing if
     /// it has ended.
     pub(super) fn revived(&self, place: u32, _looking: &Looking) -> Option<Handle> {
-        if !self.is_removable() {
-            // SAFETY: as `handle`.
-            let family = unsafe { Held::of(self, self.own_handles()) };
-            return Some(Handle { family, found: Found::new(place, self.places.slot(place).0, 0) });
-        }
-        let generation = self.places.life(place)?.revive()?;
-        Some(self.handle(place, self.places.slot(place), generation))
+        let generation = match self.is_removable() {
+            true => self.places.life(place)?.revive()?,
+            false => 0,
+        };
+        Some(self.handle(place, generation))
     }
 
     /// What `look` gives, while nothing is reclaimed; nothing where only the births' lock can see to
@@ -79,24 +97,44 @@ impl FamilyCore {
             _ => {
                 let Counted(found) = look_up();
                 // SAFETY: by the invariant of `Counted` it was counted, where handles of its slot are.
-                let family = unsafe { Held::counted(self, self.handles(Slot(found.slot()))) };
+                let family = unsafe { Held::counted(self, self.handles_at(found.place())) };
                 Handle { family, found }
             }
         }
     }
 
+    /// Records through what `make` makes of a handle of what the thread's cache has: a kind of metric.
+    /// Of a family whose series are never removed.
+    ///
+    /// The handle is lent: whoever records by name holds the family for longer than this takes, so that
+    /// it is neither counted nor given back.
+    #[inline(always)]
+    pub(super) fn lend<K>(
+        &self,
+        found: Found,
+        make: impl Fn(Handle) -> K,
+        record: impl FnOnce(&K),
+    ) {
+        debug_assert!(!self.is_removable());
+        // SAFETY: it is never dropped: a kind keeps the handle of a series of its own kind, and every
+        // place that is found in a histogram's family has its cells. It is there no longer than `self`,
+        // which the caller holds, and a clone of it counts for itself.
+        let family = unsafe { Held::counted(self, self.own_handles()) };
+        let lent = ManuallyDrop::new(make(Handle { family, found }));
+        record(&lent);
+    }
+
     /// A handle of what the thread's cache has, if that still holds.
     pub(super) fn still(&self, found: Found) -> Option<Handle> {
-        let slot = Slot(found.slot());
         if !self.is_removable() {
-            return Some(self.handle(found.place(), slot, found.generation()));
+            return Some(self.handle(found.place(), found.generation()));
         }
         let life = self.places.life(found.place())?;
         // A removal that has not been seen here waits until the handle has been counted.
         let look = |_: &_| {
             // Relaxed: after the pin's fence, see `shard::epoch`.
             (life.generation.load(Ordering::Relaxed) == found.generation())
-                .then(|| self.handle(found.place(), slot, found.generation()))
+                .then(|| self.handle(found.place(), found.generation()))
         };
         self.looking(look).flatten()
     }
@@ -115,16 +153,21 @@ impl Handle {
         Counted(self.found)
     }
 
+    /// The first cell of a series that is no histogram.
     #[inline(always)]
     pub(crate) fn slot(&self) -> Slot {
-        Slot(self.found.slot())
+        Slot(self.found.cells() as u32)
     }
 
     /// The cells of a histogram; nothing where the series is none.
     #[inline]
     pub(crate) fn histogram(self) -> Option<Part<FamilyCore, HistogramCells>> {
-        let place = self.found.place();
-        self.family.part(|family| family.places().histogram(place))
+        let cells = ptr::with_exposed_provenance::<HistogramCells>(self.found.cells() as usize);
+        self.family.part(|family| {
+            // SAFETY: of a family of histograms it is null, or the address of a place's cells, which
+            // live as long as the family (`found_at`); and so does the reference.
+            if family.places().shape().histogram { unsafe { cells.as_ref() } } else { None }
+        })
     }
 }
 

@@ -195,10 +195,10 @@ fn head(family: u64, values: usize) -> u64 {
     family << HEAD_BITS | (values as u64 + 1) << 24
 }
 
-/// A value of at most 15 bytes in two words: of two values as long as each other, the words are
-/// equal where the bytes are.
+/// A value of at most 16 bytes in two words: of two values as long as each other, the words are
+/// equal where the bytes are. Of a longer one its first eight bytes and its last.
 #[inline(always)]
-fn ends(value: &str) -> (u64, u64) {
+pub(super) fn ends(value: &str) -> (u64, u64) {
     let bytes = value.as_bytes();
     // Both ends, which overlap: no loop and no copy for what is not a full word.
     if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {

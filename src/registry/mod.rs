@@ -1,5 +1,6 @@
 //! What exists: families, their series, and the way from labels to a series.
 
+mod by_name;
 mod cache;
 mod entries;
 mod exemplars;

@@ -441,7 +441,7 @@ mod tests {
                     assert!(life.is_alive());
                     found.send(()).unwrap();
                     may_go.recv().unwrap();
-                    family.handle(place, family.places.slot(place), 0)
+                    family.handle(place, 0)
                 });
                 Counter::new(handle.unwrap()).inc();
             });
