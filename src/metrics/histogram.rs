@@ -80,16 +80,17 @@ impl Histogram {
         }
         let place = layout.place_warm(units);
         let run = cells.octave(place.octave);
+        // Read once: the compiler can't know that the adds below don't change it.
+        let first = cells.header;
         let own = shard::own();
         // Slot 0 is in no shard's directory: an octave that nobody has allocated ends up here too.
-        let (Some(buckets), Some(header)) =
-            (own.chunk(run.chunk()), own.chunk(cells.header.chunk()))
+        let (Some(buckets), Some(header)) = (own.chunk(run.chunk()), own.chunk(first.chunk()))
         else {
             return record_anywhere(cells, units, 1);
         };
-        add_owned(header.cell(cells.header.offset(SUM)), units);
-        add_owned(header.cell(cells.header.offset(FIRST_BUCKET + place.bucket)), 1);
-        if add_owned(buckets.cell(run.offset(FIRST_CELL + place.cell)), 1) == 0 {
+        add_owned(header.cell_after(first, SUM), units);
+        add_owned(header.cell_after(first, FIRST_BUCKET + place.bucket), 1);
+        if add_owned(buckets.cell_after(run, FIRST_CELL + place.cell), 1) == 0 {
             return mark_own(cells, units);
         }
         // The last of all, here and there, so that nothing is kept over a call.

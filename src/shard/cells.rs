@@ -122,6 +122,13 @@ impl Chunk {
         &self.0[slot.cell()]
     }
 
+    /// The cell so many after that of `slot`, which are no more than its run has.
+    #[inline(always)]
+    pub(crate) fn cell_after(&self, slot: Slot, cells: usize) -> &AtomicU64 {
+        // Never beyond the chunk's end; the remainder is the index's proof in one instruction.
+        &self.0[(slot.cell() + cells) % CHUNK_CELLS]
+    }
+
     /// The cells from `slot` on to the chunk's end.
     #[inline]
     pub(crate) fn cells(&self, slot: Slot) -> &[AtomicU64] {
