@@ -89,8 +89,6 @@ pub(super) struct Open {
     engine: u64,
     clock: Clock,
     scope: u32,
-    /// How many spares are behind this one, where it is one.
-    pub(super) behind: u32,
     /// The spare behind this one.
     pub(super) next: Option<Box<Open>>,
     draft: Draft,
@@ -389,14 +387,7 @@ impl Of<'_> {
 impl Open {
     #[cold]
     pub(super) fn new() -> Box<Open> {
-        Box::new(Open {
-            engine: 0,
-            clock: Clock::get(),
-            scope: 0,
-            behind: 0,
-            next: None,
-            draft: Draft::new(),
-        })
+        Box::new(Open { engine: 0, clock: Clock::get(), scope: 0, next: None, draft: Draft::new() })
     }
 
     /// It is another engine's from here on.
