@@ -74,8 +74,8 @@ impl Draft {
     /// Begins anew.
     #[inline(always)]
     pub(crate) fn begin(&mut self, fixed: &Fixed, name: &[u8], tracestate: &[u8]) {
-        self.bytes.clear();
         let name = cut(name, MOST_NAME);
+        self.bytes.clear();
         // SAFETY: all of this has room, as asserted above: the capacity is never less than `ROOM`. So
         // many bytes as were written are initialised.
         unsafe {
@@ -302,7 +302,7 @@ impl Fill for Draft {
 
     #[inline(always)]
     fn fill_unchecked(&self, writer: &mut Writer<'_, false>) {
-        writer.raw(&self.bytes);
+        writer.block(&self.bytes);
     }
 }
 

@@ -109,19 +109,9 @@ fn is_urgent(level: u8) -> bool {
     level <= MOST_URGENT
 }
 
-/// Writes a span of the engine of this number, as [`Rings::write`] does a line. A span knows its engine
-/// by its number: to count those that know it would be dearer than the rest of it. Without effect
-/// where the engine has ended.
-#[inline(always)]
-pub(crate) fn write_of(engine: u64, head: Head, fill: &impl Fill) {
-    if !try_write_of(engine, head, Blocks::default(), fill) {
-        write_of_slowly(engine, head, fill);
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn write_of_slowly(engine: u64, head: Head, fill: &impl Fill) {
+/// Where [`try_write_of`] did not: writes a span as [`Rings::write`] does a line. Without effect where
+/// the engine has ended.
+pub(crate) fn write_of_slowly(engine: u64, head: Head, fill: &impl Fill) {
     let leased = |leases: &Leases| {
         let leases = leases.0.try_borrow().ok()?;
         leases.iter().find(|lease| lease.engine == engine)?.rings.upgrade()
@@ -146,11 +136,18 @@ fn local<'a>() -> &'a Local {
 
 /// Whether it was written: the thread's current ring is this engine's and has room.
 #[inline(always)]
-fn try_write_of(engine: u64, head: Head, context: Blocks<'_>, fill: &impl Fill) -> bool {
+fn try_write_in(engine: u64, head: Head, context: Blocks<'_>, fill: &impl Fill) -> bool {
     let local = local();
     let head = Head { thread: local.thread, ..head };
     // SAFETY: the lease keeps the ring that the producer was made for.
     local.engine == engine && unsafe { local.producer.try_write(head, context, fill) }
+}
+
+/// Whether a span of the engine of this number was written; else it goes by [`write_of_slowly`]. A span
+/// knows its engine by its number: to count those that know it would be dearer than the rest of it.
+#[inline(always)]
+pub(crate) fn try_write_of(engine: u64, head: Head, fill: &impl Fill) -> bool {
+    try_write_in(engine, head, Blocks::default(), fill)
 }
 
 /// Whether a line was written, with the thread's context: its current ring is this engine's and has
@@ -159,7 +156,7 @@ fn try_write_of(engine: u64, head: Head, context: Blocks<'_>, fill: &impl Fill) 
 pub(crate) fn try_write_line(engine: u64, head: Head, fill: &impl Fill) -> bool {
     // SAFETY: nothing below sets the thread's context.
     let context = unsafe { context::current_blocks() };
-    try_write_of(engine, head, context, fill)
+    try_write_in(engine, head, context, fill)
 }
 
 impl Rings {
@@ -174,7 +171,7 @@ impl Rings {
 
     /// [`write`](Self::write), with another context than the thread's.
     pub(crate) fn write_in(&self, head: Head, context: Blocks<'_>, fill: &impl Fill) {
-        if !try_write_of(self.id(), head, context, fill) {
+        if !try_write_in(self.id(), head, context, fill) {
             self.write_slowly(head, context, fill);
         }
     }

@@ -275,6 +275,15 @@ impl<'a, const CHECKED: bool> Writer<'a, CHECKED> {
         self.copy(bytes);
     }
 
+    /// The same where there are more of them than a text has: without a look at how few.
+    #[inline(always)]
+    pub(crate) fn block(&mut self, bytes: &[u8]) {
+        if let Some(at) = self.take(bytes.len()) {
+            // SAFETY: `take` gave that many bytes, in the room, which nobody else has.
+            unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()) };
+        }
+    }
+
     /// The same of a known number.
     #[inline(always)]
     pub(crate) fn array<const N: usize>(&mut self, bytes: [u8; N]) {
@@ -408,7 +417,8 @@ impl<'a, const CHECKED: bool> Writer<'a, CHECKED> {
     /// Writes the header and gives the frame's length; nothing when the room was too small.
     #[inline(always)]
     pub(crate) fn finish(self, head: Head) -> Option<usize> {
-        let length = (self.at as usize - self.start as usize).next_multiple_of(ALIGN);
+        // Up to the next multiple of a power of two.
+        let length = (self.at as usize - self.start as usize + (ALIGN - 1)) & !(ALIGN - 1);
         if CHECKED && (!self.whole || length > self.end as usize - self.start as usize) {
             return None;
         }

@@ -47,10 +47,15 @@ impl SpanContext {
 
     #[inline(always)]
     pub(crate) fn of(trace: [u8; 16], span: [u8; 8], flags: u8) -> SpanContext {
+        SpanContext::with_flags(trace, span, flags | flag::PRESENT)
+    }
+
+    #[inline(always)]
+    pub(super) fn with_flags(trace: [u8; 16], span: [u8; 8], flags: u8) -> SpanContext {
         let mut ids = [0; IDS];
         ids[..16].copy_from_slice(&trace);
         ids[16..].copy_from_slice(&span);
-        SpanContext { active: Active { ids, flags: flags | flag::PRESENT } }
+        SpanContext { active: Active { ids, flags } }
     }
 
     /// Whether there are ids.
@@ -96,9 +101,15 @@ impl SpanContext {
     /// The ids of a new span of the same trace.
     #[inline(always)]
     pub(crate) fn child(&self) -> SpanContext {
+        self.child_of(ids::span_id())
+    }
+
+    /// The same of a span whose id is there.
+    #[inline(always)]
+    pub(crate) fn child_of(&self, span: u64) -> SpanContext {
         let mut active = self.active;
         active.flags &= !flag::REMOTE;
-        active.ids[16..].copy_from_slice(&ids::span_id());
+        active.ids[16..].copy_from_slice(&span.to_ne_bytes());
         SpanContext { active }
     }
 }

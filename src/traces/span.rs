@@ -14,7 +14,7 @@ use crate::logs::{Exception, Line, Loggable, exception};
 use crate::ring::draft::{Draft, EVENTS, LINKS, MOST_NAME, Texts};
 use crate::ring::frame::{SPAN_LEVEL, kind};
 use crate::ring::span::{Fixed, item};
-use crate::ring::thread::write_of;
+use crate::ring::thread::{try_write_of, write_of_slowly};
 use crate::ring::writer::{Fill, Head, Writer, cut};
 
 /// What part a span has in what goes on between processes; as OpenTelemetry numbers them.
@@ -89,8 +89,6 @@ pub(super) struct Open {
     engine: u64,
     clock: Clock,
     scope: u32,
-    /// How many spares are behind this one, where it is one.
-    pub(super) behind: u32,
     /// The spare behind this one.
     pub(super) next: Option<Box<Open>>,
     draft: Draft,
@@ -143,6 +141,15 @@ pub struct Span {
     open: Option<ManuallyDrop<Box<Open>>>,
 }
 
+/// A span as a call gives it, to be taken apart: where a call is given the place of a span itself, the
+/// span stays in memory. Words, so that nothing is read in other widths than it was written in.
+pub(super) struct Parts {
+    ids: [u64; 3],
+    flags: u8,
+    carried: Option<ManuallyDrop<Arc<Carried>>>,
+    open: Option<ManuallyDrop<Box<Open>>>,
+}
+
 impl Span {
     /// Without a trace: of an engine that records none.
     pub(crate) const NONE: Span = Span { context: SpanContext::NONE, carried: None, open: None };
@@ -154,31 +161,29 @@ impl Span {
     }
 
     #[inline(always)]
-    pub(super) fn begin(
+    pub(super) fn of(parts: Parts) -> Span {
+        let Parts { ids: [high, low, span], flags, carried, open } = parts;
+        let trace = u128::from(low) << 64 | u128::from(high);
+        let context = SpanContext::with_flags(trace.to_le_bytes(), span.to_le_bytes(), flags);
+        Span { context, carried, open }
+    }
+
+    #[inline(always)]
+    pub(super) fn into_parts(mut self) -> Parts {
+        let (trace, span) = (self.context.trace_bytes(), self.context.span_bytes());
+        let trace = u128::from_le_bytes(trace);
+        let ids = [trace as u64, (trace >> 64) as u64, u64::from_le_bytes(span)];
+        let flags = self.context.active.flags;
+        Parts { ids, flags, carried: self.carried.take(), open: self.open.take() }
+    }
+
+    /// One that is recorded.
+    #[inline(always)]
+    pub(super) fn recorded(
         context: SpanContext,
         carried: Option<Arc<Carried>>,
-        beginning: Beginning<'_>,
+        open: Box<Open>,
     ) -> Span {
-        let Beginning { core, scope, ticks, name, parent, .. } = beginning;
-        let mut open = spare::take();
-        if open.engine != core.engine {
-            open.turn_to(core);
-        }
-        open.scope = scope;
-        let fixed = Fixed {
-            ids: context.active.ids,
-            parent,
-            start: ticks,
-            flags: context.active.flags & flag::SENT | beginning.remote,
-            kind: beginning.kind,
-            status: 0,
-            left_out: [0; 3],
-        };
-        let tracestate = carried.as_ref().map_or("", |carried| &carried.tracestate);
-        open.draft.begin(&fixed, name.as_bytes(), tracestate.as_bytes());
-        if core.open_spans {
-            open.tell(ticks);
-        }
         let (carried, open) = (carried.map(ManuallyDrop::new), Some(ManuallyDrop::new(open)));
         Span { context, carried, open }
     }
@@ -336,29 +341,30 @@ impl Span {
     #[inline(always)]
     fn close(&mut self, ticks: u64) {
         if let Some(open) = self.open.take() {
-            open.write(kind::SPAN, ticks);
-            spare::give_back(ManuallyDrop::into_inner(open));
+            ManuallyDrop::into_inner(open).end(ticks);
         }
     }
+}
 
-    /// Out of line: a span that is not sampled has no more than a comparison of this.
-    #[inline(never)]
-    fn ended(&mut self) {
-        drop(self.carried.take().map(ManuallyDrop::into_inner));
-        let Some(open) = &mut self.open else { return };
-        if std::thread::panicking() {
-            open.fail("panic");
-        }
-        let ticks = open.clock.ticks();
-        self.close(ticks);
+/// Out of line: a span that is not sampled has no more than a comparison of this. By value: where
+/// nobody asks for a span's address it stays in registers, and ids that nobody asks for nowhere.
+#[inline(never)]
+fn ended(carried: Option<Arc<Carried>>, open: Option<Box<Open>>) {
+    drop(carried);
+    let Some(mut open) = open else { return };
+    if std::thread::panicking() {
+        open.fail("panic");
     }
+    let ticks = open.clock.ticks();
+    open.end(ticks);
 }
 
 impl Drop for Span {
     #[inline(always)]
     fn drop(&mut self) {
         if self.open.is_some() || self.carried.is_some() {
-            self.ended();
+            let (carried, open) = (self.carried.take(), self.open.take());
+            ended(carried.map(ManuallyDrop::into_inner), open.map(ManuallyDrop::into_inner));
         }
     }
 }
@@ -389,14 +395,37 @@ impl Of<'_> {
 impl Open {
     #[cold]
     pub(super) fn new() -> Box<Open> {
-        Box::new(Open {
-            engine: 0,
-            clock: Clock::get(),
-            scope: 0,
-            behind: 0,
-            next: None,
-            draft: Draft::new(),
-        })
+        Box::new(Open { engine: 0, clock: Clock::get(), scope: 0, next: None, draft: Draft::new() })
+    }
+
+    /// One that is recorded from here on.
+    #[inline(always)]
+    pub(super) fn begin(
+        context: &SpanContext,
+        carried: Option<&Carried>,
+        beginning: Beginning<'_>,
+    ) -> Box<Open> {
+        let Beginning { core, scope, ticks, name, parent, .. } = beginning;
+        let mut open = spare::take();
+        if open.engine != core.engine {
+            open.turn_to(core);
+        }
+        open.scope = scope;
+        let fixed = Fixed {
+            ids: context.active.ids,
+            parent,
+            start: ticks,
+            flags: context.active.flags & flag::SENT | beginning.remote,
+            kind: beginning.kind,
+            status: 0,
+            left_out: [0; 3],
+        };
+        let tracestate = carried.map_or("", |carried| &carried.tracestate);
+        open.draft.begin(&fixed, name.as_bytes(), tracestate.as_bytes());
+        if core.open_spans {
+            open.tell(ticks);
+        }
+        open
     }
 
     /// It is another engine's from here on.
@@ -413,10 +442,29 @@ impl Open {
         self.draft.clear();
     }
 
+    /// Writes it and keeps what it was kept in.
+    #[inline(always)]
+    fn end(self: Box<Self>, ticks: u64) {
+        self.write(kind::SPAN, ticks);
+        spare::give_back(self);
+    }
+
+    fn head(&self, kind: u8, ticks: u64) -> Head {
+        Head { kind, level: SPAN_LEVEL, ticks, site: 0, logger: self.scope, thread: 0 }
+    }
+
     #[inline(always)]
     fn write(&self, kind: u8, ticks: u64) {
-        let head = Head { kind, level: SPAN_LEVEL, ticks, site: 0, logger: self.scope, thread: 0 };
-        write_of(self.engine, head, &self.draft);
+        if !try_write_of(self.engine, self.head(kind, ticks), &self.draft) {
+            self.write_slowly(kind, ticks);
+        }
+    }
+
+    // With what the head is made of: else the head would be put together in memory for this, each time.
+    #[cold]
+    #[inline(never)]
+    fn write_slowly(&self, kind: u8, ticks: u64) {
+        write_of_slowly(self.engine, self.head(kind, ticks), &self.draft);
     }
 
     /// Writes a frame at the start, too.

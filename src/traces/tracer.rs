@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::context::{Carried, Parent, SpanContext, flag};
 use super::sample::{Asked, Sampling};
-use super::span::{Beginning, Span, SpanKind};
+use super::span::{Beginning, Open, Parts, Span, SpanKind};
 use super::{current, ids};
 use crate::clock::Clock;
 use crate::ring::draft::Limits;
@@ -69,17 +69,47 @@ impl Tracer {
         let active = current::current();
         let looked_at = flag::PRESENT | flag::CARRIED | flag::REMOTE;
         if active.flags & looked_at == flag::PRESENT {
-            return self.below(name, SpanContext { active }, None, SpanKind::Internal, NOW);
+            let parent = SpanContext { active };
+            if self.core.engine == 0 {
+                return Span::unsampled(parent, None);
+            }
+            if !parent.is_sampled() {
+                return Span::unsampled(parent.child(), None);
+            }
+            let (open, span) = self.below_current(name);
+            return Span::recorded(parent.child_of(span), None, open);
         }
-        if active.flags == 0 { self.root(name) } else { self.span_otherwise(name) }
+        let parts = if active.flags == 0 { self.root_of(name) } else { self.otherwise(name) };
+        Span::of(parts)
+    }
+
+    /// Begins a span below the current one, which is sampled and carries nothing; with its id. Out of
+    /// line: what is not sampled has none of it. What it takes and gives are registers.
+    #[inline(never)]
+    fn below_current(&self, name: &str) -> (Box<Open>, u64) {
+        let core = &*self.core;
+        let ticks = core.clock.ticks();
+        let parent = SpanContext { active: current::current() };
+        let span = ids::span_id();
+        let context = parent.child_of(span);
+        let (scope, parent, kind) = (self.scope, parent.span_bytes(), SpanKind::Internal as u8);
+        let beginning = Beginning { core, scope, ticks, name, kind, parent, remote: 0 };
+        (Open::begin(&context, None, beginning), span)
     }
 
     /// Where one is current whose trace carries more than ids, or that is of another process.
     #[inline(never)]
-    fn span_otherwise(&self, name: &str) -> Span {
+    fn otherwise(&self, name: &str) -> Parts {
         let active = current::current();
         let context = SpanContext { active };
         self.below_any(name, context, current::carried(active), SpanKind::Internal, NOW)
+            .into_parts()
+    }
+
+    // Out of line: with it `span` would not be inlined any more.
+    #[inline(never)]
+    fn root_of(&self, name: &str) -> Parts {
+        self.first(name, None, SpanKind::Internal, NOW).into_parts()
     }
 
     /// Begins a span below another one, whichever is current.
@@ -89,10 +119,9 @@ impl Tracer {
     }
 
     /// Begins a trace.
-    // Out of line: with it `span` would not be inlined any more.
-    #[inline(never)]
+    #[inline]
     pub fn root(&self, name: &str) -> Span {
-        self.first(name, None, SpanKind::Internal, NOW)
+        Span::of(self.root_of(name))
     }
 
     /// Begins a span at so many ticks, below `parent` where there is one, whichever is current.
@@ -225,7 +254,9 @@ impl Tracer {
         let [flags, remote, kind, _] = flags.to_ne_bytes();
         let context = SpanContext::of(trace.to_ne_bytes(), span.to_ne_bytes(), flags);
         let (scope, parent) = (self.scope, parent.to_ne_bytes());
-        Span::begin(context, carried, Beginning { core, scope, ticks, name, kind, parent, remote })
+        let beginning = Beginning { core, scope, ticks, name, kind, parent, remote };
+        let open = Open::begin(&context, carried.as_deref(), beginning);
+        Span::recorded(context, carried, open)
     }
 }
 

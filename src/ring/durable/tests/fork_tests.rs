@@ -8,7 +8,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use super::super::layout::head;
 use super::*;
 use crate::ring::set::BY_ENGINE;
-use crate::ring::thread::write_of;
+use crate::ring::thread::{try_write_of, write_of_slowly};
 use crate::ring::writer::{Head, Writer};
 use crate::sync::lock;
 
@@ -69,8 +69,10 @@ fn a_span_that_ends_in_a_child_waits_for_no_lock_of_its_parents() {
         let code = in_a_child(|| {
             // SAFETY: the system ends the child where it waits for ever.
             unsafe { alarm(10) };
-            write_of(number, Head::default(), &|_: &mut Writer<'_>| {});
-            0
+            let (head, fill) = (Head::default(), |_: &mut Writer<'_>| {});
+            let is_written = try_write_of(number, head, &fill);
+            write_of_slowly(number, head, &fill);
+            i32::from(is_written)
         });
         drop(held);
         assert_eq!(code, 0);
