@@ -35,6 +35,7 @@
 pub(crate) const HEADER: usize = 32;
 /// Frames begin and end at multiples of this.
 pub(crate) const ALIGN: usize = 8;
+const _: () = assert!(ALIGN.is_power_of_two());
 
 /// What a frame is.
 pub(crate) mod kind {

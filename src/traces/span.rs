@@ -162,8 +162,8 @@ impl Span {
 
     #[inline(always)]
     pub(super) fn of(parts: Parts) -> Span {
-        let Parts { ids: [high, low, span], flags, carried, open } = parts;
-        let trace = u128::from(low) << 64 | u128::from(high);
+        let Parts { ids: [low, high, span], flags, carried, open } = parts;
+        let trace = u128::from(high) << 64 | u128::from(low);
         let context = SpanContext::with_flags(trace.to_le_bytes(), span.to_le_bytes(), flags);
         Span { context, carried, open }
     }
