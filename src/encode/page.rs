@@ -84,8 +84,8 @@ pub(super) const SPARE: usize = 128;
 /// Bytes that come from memory at once.
 const MEMORY_LINE: usize = 64;
 
-/// Of so many lines that come first, half must differ for all to be written at once.
-const SAMPLE: usize = 16;
+/// So many lines must differ, and half of those that are there, for all to be written at once.
+const MANY: u32 = 8;
 
 impl Page {
     /// One without lines, whose text will stand there.
@@ -167,6 +167,17 @@ impl Page {
         PAGE - self.there.leading_zeros() as usize
     }
 
+    /// What is to be made of differences of its numbers.
+    #[inline(always)]
+    pub(super) fn changes(&self, more: u64, lines: u64) -> Changes {
+        let lines = lines & self.there;
+        if lines == 0 {
+            return Changes::Few(0);
+        }
+        let many = lines.count_ones() >= MANY.max(self.there.count_ones() / 2);
+        if many { Changes::Many(more, lines) } else { Changes::Few(lines) }
+    }
+
     /// Forgets every line, and keeps the memory for the next ones.
     pub(super) fn clear(&mut self) {
         self.text_len = 0;
@@ -175,39 +186,35 @@ impl Page {
     }
 }
 
-/// What the numbers of a page have become more by, as bits of one word: 0 where none differs.
-#[inline(always)]
-pub(super) fn more(was: &[u64], now: &[u64]) -> u64 {
-    was.iter().zip(now).fold(0, |more, (was, now)| more | now.wrapping_sub(*was))
+/// What differs in a page.
+pub(super) enum Changes {
+    /// Many lines: by what, as bits of one word, and a bit for each of them.
+    Many(u64, u64),
+    /// A bit for each of few lines, or of none.
+    Few(u64),
 }
 
-/// Whether of the first lines every other one differs.
+/// What numbers have become more by, as bits of one word, and a bit for each that differs.
+///
+/// Without a branch, since which ones differ is as good as random.
 #[inline(always)]
-pub(super) fn many_differ(was: &[u64], now: &[u64]) -> bool {
-    let differs = |(was, now): (&u64, &u64)| usize::from(was != now);
-    was.len() >= SAMPLE
-        && was.iter().zip(now).take(SAMPLE).map(differs).sum::<usize>() >= SAMPLE / 2
+pub(super) fn differences(was: &[u64], now: &[u64]) -> (u64, u64) {
+    let (mut more, mut lines) = (0, 0);
+    for (index, (was, now)) in was.iter().zip(now).enumerate() {
+        more |= now.wrapping_sub(*was);
+        lines |= u64::from(was != now) << index;
+    }
+    (more, lines)
 }
 
 impl PageMut<'_> {
-    /// Asks for the text of these lines' numbers.
+    /// Asks for the text of a line's number.
     #[inline]
-    pub(super) fn fetch(&self, lines: u64) {
-        let text = |line: &Written| {
-            // From the first byte that will be written on.
-            if let Some(first) = self.text.get(line.newline().wrapping_sub(8) as usize) {
-                ahead::fetch(first);
-            }
-        };
-        if lines == u64::MAX {
-            return self.lines.iter().for_each(text);
-        }
-        let mut left = lines;
-        while left != 0 {
-            if let Some(line) = self.lines.get(left.trailing_zeros() as usize) {
-                text(line);
-            }
-            left &= left - 1;
+    pub(super) fn fetch(&self, index: usize) {
+        let Some(line) = self.lines.get(index) else { return };
+        // From the first byte that will be written on.
+        if let Some(first) = self.text.get(line.newline().wrapping_sub(8) as usize) {
+            ahead::fetch(first);
         }
     }
 
@@ -235,6 +242,7 @@ impl PageMut<'_> {
         &mut self,
         kind: NumberKind,
         more: u64,
+        lines: u64,
         now: &[u64; PAGE],
         to: &[MaybeUninit<u8>],
     ) -> u64 {
@@ -250,9 +258,6 @@ impl PageMut<'_> {
                 return self.rewrite(kind, others, now);
             }
         }
-        let differs = |(index, (was, now)): (usize, (&u64, &u64))| u64::from(was != now) << index;
-        let lines =
-            self.bits.iter().zip(now).enumerate().map(differs).fold(0, |all, one| all | one);
         self.rewrite(kind, lines, now)
     }
 
@@ -345,7 +350,7 @@ impl PageMut<'_> {
 
     /// Writes another number into a line that is there; false where the text has no room for it.
     #[inline]
-    fn replace(&mut self, index: usize, kind: NumberKind, now: u64) -> bool {
+    pub(super) fn replace(&mut self, index: usize, kind: NumberKind, now: u64) -> bool {
         let line = self.lines[index];
         let more = now.wrapping_sub(self.bits[index]);
         self.page.slack = self.page.slack.saturating_sub(more);

@@ -3,10 +3,9 @@
 //! A page is the text of 64 neighbouring series of a family; a series that was removed takes its page
 //! with it, which is then written anew. A [`Sheet`] is some pages.
 
-use std::mem::MaybeUninit;
-
 use super::histogram::{KeptLines, Lines};
-use super::sheet::Sheet;
+use super::sheet::{Out, Sheet};
+use super::text::Sink;
 use crate::pool::Pool;
 use crate::snapshot::{HistogramReading, Line, Number, NumberKind, Numbers, PAGE, PageHead};
 
@@ -42,6 +41,10 @@ struct Begins {
 /// has many. In a family of few most have not changed since the last scrape.
 const KEPT: usize = 8;
 
+/// Most sheets of a family whose text goes out page by page: 32,768 series. What is larger than the caches is
+/// copied faster in longer runs.
+const NEAR: usize = 8;
+
 impl Pages {
     /// Brings a family's only page up to date; what has no room in the budget goes to `past`.
     #[inline]
@@ -66,33 +69,38 @@ impl Pages {
     /// Reads the numbers of sheets that follow each other, and brings the lines that are there up to
     /// date, on all threads of `pool`.
     ///
-    /// * `to`: where their text will be copied to.
-    pub(crate) fn update<N: AsMut<Numbers> + Send>(
+    /// Gives how many pages have gone to `out` already: of several sheets none.
+    pub(crate) fn update<N: AsMut<Numbers> + Send, S: Sink>(
         &mut self,
         kind: NumberKind,
         parts: &mut [N],
         read: impl Fn(&mut N) + Sync,
         pool: &Pool,
-        to: &[MaybeUninit<u8>],
-    ) {
+        out: &mut S,
+    ) -> usize {
         let Some((family, first)) = parts.first_mut().map(|part| {
             let numbers = part.as_mut();
             (numbers.family, numbers.sheet)
         }) else {
-            return;
+            return 0;
         };
         let sheets = &mut nth(&mut self.families, family).sheets;
         nth(sheets, first + parts.len() - 1);
+        let near = sheets.len() <= NEAR;
         let (sheets, next) = sheets[first..].split_at_mut(parts.len());
         if let Some(next) = next.first() {
             next.fetch();
         }
-        // Of several sheets only the first one's place is known.
-        let to = if parts.len() == 1 { to } else { &[] };
+        if let ([part], [sheet]) = (&mut *parts, &mut *sheets) {
+            read(part);
+            let out = if near { Out::Now(out) } else { Out::Later(out.room()) };
+            return sheet.update(kind, part.as_mut(), out);
+        }
         pool.each(parts, sheets, |part, sheet| {
             read(part);
-            sheet.update(kind, part.as_mut(), to);
+            sheet.update(kind, part.as_mut(), Out::<S>::Later(&[]));
         });
+        0
     }
 
     /// Adds the lines that a sheet is missing; what has no room in the budget goes to `past`.

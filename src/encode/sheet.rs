@@ -3,7 +3,8 @@
 use std::mem::MaybeUninit;
 
 use super::number;
-use super::page::{self, Page, PageMut, Written};
+use super::page::{self, Changes, Page, PageMut, Written};
+use super::text::Sink;
 use crate::shard::ahead;
 use crate::shard::wide::{Work, widely};
 use crate::snapshot::{Number, NumberKind, Numbers, PAGE, PageHead, SHEET};
@@ -20,12 +21,13 @@ pub(super) struct Sheet {
     lines: Vec<Written>,
 }
 
-/// What differs in a page.
-enum Changes {
-    /// Many lines; by what, as bits of one word.
-    All(u64),
-    /// A bit for each of few lines, or of none.
-    Lines(u64),
+/// When the text of a sheet's pages goes out.
+pub(super) enum Out<'a, S> {
+    /// As soon as a page and all before it are done, while it is near: nothing is asked for then, the
+    /// processor follows.
+    Now(&'a mut S),
+    /// By the caller, when all are done. Where it will be copied to, if that is known, is asked for.
+    Later(&'a [MaybeUninit<u8>]),
 }
 
 impl Sheet {
@@ -137,23 +139,49 @@ impl Sheet {
         self.bits.chunks(LINE).take(AHEAD / LINE).for_each(|line| ahead::fetch(&line[0]));
     }
 
-    /// Writes what differs in the lines that are there, and forgets those of pages that are stale.
+    /// Writes what differs in the lines that are there, and forgets those of pages that are stale. Gives
+    /// how many pages have gone out: those before the first that has to wait.
     ///
     /// In steps over all pages, so that what one number waits for from memory does not hold up the
     /// next: where few of a million series change, that is most of what they take.
-    ///
-    /// * `to`: where the text will be copied to, which is asked for.
-    pub(super) fn update(&mut self, kind: NumberKind, numbers: &Numbers, to: &[MaybeUninit<u8>]) {
-        let Some(last) = numbers.heads.last() else { return };
+    pub(super) fn update<S: Sink>(
+        &mut self,
+        kind: NumberKind,
+        numbers: &Numbers,
+        out: Out<'_, S>,
+    ) -> usize {
+        let Some(last) = numbers.heads.last() else { return 0 };
         self.make_room(last);
-        let differ = widely(BeginAll { sheet: self, kind, numbers, to });
-        for (head, &lines) in numbers.heads.iter().zip(&differ) {
-            if lines != 0 {
-                self.page(head).fetch(lines);
+        let begun = widely(BeginAll { sheet: self, kind, numbers, out });
+        if begun.lines != [0; SHEET] {
+            self.write_few(kind, numbers, &begun.lines);
+        }
+        begun.gone
+    }
+
+    /// Writes lines that differ, few of each page.
+    fn write_few(&mut self, kind: NumberKind, numbers: &Numbers, lines: &[u64; SHEET]) {
+        let mut waiting = [(0u8, 0u8); SHEET * PAGE];
+        let mut len = 0;
+        for (nth, &(mut lines)) in lines.iter().enumerate() {
+            while lines != 0 {
+                let index = lines.trailing_zeros() as usize;
+                ahead::fetch(&self.lines[numbers.heads[nth].number % SHEET * PAGE + index]);
+                waiting[len] = (nth as u8, index as u8);
+                len += 1;
+                lines &= lines - 1;
             }
         }
-        for ((head, now), &lines) in numbers.pages().zip(&differ) {
-            self.rewrite(kind, head, lines, now);
+        let waiting =
+            waiting[..len].iter().map(|&(nth, index)| (usize::from(nth), usize::from(index)));
+        for (nth, index) in waiting.clone() {
+            self.page(&numbers.heads[nth]).fetch(index);
+        }
+        for (nth, index) in waiting {
+            let (head, now) = (&numbers.heads[nth], numbers.bits[nth][index]);
+            while !self.page(head).replace(index, kind, now) {
+                self.widen(head, kind, number::LONGEST, 0);
+            }
         }
     }
 
@@ -163,7 +191,7 @@ impl Sheet {
         self.pages.first().is_some_and(|page| {
             page.version == head.version
                 && page.is_of(head.present)
-                && page::more(&self.bits[..page.len()], now) == 0
+                && page::differences(&self.bits[..page.len()], now).0 == 0
         })
     }
 
@@ -207,58 +235,65 @@ impl Sheet {
             page.version = head.version;
         }
         match self.changes(head, now) {
-            Changes::All(more) => self.page(head).rewrite_all(kind, more, now, to),
-            Changes::Lines(lines) => lines,
+            Changes::Many(more, lines) => self.page(head).rewrite_all(kind, more, lines, now, to),
+            Changes::Few(lines) => lines,
         }
     }
 
-    /// Finds what differs in a page, and asks for what is known of these lines.
+    /// Finds what differs in a page.
     #[inline(always)]
     fn changes(&self, head: &PageHead, now: &[u64; PAGE]) -> Changes {
         let from = head.number % SHEET * PAGE;
-        let len = self.pages[head.number % SHEET].len();
-        let was = &self.bits[from..from + len];
-        let ahead = self.bits.get(from + AHEAD..).unwrap_or_default();
+        let page = &self.pages[head.number % SHEET];
+        let was = &self.bits[from..];
+        // For a whole page as well, so that it is one of which the compiler knows how long it is.
+        let (more, lines) = match was.first_chunk::<PAGE>() {
+            Some(was) => page::differences(was, now),
+            None => page::differences(was, now),
+        };
+        let ahead = was.get(AHEAD..).unwrap_or_default();
         ahead.chunks(LINE).take(PAGE / LINE).for_each(|line| ahead::fetch(&line[0]));
-        let more = page::more(was, now);
-        if more == 0 {
-            return Changes::Lines(0);
-        }
-        if page::many_differ(was, now) {
-            return Changes::All(more);
-        }
-        let mut lines = 0;
-        for (eight, (was, now)) in was.chunks(8).zip(now.chunks(8)).enumerate() {
-            if page::more(was, now) != 0 {
-                for (index, (was, now)) in was.iter().zip(now).enumerate() {
-                    lines |= u64::from(was != now) << (8 * eight + index);
-                }
-                ahead::fetch(&self.lines[from + 8 * eight]);
-            }
-        }
-        Changes::Lines(lines)
+        page.changes(more, lines)
     }
 }
 
 /// [`Sheet::begin`] of all pages.
-struct BeginAll<'a> {
+struct BeginAll<'a, S> {
     sheet: &'a mut Sheet,
     kind: NumberKind,
     numbers: &'a Numbers,
-    to: &'a [MaybeUninit<u8>],
+    out: Out<'a, S>,
 }
 
-impl Work for BeginAll<'_> {
-    type Done = [u64; SHEET];
+/// What [`BeginAll`] leaves to be done.
+struct Begun {
+    /// Of each page the lines that are to be written yet.
+    lines: [u64; SHEET],
+    /// Pages whose text has gone out.
+    gone: usize,
+}
+
+impl<S: Sink> Work for BeginAll<'_, S> {
+    type Done = Begun;
 
     #[inline(always)]
-    fn work(self) -> [u64; SHEET] {
-        let (mut lines, mut to) = ([0; SHEET], self.to);
-        for ((head, now), lines) in self.numbers.pages().zip(&mut lines) {
+    fn work(mut self) -> Begun {
+        let mut begun = Begun { lines: [0; SHEET], gone: 0 };
+        for (nth, ((head, now), lines)) in self.numbers.pages().zip(&mut begun.lines).enumerate() {
+            let to = if let Out::Later(to) = self.out { to } else { &[] };
             *lines = self.sheet.begin(self.kind, head, now, to);
-            to = to.get(self.sheet.text(head).len()..).unwrap_or_default();
+            let waits = *lines != 0 || self.sheet.missing(head) != 0;
+            let text = self.sheet.text(head);
+            match &mut self.out {
+                Out::Now(out) if begun.gone == nth && !waits => {
+                    out.page(text);
+                    begun.gone += 1;
+                }
+                Out::Now(_) => {}
+                Out::Later(to) => *to = to.get(text.len()..).unwrap_or_default(),
+            }
         }
-        lines
+        begun
     }
 }
 
@@ -340,7 +375,14 @@ mod tests {
         fn update(&mut self, kind: NumberKind) {
             // Room for a part of the text alone: what is asked for may end anywhere.
             let mut out: Vec<u8> = Vec::with_capacity(1_000);
-            self.sheet.update(kind, &self.numbers, out.spare_capacity_mut());
+            let later =
+                self.numbers.bits.as_flattened().iter().fold(0, |all, one| all ^ one) % 2 == 1;
+            let when =
+                if later { Out::Later(out.spare_capacity_mut()) } else { Out::Now(&mut out) };
+            let gone = self.sheet.update(kind, &self.numbers, when);
+            assert!(!later || gone == 0);
+            let texts = self.numbers.heads[..gone].iter().map(|head| self.sheet.text(head));
+            assert!(texts.flatten().eq(&out));
         }
 
         /// The oracle writes every line from scratch.

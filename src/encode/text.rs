@@ -154,12 +154,14 @@ impl<S: Sink> Visit for Text<'_, S> {
         line: impl Fn(&PageHead, usize) -> Line<'b>,
     ) {
         let Text { out, pages, charge, pool, .. } = self;
-        pages.update(kind, sheets, read, pool, out.room());
+        let mut gone = pages.update(kind, sheets, read, pool, *out);
         // One after the other from here on: in the order of the text, and the budget's.
         for sheet in sheets {
             let past = |begin: &str, number| write_number(out.text(), begin, number);
             pages.add_missing(kind, sheet.as_mut(), &line, *charge, past);
-            pages.texts(sheet.as_mut()).for_each(|text| out.page(text));
+            let texts = pages.texts(sheet.as_mut()).skip(gone);
+            texts.for_each(|text| out.page(text));
+            gone = 0;
         }
     }
 
