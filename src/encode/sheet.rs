@@ -23,8 +23,8 @@ pub(super) struct Sheet {
 
 /// When the text of a sheet's pages goes out.
 pub(super) enum Out<'a, S> {
-    /// As soon as a page and all before it are done, while it is near: nothing is asked for then, the
-    /// processor follows.
+    /// As soon as a page and all before it are done, while it is near. Where it goes is not asked for
+    /// then: the processor follows.
     Now(&'a mut S),
     /// By the caller, when all are done. Where it will be copied to, if that is known, is asked for.
     Later(&'a [MaybeUninit<u8>]),
@@ -159,8 +159,9 @@ impl Sheet {
         begun.gone
     }
 
-    /// Writes lines that differ, few of each page.
+    /// Writes lines that differ, few of each page: what [`rewrite`](Self::rewrite) does, in steps.
     fn write_few(&mut self, kind: NumberKind, numbers: &Numbers, lines: &[u64; SHEET]) {
+        const { assert!(SHEET <= 256 && PAGE <= 256) };
         let mut waiting = [(0u8, 0u8); SHEET * PAGE];
         let mut len = 0;
         for (nth, &(mut lines)) in lines.iter().enumerate() {
@@ -246,10 +247,11 @@ impl Sheet {
         let from = head.number % SHEET * PAGE;
         let page = &self.pages[head.number % SHEET];
         let was = &self.bits[from..];
-        // For a whole page as well, so that it is one of which the compiler knows how long it is.
+        // Of a whole page the compiler knows how long it is. Behind the last place stands what was read
+        // for another page.
         let (more, lines) = match was.first_chunk::<PAGE>() {
-            Some(was) => page::differences(was, now),
-            None => page::differences(was, now),
+            Some(was) if page.len() == PAGE => page::differences(was, now),
+            _ => page::differences(&was[..page.len()], now),
         };
         let ahead = was.get(AHEAD..).unwrap_or_default();
         ahead.chunks(LINE).take(PAGE / LINE).for_each(|line| ahead::fetch(&line[0]));

@@ -117,7 +117,12 @@ impl Metric {
 
     /// Records in the series of `labels`, or counts that they are not the family's.
     #[inline]
-    fn of<K>(&self, labels: &[(&str, &str)], make: impl Fn(Handle) -> K, record: impl FnOnce(&K)) {
+    fn of<K>(
+        &self,
+        labels: &[(&str, &str)],
+        make: impl FnOnce(Handle) -> K,
+        record: impl FnOnce(&K),
+    ) {
         let Some(family) = self.family() else { return };
         if !family.record_by_name(labels, make, record) {
             self.mismatched();

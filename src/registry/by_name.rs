@@ -6,13 +6,13 @@ use super::handle::Handle;
 use super::name::{LabelName, MOST_LABELS};
 
 impl FamilyCore {
-    /// Records through what `make` makes of the series' handle. Whether the labels are the family's:
-    /// each of its own exactly once.
+    /// Records through what `make` makes of the series' handle, and keeps it in: a kind of metric.
+    /// Whether the labels are the family's: each of its own exactly once.
     #[inline]
     pub(crate) fn record_by_name<K>(
         &self,
         labels: &[(&str, &str)],
-        make: impl Fn(Handle) -> K,
+        make: impl FnOnce(Handle) -> K,
         record: impl FnOnce(&K),
     ) -> bool {
         match self.kept_by_name(labels) {
@@ -55,7 +55,8 @@ impl FamilyCore {
         self.kept(&values)
     }
 
-    #[cold]
+    // Each time where series may be removed, else where the cache has nothing.
+    #[inline(never)]
     fn look_up_by_name(&self, found: Option<Found>, labels: &[(&str, &str)]) -> Option<Handle> {
         self.in_order(labels, |values| self.handle_after(found, values))
     }
@@ -97,10 +98,11 @@ mod tests {
     use super::super::family::{Limits, Losses, MetricKind, Spec};
     use super::super::table::Table;
     use super::*;
-    use crate::metrics::{Counter, Histogram};
+    use crate::metrics::{Counter, Gauge, Histogram, UpDown};
     use crate::shard;
     use crate::shard::cells;
     use crate::shard::space::Space;
+    use crate::sync::Ordering;
 
     const NAMES: [&str; 6] = ["a", "bcde", "operation", "b_and_sixteen_is", "f", "g"];
     const ROUNDS: u64 = 100;
@@ -142,11 +144,14 @@ mod tests {
         let series = if count == 0 { 1 } else { 5 };
         for round in 0..ROUNDS {
             let pairs = labels(count, round % series);
+            let pairs = &borrowed(&pairs);
             let recorded = match kind {
                 MetricKind::Histogram => {
-                    family.record_by_name(&borrowed(&pairs), Histogram::new, |h| h.record_units(50))
+                    family.record_by_name(pairs, Histogram::new, |h| h.record_units(50))
                 }
-                _ => family.record_by_name(&borrowed(&pairs), Counter::new, |c| c.inc()),
+                MetricKind::UpDown => family.record_by_name(pairs, UpDown::new, |u| u.inc()),
+                MetricKind::Gauge => family.record_by_name(pairs, Gauge::new, |g| g.add(1.0)),
+                _ => family.record_by_name(pairs, Counter::new, |c| c.inc()),
             };
             assert!(recorded, "{pairs:?}");
         }
@@ -156,10 +161,14 @@ mod tests {
             let values: Vec<_> = pairs.iter().map(|(_, value)| value.as_str()).collect();
             let handle = family.handle_after(None, &values);
             let (place, slot) = (handle.found().place(), handle.slot());
-            let first = match family.places().histogram(place) {
+            let first = match (kind, family.places().histogram(place)) {
                 // The sum stands first.
-                Some(histogram) => cells::total(shard::all_cells(), histogram.header) / 50,
-                None => cells::total(shard::all_cells(), slot),
+                (_, Some(histogram)) => cells::total(shard::all_cells(), histogram.header) / 50,
+                (MetricKind::Gauge, _) => {
+                    let word = shard::common_cell(slot).unwrap();
+                    f64::from_bits(word.load(Ordering::Relaxed)) as u64
+                }
+                _ => cells::total(shard::all_cells(), slot),
             };
             assert_eq!(first, ROUNDS / series);
         }
@@ -175,7 +184,9 @@ mod tests {
 
     #[test]
     fn labels_in_any_order_are_their_series_and_no_handle_is_left() {
-        for kind in [MetricKind::Counter, MetricKind::Histogram] {
+        for kind in
+            [MetricKind::Counter, MetricKind::UpDown, MetricKind::Gauge, MetricKind::Histogram]
+        {
             for count in 0..=NAMES.len() {
                 for removable in [false, true] {
                     thread::spawn(move || check(kind, count, removable)).join().unwrap();

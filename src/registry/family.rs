@@ -158,8 +158,8 @@ impl Hold for FamilyCore {
     fn counts(&self) -> impl Iterator<Item = Slot> {
         // The family's own pair, and one for each place where series have their own.
         let places = if self.is_removable() { self.places.len() as u32 } else { 0 };
-        let slots = (0..places).map(|place| self.places.slot(place));
-        let own = slots.filter(|slot| *slot != Slot::NONE).map(|slot| self.handles(slot));
+        let used = (0..places).filter(|&place| self.places.slot(place) != Slot::NONE);
+        let own = used.map(|place| self.handles_at(place));
         own.chain([self.handles])
     }
     fn orphaned(&self) -> &AtomicBool {
@@ -604,8 +604,11 @@ impl FamilyCore {
 
     /// Where the handles of a series are counted: where it may be removed, by itself.
     #[inline]
-    pub(super) fn handles(&self, slot: Slot) -> Slot {
-        if self.is_removable() { slot.offset(self.cells()) } else { self.handles }
+    pub(super) fn handles_at(&self, place: u32) -> Slot {
+        match self.is_removable() {
+            true => self.places.slot(place).offset(self.cells()),
+            false => self.handles,
+        }
     }
 
     /// Cells of one series, beside those that count its handles.

@@ -1,4 +1,4 @@
-//! What a look-up gives: a series, counted so that it stays.
+//! What a look-up gives: a series, counted so that it stays, or lent for one record.
 
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -22,7 +22,9 @@ pub struct Handle {
 /// A handle of a family without the pointer to it, which whoever asked for it has. Two words, as
 /// [`Found`] and for its reason.
 ///
-/// Invariant: a handle that was counted, and is given back by the handle that is made of this.
+/// Invariant: a handle of the family that was asked was counted and forgotten, and it is given back by the
+/// one that is made of this.
+#[must_use]
 pub(super) struct Counted(Found);
 
 impl FamilyCore {
@@ -46,11 +48,6 @@ impl FamilyCore {
             false => self.places.slot(place).0.into(),
         };
         Found::new(cells, place, generation)
-    }
-
-    /// Where the handles of a series are counted: where it may be removed, by itself.
-    pub(super) fn handles_at(&self, place: u32) -> Slot {
-        if self.is_removable() { self.handles(self.places.slot(place)) } else { self.own_handles() }
     }
 
     /// A handle of the family itself.
@@ -96,15 +93,16 @@ impl FamilyCore {
             }
             _ => {
                 let Counted(found) = look_up();
-                // SAFETY: by the invariant of `Counted` it was counted, where handles of its slot are.
+                // SAFETY: by the invariant of `Counted`, a handle of this family that was counted where
+                // those of its place are.
                 let family = unsafe { Held::counted(self, self.handles_at(found.place())) };
                 Handle { family, found }
             }
         }
     }
 
-    /// Records through what `make` makes of a handle of what the thread's cache has: a kind of metric.
-    /// Of a family whose series are never removed.
+    /// Records through what `make` makes of a handle of what the thread's cache has: a kind of metric,
+    /// which keeps the handle. Of a family whose series are never removed.
     ///
     /// The handle is lent: whoever records by name holds the family for longer than this takes, so that
     /// it is neither counted nor given back.
@@ -112,23 +110,20 @@ impl FamilyCore {
     pub(super) fn lend<K>(
         &self,
         found: Found,
-        make: impl Fn(Handle) -> K,
+        make: impl FnOnce(Handle) -> K,
         record: impl FnOnce(&K),
     ) {
         debug_assert!(!self.is_removable());
-        // SAFETY: it is never dropped: a kind keeps the handle of a series of its own kind, and every
-        // place that is found in a histogram's family has its cells. It is there no longer than `self`,
-        // which the caller holds, and a clone of it counts for itself.
-        let family = unsafe { Held::counted(self, self.own_handles()) };
+        // SAFETY: `make` keeps it: each kind does, a histogram because every place that is found in its
+        // family has its cells. What it makes is never dropped, and no longer there than `self`, which
+        // the caller holds; a clone counts for itself.
+        let family = unsafe { Held::lent(self, self.own_handles()) };
         let lent = ManuallyDrop::new(make(Handle { family, found }));
         record(&lent);
     }
 
-    /// A handle of what the thread's cache has, if that still holds.
+    /// A handle of what the thread's cache has of a series that may be removed, if that still holds.
     pub(super) fn still(&self, found: Found) -> Option<Handle> {
-        if !self.is_removable() {
-            return Some(self.handle(found.place(), found.generation()));
-        }
         let life = self.places.life(found.place())?;
         // A removal that has not been seen here waits until the handle has been counted.
         let look = |_: &_| {
@@ -164,8 +159,9 @@ impl Handle {
     pub(crate) fn histogram(self) -> Option<Part<FamilyCore, HistogramCells>> {
         let cells = ptr::with_exposed_provenance::<HistogramCells>(self.found.cells() as usize);
         self.family.part(|family| {
-            // SAFETY: of a family of histograms it is null, or the address of a place's cells, which
-            // live as long as the family (`found_at`); and so does the reference.
+            // SAFETY: of a family of histograms it is null, or the address of a place's cells
+            // (`found_at`): of this family's, as the threads' caches know it by a number that no other
+            // ever has. They live as long as the family, and so does the reference.
             if family.places().shape().histogram { unsafe { cells.as_ref() } } else { None }
         })
     }

@@ -21,6 +21,8 @@ const LONG: u64 = 1 << 62;
 const STATIC: u64 = 1 << 63;
 /// Below the family in a head: the number of values and six lengths.
 const HEAD_BITS: u32 = 4 + 24;
+/// Families that a head tells apart, of all that a process ever has.
+pub(super) const MOST_IDS: u64 = LONG >> HEAD_BITS;
 
 /// What the words are multiplied with, so that no client can aim label values at one cell.
 #[derive(Clone, Copy)]

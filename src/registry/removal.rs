@@ -252,7 +252,7 @@ impl FamilyCore {
 
     /// Whether a handle of a series lives, and a number that each one that is made or dropped changes.
     fn handles_of(&self, place: u32) -> (bool, u64) {
-        let count = self.handles(self.places.slot(place));
+        let count = self.handles_at(place);
         // All decs before any inc, and Acquire: see `shard::count`. What was recorded through a
         // handle whose dec is read is seen, too.
         let dropped = cells::sum(all_cells(), count.offset(1), Ordering::Acquire);

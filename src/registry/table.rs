@@ -10,6 +10,7 @@ use super::exemplars::Exemplars;
 use super::exposed::{Clash, Exposed};
 use super::family::{FamilyCore, Limits, Losses, MetricKind, Spec};
 use super::histogram::{BoundText, HistogramKind};
+use super::key::MOST_IDS;
 use super::name;
 use super::offenders::Offenders;
 use super::values::Turn;
@@ -169,6 +170,11 @@ impl Table {
         let now = self.families.load();
         // Relaxed: only hands out numbers.
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        // No two families may ever be the same to a thread's cache.
+        if id >= MOST_IDS {
+            self.space().refund(cost);
+            return Err(no_room());
+        }
         let (shared, clash) = (self.shared.clone(), Clash::default());
         let family = FamilyCore::new(id, spec, histogram, limits, shared, losses, clash.clone());
         let Some(family) = family.map(Arc::new) else {

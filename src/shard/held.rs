@@ -43,7 +43,8 @@ pub(crate) trait Hold: Send + Sync + Sized + 'static {
 /// A counted pointer to an owner.
 ///
 /// Invariant: from its making to its drop, one inc at `count` stands for it. So the pointer is good
-/// while it lives (`count.rs`).
+/// while it lives (`count.rs`). Of one that is [lent](Held::lent) none does: it is good while the owner is
+/// held otherwise, and never dropped.
 pub(crate) struct Held<O: Hold> {
     owner: NonNull<O>,
     count: Slot,
@@ -85,6 +86,16 @@ impl<O: Hold> Held<O> {
     /// A handle of `owner`, counted at `count`, was forgotten, and no other is made of it.
     #[inline(always)]
     pub(crate) unsafe fn counted(owner: &O, count: Slot) -> Held<O> {
+        Held { owner: NonNull::from(owner), count, owns: PhantomData }
+    }
+
+    /// A handle that is not counted.
+    ///
+    /// # Safety
+    /// It, or what it becomes a part of, is never dropped, and no longer there than the owner is held
+    /// otherwise.
+    #[inline(always)]
+    pub(crate) unsafe fn lent(owner: &O, count: Slot) -> Held<O> {
         Held { owner: NonNull::from(owner), count, owns: PhantomData }
     }
 

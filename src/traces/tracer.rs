@@ -66,6 +66,7 @@ impl Tracer {
     /// `name` is cut at 256 bytes; a low number of them is what back ends can group by.
     #[inline(always)]
     pub fn span(&self, name: &str) -> Span {
+        // What most spans are is decided here as by `below`, which would take more registers.
         let active = current::current();
         let looked_at = flag::PRESENT | flag::CARRIED | flag::REMOTE;
         if active.flags & looked_at == flag::PRESENT {
