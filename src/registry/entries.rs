@@ -39,7 +39,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Places are numbered by 24 bits.
+    /// A place is below 2^31: each has a cell, of which a directory names 2^26.
     pub(crate) fn new(cells: u64, place: u32, generation: u32) -> Found {
         let life = u64::from(place) << u32::BITS | u64::from(generation);
         Found { cells, life: NonZeroU64::MIN | life << 1 }
