@@ -61,6 +61,37 @@ fn histograms(c: &mut Criterion) {
     group.finish();
 }
 
+/// In protobuf, of which nothing is kept: each label is written again, each cell looked at.
+fn protobuf(c: &mut Criterion) {
+    let mut group = c.benchmark_group("protobuf");
+    group.throughput(Throughput::Elements(1_000));
+    let mut scrape = |name: &str, vitals: &Vitals| {
+        let mut out = Vec::new();
+        group.bench_function(BenchmarkId::new(name, 1_000), |b| {
+            b.iter(|| {
+                out.clear();
+                vitals.scrape_as(Format::Protobuf, &mut out);
+            });
+        });
+    };
+    let vitals = engine();
+    let desc = Desc::counter("bench_total", "Bench.").labels(["tool", "operation", "status"]);
+    let family = vitals.register(desc).expect("a free name");
+    for tool in 0..1_000 {
+        family.with([&format!("tool_{tool}"), "execute", "success"]).add(1_234);
+    }
+    scrape("counters", &vitals);
+    let vitals = engine();
+    let desc = Desc::histogram("bench_seconds", "Bench.").labels(["tool", "operation"]);
+    let family = vitals.register(desc).expect("a free name");
+    for tool in 0..1_000 {
+        let histogram: Histogram = family.with([&format!("tool_{tool}"), "execute"]);
+        (0..300u64).for_each(|n| histogram.record_nanos(200_000 + n * n * 2_000));
+    }
+    scrape("histograms", &vitals);
+    group.finish();
+}
+
 /// The same as OpenMetrics, which has other heads; and with an exemplar in each bucket that has any.
 fn openmetrics(c: &mut Criterion) {
     let mut group = c.benchmark_group("openmetrics");
@@ -140,5 +171,5 @@ fn asked(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, counters, histograms, openmetrics, asked);
+criterion_group!(benches, counters, histograms, protobuf, openmetrics, asked);
 criterion_main!(benches);

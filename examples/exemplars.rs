@@ -4,7 +4,8 @@
 //!
 //! Serves `/metrics`, works in spans, and tells on stderr each one's trace and how long it took, until
 //! its stdin ends. `curl -H 'Accept: application/openmetrics-text' ADDRESS/metrics` shows them; so does
-//! a Prometheus with `--enable-feature=exemplar-storage`.
+//! a Prometheus with `--enable-feature=exemplar-storage`. One with `--enable-feature=native-histograms`
+//! reads the histogram in exponential buckets.
 
 use std::io::Read;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -19,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .service("exemplars", env!("CARGO_PKG_VERSION"))
         .listen(address.as_str())
         .traces(TraceConfig::to_memory())
+        .native_histograms(true)
         .build()?;
     if let Some(address) = vitals.metrics_addr() {
         eprintln!("metrics: http://{address}/metrics");

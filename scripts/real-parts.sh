@@ -73,6 +73,7 @@ else
   part "forms of spans" "$python" "$root/tests/real/traces_forms.py" "$(dirname "$binary")/examples/trace_forms"
   # Built beside it:  cargo build --release --example exemplars --features http
   part "exemplars" "$python" "$root/tests/real/exemplars.py" "$(dirname "$binary")/examples/exemplars"
+  part "native histograms" "$python" "$root/tests/real/native.py" "$(dirname "$binary")/examples/exemplars"
   part "log shippers" "$python" "$root/tests/real/shippers.py"
   part "collectors of spans" "$python" "$root/tests/real/traces.py"
   part "spans in a store" "$python" "$root/tests/real/phoenix.py" "$binary"

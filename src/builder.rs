@@ -55,6 +55,7 @@ pub struct VitalsBuilder {
     pub(crate) traces: Option<TraceConfig>,
     /// Nothing: as `traces`.
     pub(crate) exemplars: Option<bool>,
+    pub(crate) native_histograms: bool,
     pub(crate) flight: Option<FlightRecorder>,
     #[cfg(all(feature = "signals", unix))]
     pub(crate) handle_signals: bool,
@@ -91,6 +92,7 @@ impl Default for VitalsBuilder {
             logs: None,
             traces: None,
             exemplars: None,
+            native_histograms: false,
             flight: None,
             #[cfg(all(feature = "signals", unix))]
             handle_signals: false,
@@ -319,14 +321,25 @@ impl VitalsBuilder {
     }
 
     /// Whether a histogram's observations within a sampled span are remembered with the span's ids, and
-    /// shown as exemplars by a scrape in [`OpenMetrics`](crate::Format::OpenMetrics). Default: where the
-    /// engine has [`traces`](Self::traces).
+    /// shown as exemplars by a scrape in [`OpenMetrics`](crate::Format::OpenMetrics) or
+    /// [`Protobuf`](crate::Format::Protobuf). Default: where the engine has [`traces`](Self::traces).
     ///
     /// An observation outside of a span costs one load and a branch for it, one within a span 10 ns, and
     /// a clock reading more where it is remembered. Each thread that makes one has a table of 128, 8 KiB of
     /// [`memory_limit`](Self::memory_limit). `docs/EXEMPLARS.md` has what is shown, and when nothing is.
     pub fn exemplars(mut self, exemplars: bool) -> Self {
         self.exemplars = Some(exemplars);
+        self
+    }
+
+    /// Whether `/metrics` and [`Vitals::metrics_service`] offer [`Protobuf`](crate::Format::Protobuf), and
+    /// so native histograms, to who asks for it; default no.
+    ///
+    /// Prometheus asks for it where it runs with `--enable-feature=native-histograms`, and then stops
+    /// reading the classic buckets: what is asked of `…_bucket` finds nothing new. Recording costs the
+    /// same. `docs/MONITORING.md` has how to go over.
+    pub fn native_histograms(mut self, native: bool) -> Self {
+        self.native_histograms = native;
         self
     }
 

@@ -139,6 +139,7 @@ pub(crate) fn show<V: Visit>(table: &Table, visit: &mut V) {
         clash: None,
         text: HEAD,
         bounds: &[],
+        decimals: 0,
     });
     let mut begin = String::new();
     for (metric, label, heavy) in shown.iter().take(MOST_SHOWN) {

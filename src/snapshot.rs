@@ -139,8 +139,10 @@ pub(crate) struct Head<'a> {
     pub(crate) clash: Option<&'a Clash>,
     /// `# HELP` and `# TYPE` of text 0.0.4, rendered.
     pub(crate) text: &'a str,
-    /// Of a histogram: the boundaries in the exposed unit.
+    /// Of a histogram: the boundaries in the exposed unit, and how many places after the point make an
+    /// integer that is observed one of it.
     pub(crate) bounds: &'a [f64],
+    pub(crate) decimals: u8,
 }
 
 impl<'a> Head<'a> {

@@ -76,6 +76,8 @@ struct Core {
     sampling: HashMap<String, u32>,
     idle: HashMap<String, Duration>,
     kept: Mutex<Kept>,
+    /// Those that the ways out offer.
+    formats: &'static [Format],
     pool: Pool,
     stopping: Stopping,
     // The last: families go at once where no handle is left.
@@ -155,6 +157,7 @@ impl Vitals {
             collectors: Collectors::new(builder.collect_deadline),
             logs: OnceLock::new(),
             kept: Mutex::default(),
+            formats: if builder.native_histograms { Format::ALL } else { Format::TEXTS },
             pool,
             stopping: Stopping::default(),
             mcp: OnceLock::new(),
@@ -327,8 +330,8 @@ impl Vitals {
     }
 
     /// [`scrape_into`](Self::scrape_into) in the format that a scraper wants: see
-    /// [`Format::negotiate`]. Costs the same in each, but for a few more bytes to write for a histogram
-    /// with exemplars.
+    /// [`Format::negotiate`]. Costs the same in both texts, but for a few more bytes to write for a histogram
+    /// with exemplars; in protobuf, of which nothing is kept, more: see `docs/MONITORING.md`.
     pub fn scrape_as(&self, format: Format, out: &mut Vec<u8>) {
         let Some(core) = &self.core else { return };
         core.scrape_into(format, out, Duration::MAX);

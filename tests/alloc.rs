@@ -314,8 +314,7 @@ fn main() {
             });
         }
         warm.wait();
-        engine.vitals.scrape_as(Format::OpenMetrics, &mut text);
-        engine.vitals.scrape_into(&mut text);
+        Format::ALL.iter().for_each(|format| engine.vitals.scrape_as(*format, &mut text));
         // Numbers grow by digits while the window is open.
         text.reserve(text.len());
         text.clear();
@@ -324,8 +323,7 @@ fn main() {
             open.wait();
             for scrape in 0..SCRAPES {
                 text.clear();
-                let format = [Format::Text, Format::OpenMetrics][scrape % 2];
-                engine.vitals.scrape_as(format, &mut text);
+                engine.vitals.scrape_as(Format::ALL[scrape % Format::ALL.len()], &mut text);
             }
             // Both kinds of work were done while the other was.
             while rounds.load(Ordering::SeqCst) < 2 * THREADS as u64 {

@@ -88,6 +88,7 @@ impl Scrape {
             clash: Some(family.clash()),
             text: family.head(),
             bounds: &family.spec.buckets,
+            decimals: family.spec.decimals,
         });
         let line =
             |page: &PageHead, index| Line::new(family, (page.number * PAGE + index) as u32, turn);

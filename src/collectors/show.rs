@@ -45,5 +45,6 @@ fn head(described: &Described) -> Head<'_> {
         clash: Some(&described.clash),
         text: &described.head,
         bounds: &[],
+        decimals: 0,
     }
 }

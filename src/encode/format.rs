@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 
 /// How metrics are written for whoever scrapes them.
 ///
-/// The series are the same in both, name by name and byte by byte. OpenMetrics says more of them:
-/// units, exemplars, what is a counter's name and what its ending. For a server of one's own:
+/// The series are the same in both texts, name by name and byte by byte. OpenMetrics says more of them:
+/// units, exemplars, what is a counter's name and what its ending. Protobuf has the same series, exemplars,
+/// and of each histogram a native one besides. For a server of one's own:
 ///
 /// ```
 /// use mcp_vitals::Format;
@@ -27,6 +28,16 @@ pub enum Format {
     Text,
     /// OpenMetrics 1.0.0 as text: what Prometheus asks for first.
     OpenMetrics,
+    /// Prometheus' protobuf: a `MetricFamily` of [`io.prometheus.client`] after another, each behind
+    /// its length. What Prometheus asks for first where its native histograms are switched on.
+    ///
+    /// Histograms are there in their classic buckets and in exponential ones of schema 3, which are 9 %
+    /// wide, or twice as wide and so on once more than 160 have a count. An observation counts where
+    /// the middle of its cell lies: half a cell (0.8 % at 64 cells an octave) from a boundary it may be
+    /// in the bucket beside.
+    ///
+    /// [`io.prometheus.client`]: https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto
+    Protobuf,
 }
 
 /// One of what a client takes, as far as it is ours.
@@ -42,27 +53,45 @@ struct Wish {
 }
 
 impl Format {
+    /// Those that everybody gets who asks for them.
+    pub const TEXTS: &[Format] = &[Format::Text, Format::OpenMetrics];
+    /// All of them.
+    pub const ALL: &[Format] = &[Format::Text, Format::OpenMetrics, Format::Protobuf];
+
     /// What a body in this format is labelled with: the header `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Text => "text/plain; version=0.0.4; charset=utf-8",
             Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Format::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
         }
     }
 
-    /// What suits a client best, by the lines of its `Accept` header.
+    /// Which of the texts suits a client best, by the lines of its `Accept` header.
     ///
     /// By weight, then by how closely it is named, then by which is named first; text where nothing is
     /// said, where only `*/*` is, and where nothing of ours is taken. What nobody can read is passed
     /// over. Allocates nothing.
     pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a str>) -> Format {
-        let [mut text, mut open]: [Option<Wish>; 2] = [None; 2];
+        Format::negotiate_among(Format::TEXTS, accept)
+    }
+
+    /// The same among `offered`, where nothing is said the first of them. With [`ALL`](Self::ALL) a
+    /// Prometheus that has native histograms switched on gets these, and stops reading the classic
+    /// buckets.
+    pub fn negotiate_among<'a>(
+        offered: &[Format],
+        accept: impl IntoIterator<Item = &'a str>,
+    ) -> Format {
+        let mut wishes = [None; Format::ALL.len()];
         let ranges = accept.into_iter().flat_map(|line| line.split(','));
         for (place, range) in ranges.enumerate() {
-            for (format, best) in [(Format::Text, &mut text), (Format::OpenMetrics, &mut open)] {
+            for (format, best) in Format::ALL.iter().zip(&mut wishes) {
                 let Some(wish) = format.wish(range) else { continue };
                 // The closest counts, and of as close ones the first.
-                if best.is_none_or(|best| wish.closeness > best.closeness) {
+                if best.is_none_or(|best: Wish| wish.closeness > best.closeness) {
                     *best = Some(Wish { place: Reverse(place), ..wish });
                 }
             }
@@ -72,31 +101,43 @@ impl Format {
             let wish = wish.filter(|wish| wish.weight > 0)?;
             Some((wish.weight, wish.closeness, wish.place))
         };
-        if rank(open) > rank(text) { Format::OpenMetrics } else { Format::Text }
+        // Of equals the last is taken, which here is the first.
+        let best = offered.iter().rev().max_by_key(|format| rank(wishes[**format as usize]));
+        best.copied().unwrap_or_default()
     }
 
     /// What a range of media types wants of this format; nothing where it is another's.
     fn wish(self, range: &str) -> Option<Wish> {
-        let (group, name, version) = match self {
-            Format::Text => ("text", "plain", "0.0.4"),
-            Format::OpenMetrics => ("application", "openmetrics-text", "1.0.0"),
+        let (group, name, parameters): (_, _, &[_]) = match self {
+            Format::Text => ("text", "plain", &[("version", "0.0.4")]),
+            Format::OpenMetrics => ("application", "openmetrics-text", &[("version", "1.0.0")]),
+            Format::Protobuf => (
+                "application",
+                "vnd.google.protobuf",
+                &[("proto", "io.prometheus.client.MetricFamily"), ("encoding", "delimited")],
+            ),
         };
         let mut parts = range.split(';').map(str::trim);
-        let (of, named) = parts.next()?.split_once('/')?;
-        let closeness = match (of, named) {
+        let (of, subtype) = parts.next()?.split_once('/')?;
+        let closeness = match (of, subtype) {
             ("*", "*") => 0,
             (of, "*") if of.eq_ignore_ascii_case(group) => 1,
-            (of, named) if of.eq_ignore_ascii_case(group) && named.eq_ignore_ascii_case(name) => 2,
+            (of, subtype)
+                if of.eq_ignore_ascii_case(group) && subtype.eq_ignore_ascii_case(name) =>
+            {
+                2
+            }
             _ => return None,
         };
         let mut wish = Wish { closeness, weight: 1000, place: Reverse(0) };
+        let named = |key: &str| parameters.iter().find(|(name, _)| key.eq_ignore_ascii_case(name));
         for part in parts {
             let Some((key, value)) = part.split_once('=') else { continue };
             let (key, value) = (key.trim_end(), value.trim().trim_matches('"'));
             if key.eq_ignore_ascii_case("q") {
                 wish.weight = weight(value)?;
-            } else if key.eq_ignore_ascii_case("version") {
-                if value != version {
+            } else if let Some((_, ours)) = named(key) {
+                if value != *ours {
                     return None;
                 }
                 wish.closeness = 3;
@@ -122,6 +163,37 @@ mod tests {
 
     fn negotiated(accept: &str) -> Format {
         Format::negotiate([accept])
+    }
+
+    #[test]
+    fn protobuf_where_it_is_offered_and_wanted_most() {
+        const NATIVE: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,\
+             application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;\
+             q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let among_all = |accept| Format::negotiate_among(Format::ALL, [accept]);
+        assert_eq!(negotiated(NATIVE), Format::OpenMetrics);
+        for protobuf in [
+            NATIVE,
+            "application/vnd.google.protobuf",
+            "application/vnd.google.protobuf;encoding=delimited",
+            "text/plain;q=0.5, application/vnd.google.protobuf;q=0.6",
+        ] {
+            assert_eq!(among_all(protobuf), Format::Protobuf, "{protobuf}");
+        }
+        for (other, format) in [
+            ("", Format::Text),
+            ("*/*", Format::Text),
+            ("application/*", Format::OpenMetrics),
+            ("application/vnd.google.protobuf;q=0", Format::Text),
+            ("application/vnd.google.protobuf;encoding=text, */*;q=0.1", Format::Text),
+            ("application/vnd.google.protobuf;proto=other.Message", Format::Text),
+            (Format::OpenMetrics.content_type(), Format::OpenMetrics),
+            (Format::Protobuf.content_type(), Format::Protobuf),
+        ] {
+            assert_eq!(among_all(other), format, "{other}");
+        }
+        assert_eq!(Format::negotiate_among(&[], [NATIVE]), Format::Text);
+        assert_eq!(Format::negotiate_among(&[Format::Protobuf], ["text/plain"]), Format::Protobuf);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Data to bytes.
 
 mod digits;
+mod exponential;
 pub(crate) mod form;
 pub(crate) mod format;
 mod histogram;
@@ -12,6 +13,8 @@ pub(crate) mod otlp;
 mod page;
 pub(crate) mod pages;
 mod perfetto;
+pub(crate) mod protobuf;
 mod sheet;
 pub(crate) mod text;
+mod wire;
 pub(crate) mod zipkin;

@@ -67,7 +67,7 @@ mod tests {
 
     fn shown(name: &str, clash: Option<&Clash>, kind: MetricKind, help: &str) -> String {
         let mut out = Vec::new();
-        head(&mut out, &Head { name, kind, help, clash, text: "", bounds: &[] });
+        head(&mut out, &Head { name, kind, help, clash, text: "", bounds: &[], decimals: 0 });
         String::from_utf8(out).unwrap()
     }
 

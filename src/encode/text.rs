@@ -124,8 +124,9 @@ impl<S: Sink> Visit for Text<'_, S> {
 
     fn family(&mut self, head: &Head<'_>) {
         match self.format {
-            Format::Text => self.out.text().extend_from_slice(head.text.as_bytes()),
             Format::OpenMetrics => open::head(self.out.text(), head),
+            // The other format is no text.
+            _ => self.out.text().extend_from_slice(head.text.as_bytes()),
         }
     }
 

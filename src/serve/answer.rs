@@ -15,7 +15,7 @@ use hyper::header::{
 };
 use hyper::{Method, Response, StatusCode};
 
-use super::scrapes::Rendered;
+use super::scrapes::{Rendered, Renderings};
 use crate::Format;
 
 /// Texts from here to there are compressed. Less is one packet either way; more would keep the
@@ -36,18 +36,21 @@ pub(crate) enum Asked {
     Method,
 }
 
-pub(crate) fn asked(method: &Method, path: &str, headers: &HeaderMap) -> Asked {
+pub(crate) fn asked(
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    scrapes: &Renderings,
+) -> Asked {
     match path {
         "/metrics" | "/healthz" if method != Method::GET && method != Method::HEAD => Asked::Method,
-        "/metrics" => Asked::Metrics { format: wanted(headers), compressed: takes_gzip(headers) },
+        "/metrics" => {
+            let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            Asked::Metrics { format: scrapes.negotiate(lines), compressed: takes_gzip(headers) }
+        }
         "/healthz" => Asked::Health,
         _ => Asked::Unknown,
     }
-}
-
-/// The format that suits the client best.
-fn wanted(headers: &HeaderMap) -> Format {
-    Format::negotiate(headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()))
 }
 
 /// Whether the client takes gzip: named, or by `*`, and not with a weight of 0.
@@ -193,7 +196,10 @@ impl Body for Sent {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::export::stub::Stub;
 
     fn gzip_by(value: &str) -> bool {
         let mut headers = HeaderMap::new();
@@ -221,6 +227,10 @@ mod tests {
     #[test]
     fn what_is_asked() {
         let none = HeaderMap::new();
+        let scrapes = Renderings::new(Arc::new(Stub::new("")), None);
+        let asked = |method: &Method, path: &str, headers: &HeaderMap| {
+            super::asked(method, path, headers, &scrapes)
+        };
         let metrics = Asked::Metrics { format: Format::Text, compressed: false };
         assert_eq!(asked(&Method::GET, "/metrics", &none), metrics);
         assert_eq!(asked(&Method::HEAD, "/metrics", &none), metrics);

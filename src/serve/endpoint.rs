@@ -250,7 +250,8 @@ impl Server {
             return answer;
         }
         let head = request.method() == Method::HEAD;
-        match answer::asked(request.method(), request.uri().path(), request.headers()) {
+        let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
+        match answer::asked(method, path, headers, &self.scrapes) {
             Asked::Metrics { format, compressed } => {
                 self.metrics(watch, format, compressed, head).await
             }

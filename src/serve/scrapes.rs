@@ -21,25 +21,34 @@ pub(crate) type Compress = fn(text: &[u8], spare: Vec<u8>) -> Option<Vec<u8>>;
 
 /// The renderings of one engine, in each format.
 pub(crate) struct Renderings {
+    source: Arc<dyn Source>,
     text: Arc<Scrapes>,
     open: Arc<Scrapes>,
+    protobuf: Arc<Scrapes>,
 }
 
 impl Renderings {
     pub(crate) fn new(source: Arc<dyn Source>, compress: Option<Compress>) -> Renderings {
         let of = |format| Scrapes::new(source.clone(), compress, format);
-        Renderings { text: of(Format::Text), open: of(Format::OpenMetrics) }
+        let [text, open, protobuf] = [Format::Text, Format::OpenMetrics, Format::Protobuf].map(of);
+        Renderings { source, text, open, protobuf }
     }
 
     pub(crate) fn of(&self, format: Format) -> &Arc<Scrapes> {
         match format {
             Format::Text => &self.text,
             Format::OpenMetrics => &self.open,
+            Format::Protobuf => &self.protobuf,
         }
     }
 
     pub(crate) fn source(&self) -> &dyn Source {
-        self.text.source()
+        self.source.as_ref()
+    }
+
+    /// The format that suits a client best, by the lines of its `Accept` header.
+    pub(crate) fn negotiate<'a>(&self, accept: impl IntoIterator<Item = &'a str>) -> Format {
+        Format::negotiate_among(self.source.formats(), accept)
     }
 }
 
@@ -94,10 +103,6 @@ pub(crate) struct Scraped {
 impl Scrapes {
     fn new(source: Arc<dyn Source>, compress: Option<Compress>, format: Format) -> Arc<Scrapes> {
         Arc::new(Scrapes { format, source, compress, state: Mutex::default() })
-    }
-
-    pub(crate) fn source(&self) -> &dyn Source {
-        self.source.as_ref()
     }
 
     /// A future of the metrics as they are after this call; none when the engine is gone.

@@ -13,11 +13,10 @@ use http_body_util::Full;
 use tower_service::Service;
 
 use super::scrapes::{Renderings, Scrape};
-use crate::Format;
 use crate::export::{Event, Source};
 
 /// The metrics as a [`tower_service::Service`]: GET and HEAD answer the metrics whatever the path,
-/// in the [`Format`] that `Accept` asks for; other methods 405. Cheap to clone; clones share renderings.
+/// in the [`Format`](crate::Format) that `Accept` asks for; other methods 405. Cheap to clone; clones share renderings.
 ///
 /// ```
 /// # let vitals = mcp_vitals::Vitals::builder().build()?;
@@ -56,7 +55,7 @@ impl<B> Service<Request<B>> for MetricsService {
 
     fn call(&mut self, request: Request<B>) -> MetricsFuture {
         let lines = request.headers().get_all(ACCEPT).iter();
-        let format = Format::negotiate(lines.filter_map(|value| value.to_str().ok()));
+        let format = self.scrapes.negotiate(lines.filter_map(|value| value.to_str().ok()));
         let scrape = || self.scrapes.of(format).scrape(false);
         let answer = match *request.method() {
             Method::GET => Pending::Scrape { scrape: scrape(), head: false },

@@ -9,6 +9,7 @@ use crate::collect::Scrape;
 use crate::collectors::Round;
 use crate::encode::format::Format;
 use crate::encode::pages::Pages;
+use crate::encode::protobuf::{self, Protobuf};
 use crate::encode::text::{Sink, Slices, Text};
 use crate::export::Source;
 use crate::outlets::Counted;
@@ -21,6 +22,7 @@ pub(super) struct Kept {
     pub(super) scrape: Scrape,
     text: Pages,
     between: Vec<u8>,
+    protobuf: protobuf::Room,
     /// Samples that came from collectors.
     pub(super) collected: usize,
 }
@@ -42,6 +44,11 @@ impl Source for Reader {
         let Some(core) = self.core.upgrade() else { return false };
         core.scrape_into(format, out, Duration::MAX);
         true
+    }
+
+    #[cfg(any(feature = "http", feature = "tower"))]
+    fn formats(&self) -> &'static [Format] {
+        self.core.upgrade().map_or(Format::TEXTS, |core| core.formats)
     }
 
     #[cfg(feature = "http")]
@@ -75,22 +82,31 @@ impl Core {
         // Before the turn: what they run may scrape this engine, or remove a collector.
         let collected = self.collectors.collect(most);
         let mut turn = self.table.turn();
-        let Kept { scrape, text, collected: count, .. } = &mut *lock(&self.kept);
-        *count = collected.as_deref().map_or(0, Round::samples);
-        self.scrape(format, &mut turn, scrape, text, collected.as_deref(), out);
+        let Kept { scrape, text, protobuf, collected: count, .. } = &mut *lock(&self.kept);
+        let collected = collected.as_deref();
+        *count = collected.map_or(0, Round::samples);
+        if format == Format::Protobuf {
+            self.timed(format, scrape, |scrape| {
+                let mut visit = Protobuf::new(out, protobuf);
+                self.walk(&mut turn, scrape, collected, &mut visit);
+                visit.finish();
+            });
+        } else {
+            self.text(format, &mut turn, scrape, text, collected, out);
+        }
     }
 
     pub(super) fn scrape_with(&self, to: impl FnMut(&[u8])) {
         let collected = self.collectors.collect(Duration::MAX);
         let mut turn = self.table.turn();
-        let Kept { scrape, text, between, collected: count } = &mut *lock(&self.kept);
+        let Kept { scrape, text, between, collected: count, .. } = &mut *lock(&self.kept);
         *count = collected.as_deref().map_or(0, Round::samples);
         let mut slices = Slices::new(between, to);
-        self.scrape(Format::Text, &mut turn, scrape, text, collected.as_deref(), &mut slices);
+        self.text(Format::Text, &mut turn, scrape, text, collected.as_deref(), &mut slices);
         slices.flush();
     }
 
-    fn scrape(
+    fn text(
         &self,
         format: Format,
         turn: &mut Turn<'_>,
@@ -99,17 +115,26 @@ impl Core {
         collected: Option<&Round>,
         out: &mut impl Sink,
     ) {
+        self.timed(format, scrape, |scrape| {
+            let charge = |bytes| self.table.space().charge(bytes);
+            let mut text = Text::new(format, out, text, &charge, &self.pool);
+            self.walk(turn, scrape, collected, &mut text);
+            text.finish();
+        });
+    }
+
+    /// Has the exemplars ready where the format has them, and says how long the scrape took.
+    fn timed(&self, format: Format, scrape: &mut Scrape, walk: impl FnOnce(&mut Scrape)) {
         // In our turn: waiting for another scrape is not what a scrape costs.
         let started = Clock::get().start();
-        let charge = |bytes| self.table.space().charge(bytes);
-        // Only for who asked for them: of text the scrape has none.
-        if let (Some(exemplars), Format::OpenMetrics) = (self.table.exemplars(), format) {
+        // Only for who asked for them: text 0.0.4 has none.
+        if format != Format::Text
+            && let Some(exemplars) = self.table.exemplars()
+        {
             exemplars.turn();
             scrape.candidates.gather(exemplars, |trace| self.is_kept(trace));
         }
-        let mut text = Text::new(format, out, text, &charge, &self.pool);
-        self.walk(turn, scrape, collected, &mut text);
-        text.finish();
+        walk(scrape);
         scrape.candidates.clear();
         self.own.scrape_duration.record_nanos(started.elapsed_nanos());
     }

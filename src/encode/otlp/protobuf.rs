@@ -1,74 +1,20 @@
 //! OTLP in protobuf, field by field as `opentelemetry/proto/trace/v1/trace.proto` numbers them.
-//!
-//! The primitives are here because they are a page: a crate's would be as many calls on a trait of
-//! buffers that checks its room for each byte, and the one thing that costs, a message's length in front
-//! of it, is not among them. It is written when the message is there, into room that was left for it; of
-//! the few for which that was too little the bytes are moved by one.
 
 use super::{Key, attributes, expand, flags, key_of_errors};
 use crate::batch::{Part, SpanEvent, SpanLink, SpanRecord};
 use crate::encode::line::value::{REDACTED, cut};
+use crate::encode::wire::{self, bytes, fixed64, int, key, long, message, varint_len};
 use crate::logs::Value;
 use crate::ring::frame::Text;
 use crate::traces::SpanStatus;
 use crate::traces::context::flag;
 use crate::traces::resource::{Resource, ResourceValue};
 
-/// How a field is encoded, in the last three bits of its key.
-mod wire {
-    pub(super) const VARINT: u8 = 0;
-    pub(super) const FIXED64: u8 = 1;
-    pub(super) const BYTES: u8 = 2;
-    pub(super) const FIXED32: u8 = 5;
-}
-
-/// The key of a field below 16.
-const fn key(field: u8, wire: u8) -> u8 {
-    field << 3 | wire
-}
-
-/// Of a message's or a text's field.
-const fn long(field: u8) -> u8 {
-    key(field, wire::BYTES)
-}
-
-#[inline]
-fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn varint_len(value: u64) -> usize {
-    (70 - (value | 1).leading_zeros() as usize) / 7
-}
-
-#[inline]
-fn int(key: u8, value: u64, out: &mut Vec<u8>) {
-    out.push(key);
-    varint(value, out);
-}
-
-#[inline]
-fn fixed64(field: u8, value: u64, out: &mut Vec<u8>) {
-    let mut bytes = [key(field, wire::FIXED64); 9];
-    bytes[1..].copy_from_slice(&value.to_le_bytes());
-    out.extend_from_slice(&bytes);
-}
-
 /// An id of a length that is known.
 #[inline]
 fn id<const N: usize>(field: u8, id: [u8; N], out: &mut Vec<u8>) {
     out.extend_from_slice(&[long(field), N as u8]);
     out.extend_from_slice(&id);
-}
-
-#[inline]
-fn bytes(key: u8, bytes: &[u8], out: &mut Vec<u8>) {
-    int(key, bytes.len() as u64, out);
-    out.extend_from_slice(bytes);
 }
 
 /// A text, which in protobuf is UTF-8.
@@ -94,36 +40,6 @@ fn some(key: u8, text: Text<'_>, out: &mut Vec<u8>) {
     if !text.as_bytes().is_empty() {
         self::text(key, text, out);
     }
-}
-
-/// A message that `fill` writes. Its length is expected to have `ROOM` bytes.
-#[inline(always)]
-fn message<const ROOM: usize>(key: u8, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
-    out.push(key);
-    let at = out.len();
-    out.extend_from_slice(&[0; ROOM]);
-    fill(out);
-    let length = out.len() - at - ROOM;
-    if varint_len(length as u64) == ROOM {
-        // As many bytes as there is room for: all but the last say that there is another.
-        for byte in 0..ROOM {
-            let more = if byte + 1 < ROOM { 0x80 } else { 0 };
-            out[at + byte] = (length >> (7 * byte)) as u8 & 0x7f | more;
-        }
-        return;
-    }
-    resize::<ROOM>(at, length, out);
-}
-
-#[cold]
-#[inline(never)]
-fn resize<const ROOM: usize>(at: usize, length: usize, out: &mut Vec<u8>) {
-    let end = out.len();
-    varint(length as u64, out);
-    let prefix: [u8; 10] = std::array::from_fn(|byte| out.get(end + byte).copied().unwrap_or(0));
-    let used = out.len() - end;
-    out.truncate(end);
-    out.splice(at..at + ROOM, prefix.into_iter().take(used));
 }
 
 fn attribute(field: u8, key: Key<'_>, value: Value<'_>, out: &mut Vec<u8>) {
