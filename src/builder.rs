@@ -55,6 +55,7 @@ pub struct VitalsBuilder {
     pub(crate) traces: Option<TraceConfig>,
     /// Nothing: as `traces`.
     pub(crate) exemplars: Option<bool>,
+    #[cfg(any(feature = "http", feature = "tower"))]
     pub(crate) native_histograms: bool,
     pub(crate) flight: Option<FlightRecorder>,
     #[cfg(all(feature = "signals", unix))]
@@ -92,6 +93,7 @@ impl Default for VitalsBuilder {
             logs: None,
             traces: None,
             exemplars: None,
+            #[cfg(any(feature = "http", feature = "tower"))]
             native_histograms: false,
             flight: None,
             #[cfg(all(feature = "signals", unix))]
@@ -332,12 +334,13 @@ impl VitalsBuilder {
         self
     }
 
-    /// Whether `/metrics` and [`Vitals::metrics_service`] offer [`Protobuf`](crate::Format::Protobuf), and
+    /// Whether `/metrics` and `Vitals::metrics_service` offer [`Protobuf`](crate::Format::Protobuf), and
     /// so native histograms, to who asks for it; default no.
     ///
     /// Prometheus asks for it where it runs with `--enable-feature=native-histograms`, and then stops
     /// reading the classic buckets: what is asked of `…_bucket` finds nothing new. Recording costs the
     /// same. `docs/MONITORING.md` has how to go over.
+    #[cfg(any(feature = "http", feature = "tower"))]
     pub fn native_histograms(mut self, native: bool) -> Self {
         self.native_histograms = native;
         self

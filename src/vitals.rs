@@ -77,6 +77,7 @@ struct Core {
     idle: HashMap<String, Duration>,
     kept: Mutex<Kept>,
     /// Those that the ways out offer.
+    #[cfg(any(feature = "http", feature = "tower"))]
     formats: &'static [Format],
     pool: Pool,
     stopping: Stopping,
@@ -157,6 +158,7 @@ impl Vitals {
             collectors: Collectors::new(builder.collect_deadline),
             logs: OnceLock::new(),
             kept: Mutex::default(),
+            #[cfg(any(feature = "http", feature = "tower"))]
             formats: if builder.native_histograms { Format::ALL } else { Format::TEXTS },
             pool,
             stopping: Stopping::default(),

@@ -9,7 +9,6 @@
 pub(super) const VARINT: u8 = 0;
 pub(super) const FIXED64: u8 = 1;
 pub(super) const BYTES: u8 = 2;
-pub(super) const FIXED32: u8 = 5;
 
 /// The key of a field below 16.
 pub(super) const fn key(field: u8, wire: u8) -> u8 {

@@ -10,6 +10,9 @@ use crate::traces::SpanStatus;
 use crate::traces::context::flag;
 use crate::traces::resource::{Resource, ResourceValue};
 
+/// A fixed 32-bit integer's.
+const FIXED32: u8 = 5;
+
 /// An id of a length that is known.
 #[inline]
 fn id<const N: usize>(field: u8, id: [u8; N], out: &mut Vec<u8>) {
@@ -108,7 +111,7 @@ pub(super) fn span(span: &SpanRecord<'_>, out: &mut Vec<u8>) {
         status(span, out);
         // The one key that has two bytes: of a fixed 32-bit integer, field 16.
         let flags = flags(span.context.active.flags & flag::SENT, span.has_remote_parent);
-        out.extend_from_slice(&[0x80 | wire::FIXED32, 1]);
+        out.extend_from_slice(&[0x80 | FIXED32, 1]);
         out.extend_from_slice(&flags.to_le_bytes());
     });
 }
@@ -129,7 +132,7 @@ fn link(link: &SpanLink<'_>, out: &mut Vec<u8>) {
         id(2, context.span_bytes(), out);
         attributes(link.attributes(), None, |key, value| attribute(4, key, value, out));
         let flags = flags(context.active.flags & flag::SENT, context.is_remote());
-        out.push(key(6, wire::FIXED32));
+        out.push(key(6, FIXED32));
         out.extend_from_slice(&flags.to_le_bytes());
     });
 }
