@@ -340,6 +340,18 @@ impl VitalsBuilder {
     /// Prometheus asks for it where it runs with `--enable-feature=native-histograms`, and then stops
     /// reading the classic buckets: what is asked of `…_bucket` finds nothing new. Recording costs the
     /// same. `docs/MONITORING.md` has how to go over.
+    ///
+    /// ```
+    /// use mcp_vitals::{Format, Vitals};
+    /// let vitals = Vitals::builder().listen("127.0.0.1:0").native_histograms(true).build()?;
+    /// // What the endpoint answers to such a Prometheus, and a server of one's own may:
+    /// let accept = "application/vnd.google.protobuf;encoding=delimited, text/plain;q=0.5";
+    /// let format = Format::negotiate_among(Format::ALL, [accept]);
+    /// assert_eq!(format, Format::Protobuf);
+    /// let mut body = Vec::new();
+    /// vitals.scrape_as(format, &mut body);
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
     #[cfg(any(feature = "http", feature = "tower"))]
     pub fn native_histograms(mut self, native: bool) -> Self {
         self.native_histograms = native;

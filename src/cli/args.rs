@@ -224,7 +224,7 @@ fn trace_id(text: &str) -> Result<String, String> {
     if digits { Ok(text.to_owned()) } else { Err("not 1 to 32 hexadecimal digits".to_owned()) }
 }
 
-fn where_args() -> [Arg; 5] {
+fn where_args() -> [Arg; 6] {
     let path = value_parser!(PathBuf);
     [
         value("mcp", "ADDR", ValueParser::new(address)).help(
@@ -233,6 +233,10 @@ fn where_args() -> [Arg; 5] {
         ),
         value("metrics", "ADDR", ValueParser::new(address))
             .help("Where to serve /metrics\n[default: 127.0.0.1:8080, or a free port]"),
+        flag("native-histograms").help(
+            "Offer native histograms to a Prometheus that has them\n\
+             switched on, and then stops reading the classic buckets",
+        ),
         flag("no-console").help(
             "Serve no console beside the metrics, and keep no logs and\ntraces in memory for it",
         ),
@@ -331,6 +335,7 @@ fn options(matches: &ArgMatches) -> Options {
     Options {
         mcp: address("mcp"),
         metrics: address("metrics"),
+        native_histograms: matches.get_flag("native-histograms"),
         console: !matches.get_flag("no-console"),
         textfile: path("textfile"),
         stdio: matches.get_flag("stdio"),

@@ -45,6 +45,7 @@ const REST: Duration = Duration::from_secs(10);
 pub(super) struct Options {
     pub(super) mcp: Option<SocketAddr>,
     pub(super) metrics: Option<SocketAddr>,
+    pub(super) native_histograms: bool,
     pub(super) console: bool,
     pub(super) textfile: Option<PathBuf>,
     pub(super) stdio: bool,
@@ -94,7 +95,9 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, String> {
 }
 
 fn start_vitals(options: &Options) -> Result<Vitals, String> {
-    let mut builder = Vitals::builder().service(SERVICE, env!("CARGO_PKG_VERSION"));
+    let mut builder = Vitals::builder()
+        .service(SERVICE, env!("CARGO_PKG_VERSION"))
+        .native_histograms(options.native_histograms);
     if let Some(path) = &options.textfile {
         builder = builder.textfile(path, TEXTFILE_EVERY);
     }
