@@ -5,7 +5,7 @@
 //! Serves `/metrics`, works in spans, and tells on stderr each one's trace and how long it took, until
 //! its stdin ends. `curl -H 'Accept: application/openmetrics-text' ADDRESS/metrics` shows them; so does
 //! a Prometheus with `--enable-feature=exemplar-storage`. One with `--enable-feature=native-histograms`
-//! reads the histogram in exponential buckets.
+//! reads the histogram in exponential buckets. Where the environment has a `METRICS_TOKEN` they must bring it.
 
 use std::io::Read;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -16,12 +16,15 @@ use mcp_vitals::{Desc, Vitals};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let vitals = Vitals::builder()
+    let mut builder = Vitals::builder()
         .service("exemplars", env!("CARGO_PKG_VERSION"))
         .listen(address.as_str())
         .traces(TraceConfig::to_memory())
-        .native_histograms(true)
-        .build()?;
+        .native_histograms(true);
+    if let Ok(token) = std::env::var("METRICS_TOKEN") {
+        builder = builder.metrics_token(token);
+    }
+    let vitals = builder.build()?;
     if let Some(address) = vitals.metrics_addr() {
         eprintln!("metrics: http://{address}/metrics");
     }

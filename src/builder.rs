@@ -43,6 +43,8 @@ pub struct VitalsBuilder {
     #[cfg(feature = "http")]
     pub(crate) on_port_taken: crate::OnPortTaken,
     #[cfg(feature = "http")]
+    pub(crate) metrics_token: Option<crate::logs::Secret<String>>,
+    #[cfg(feature = "http")]
     pub(crate) log_level_endpoint: bool,
     #[cfg(feature = "console")]
     pub(crate) console: crate::ConsoleConfig,
@@ -83,6 +85,8 @@ impl Default for VitalsBuilder {
             listen: None,
             #[cfg(feature = "http")]
             on_port_taken: crate::OnPortTaken::default(),
+            #[cfg(feature = "http")]
+            metrics_token: None,
             #[cfg(feature = "http")]
             log_level_endpoint: false,
             #[cfg(feature = "console")]
@@ -226,11 +230,35 @@ impl VitalsBuilder {
         self
     }
 
+    /// Whoever asks [`listen`](Self::listen)'s port for `/metrics` or `/log-level` must bring this token, in
+    /// the header `Authorization: Bearer TOKEN`; others get 401 and are counted. Default: nobody must.
+    ///
+    /// * `token`: 16 to 1,024 letters, digits or `-._~+/=`. Best random, and from a file or the
+    ///   environment: `openssl rand -base64 24` makes one.
+    ///
+    /// `/healthz` needs none, so that whoever watches the process may ask, and the console has a rule of its
+    /// own. There is no TLS: on a network that others read, put a proxy in front. Prometheus sends it by
+    /// `authorization: {credentials_file: PATH}` in the job.
+    ///
+    /// ```
+    /// # let token = "mZ0mcQ2y3nq5d6T8".to_owned();
+    /// let vitals = mcp_vitals::Vitals::builder().listen("127.0.0.1:0").metrics_token(token).build()?;
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`build`](Self::build) gives [`Error::Listen`] for a token that breaks the rule.
+    #[cfg(feature = "http")]
+    pub fn metrics_token(mut self, token: impl Into<String>) -> Self {
+        self.metrics_token = Some(crate::logs::Secret::new(token.into()));
+        self
+    }
+
     /// Whether [`listen`](Self::listen)'s port has `/log-level`, too: `GET` tells the filter of the
     /// logs, `POST` with a filter (`info,my_server::search=debug`, at most 1 KiB) changes it. Default
     /// no.
     ///
-    /// There is no password: it answers only who connects from this machine, by a name of this
+    /// Token or not, it answers only who connects from this machine, by a name of this
     /// machine, and no web page. See [`Vitals::set_log_filter`].
     ///
     /// ```sh

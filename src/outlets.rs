@@ -33,6 +33,7 @@ impl Outlets {
             let mut listen = crate::serve::Listen::new(addr.clone());
             listen.on_port_taken = builder.on_port_taken;
             listen.log_level = builder.log_level_endpoint;
+            listen.token = builder.metrics_token.as_ref().map(|token| token.expose().clone());
             #[cfg(feature = "console")]
             {
                 listen.console = vitals.console(builder);

@@ -75,6 +75,8 @@ events! {
     HttpLogLevel = "http", "log_level";
     /// Somebody who may not was to read or change it.
     HttpForbidden = "http", "forbidden";
+    /// A request without the token that it needs.
+    HttpUnauthorized = "http", "unauthorized";
     /// A page, a file or data of the console was answered.
     HttpConsole = "http", "console";
     /// A viewer of the console began to follow it.

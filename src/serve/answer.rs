@@ -22,6 +22,9 @@ use crate::Format;
 /// endpoint's thread busy for half a second and longer, while a health check waits.
 const COMPRESSED_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=256 << 20;
 
+/// Whether the engine is there, which anybody may ask.
+pub(crate) const HEALTH: &str = "/healthz";
+
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -43,12 +46,12 @@ pub(crate) fn asked(
     scrapes: &Renderings,
 ) -> Asked {
     match path {
-        "/metrics" | "/healthz" if method != Method::GET && method != Method::HEAD => Asked::Method,
+        "/metrics" | HEALTH if method != Method::GET && method != Method::HEAD => Asked::Method,
         "/metrics" => {
             let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
             Asked::Metrics { format: scrapes.negotiate(lines), compressed: takes_gzip(headers) }
         }
-        "/healthz" => Asked::Health,
+        HEALTH => Asked::Health,
         _ => Asked::Unknown,
     }
 }

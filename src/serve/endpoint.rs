@@ -30,6 +30,7 @@ use super::connection::{Doom, End, Phase, Supervised, Watch, Watched};
 use super::listen::{Limits, Listen, OnPortTaken};
 use super::log_level;
 use super::scrapes::Renderings;
+use super::token::{self, Token};
 #[cfg(feature = "console")]
 use super::{scrapes, stream};
 use crate::Format;
@@ -71,6 +72,8 @@ impl Endpoint {
         if let Some(console) = &config.console {
             console.check(addr)?;
         }
+        let token = config.token.as_deref().map(Token::new);
+        let token = token.transpose().map_err(refused(addr))?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = Own(Some(runtime.map_err(Error::Spawn)?));
         let listener = {
@@ -91,7 +94,7 @@ impl Endpoint {
         let config = config.clone();
         let thread = Joined::spawn("mcp-vitals-http", move || {
             if let Some(runtime) = &runtime.0 {
-                run(runtime, listener, config, source, stopped);
+                run(runtime, listener, config, token, source, stopped);
             }
         })
         .map_err(Error::Spawn)?;
@@ -150,6 +153,7 @@ fn run(
     runtime: &Runtime,
     listener: TcpListener,
     config: Listen,
+    token: Option<Token>,
     source: Arc<dyn Source>,
     stopped: oneshot::Receiver<Instant>,
 ) {
@@ -159,6 +163,7 @@ fn run(
         limits,
         scrapes,
         log_level: config.log_level,
+        token,
         #[cfg(feature = "console")]
         console: config.console,
         open: Open::default(),
@@ -176,6 +181,7 @@ struct Server {
     scrapes: Renderings,
     /// Whether `/log-level` is there.
     log_level: bool,
+    token: Option<Token>,
     #[cfg(feature = "console")]
     console: Option<Arc<Console>>,
     open: Open,
@@ -243,13 +249,18 @@ impl Server {
             self.hold(watch, scrapes::next_id(), bytes);
             return answer;
         }
+        let is_let_in = |token: &Token| token.is_in(request.headers());
+        let head = request.method() == Method::HEAD;
+        if request.uri().path() != answer::HEALTH && !self.token.as_ref().is_none_or(is_let_in) {
+            self.count(Event::HttpUnauthorized);
+            return token::refusal(head);
+        }
         if self.log_level && request.uri().path() == log_level::PATH {
             let (event, answer) =
                 log_level::answer(self.scrapes.source(), ends.peer, request).await;
             self.count(event);
             return answer;
         }
-        let head = request.method() == Method::HEAD;
         let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
         match answer::asked(method, path, headers, &self.scrapes) {
             Asked::Metrics { format, compressed } => {

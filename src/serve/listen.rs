@@ -1,9 +1,8 @@
 //! Where the endpoint listens, and within what limits.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::{fmt, io};
-
 use std::time::Duration;
+use std::{fmt, io};
 
 /// An address to listen on: a port alone is on the loopback interface.
 ///
@@ -98,6 +97,8 @@ pub(crate) struct Listen {
     pub(crate) log_level: bool,
     #[cfg(feature = "console")]
     pub(crate) console: Option<std::sync::Arc<crate::console::Console>>,
+    /// What a client must bring, but for `/healthz` and the console.
+    pub(crate) token: Option<String>,
     pub(crate) limits: Limits,
 }
 
@@ -109,6 +110,7 @@ impl Listen {
             log_level: false,
             #[cfg(feature = "console")]
             console: None,
+            token: None,
             limits: Limits::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! `/log-level`: tells which lines are logged, and changes it.
 //!
-//! The endpoint has no password, so that this answers only who connects from this machine and names
+//! The endpoint may have no token, so that this answers only who connects from this machine and names
 //! it by a name of its own: a page in a browser on this machine can neither send an `Origin` that is
 //! this endpoint's, nor, by a name of its own that leads here, the right `Host`.
 

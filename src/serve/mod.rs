@@ -14,6 +14,8 @@ mod listen;
 mod log_level;
 #[cfg(feature = "console")]
 mod stream;
+#[cfg(feature = "http")]
+mod token;
 #[cfg(feature = "tower")]
 mod tower;
 

@@ -520,3 +520,36 @@ fn without_leave_there_is_no_log_level() {
     }
     assert_eq!(stub.seen(Event::HttpLogLevel) + stub.seen(Event::HttpForbidden), 0);
 }
+
+#[test]
+fn who_has_no_token_gets_nothing_but_the_health() {
+    let stub = Arc::new(Stub::new("a_total 1\n"));
+    stub.set_filter("info");
+    let token = Some("0123456789abcdef".to_owned());
+    let config = Listen { limits: patient(), log_level: true, token, ..Listen::new(0.into()) };
+    let endpoint = super::start(&config, stub.clone()).unwrap();
+    let addr = endpoint.addr().unwrap();
+    let asked = |method: &str, path: &str, more: &str| {
+        let end = format!("host: {addr}\r\n{more}connection: close\r\n\r\n");
+        ask(addr, &format!("{method} {path} HTTP/1.1\r\n{end}"))
+    };
+    let right = "authorization: Bearer 0123456789abcdef\r\n";
+    for wrong in ["", "authorization: Bearer 0123456789abcdeg\r\n"] {
+        for path in ["/metrics", "/log-level", "/other"] {
+            let got = asked("GET", path, wrong);
+            assert!(got.starts_with("HTTP/1.1 401 "), "{got}");
+            assert!(got.contains("www-authenticate: Bearer realm=\"metrics\"\r\n"), "{got}");
+            assert!(!got.contains("a_total"), "{got}");
+        }
+        assert!(asked("HEAD", "/metrics", wrong).ends_with("\r\n\r\n"));
+        assert!(asked("GET", "/healthz", wrong).ends_with("\r\n\r\nok\n"));
+    }
+    assert_eq!((stub.scrapes(), stub.seen(Event::HttpUnauthorized)), (0, 8));
+    assert!(asked("GET", "/metrics", right).ends_with("\r\n\r\na_total 1\n"));
+    assert!(asked("GET", "/log-level", right).ends_with("\r\n\r\ninfo\n"));
+    assert!(asked("GET", "/other", right).starts_with("HTTP/1.1 404 "));
+
+    let config = Listen { token: Some("short".to_owned()), ..Listen::new(0.into()) };
+    let refused = super::start(&config, stub).err().unwrap().to_string();
+    assert!(refused.contains("16 to 1024") && !refused.contains("short"), "{refused}");
+}

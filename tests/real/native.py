@@ -2,21 +2,24 @@
 
     python tests/real/native.py EXAMPLE
 
-A real Prometheus with native histograms scrapes it, negotiates protobuf, and is asked for counts and
-quantiles: they must be those of the jobs that the example says it has done. What is missing is SKIPPED.
+A real Prometheus with native histograms scrapes it, by a token, negotiates protobuf, and is asked for counts
+and quantiles: they must be those of the jobs that the example says it has done. What is missing is SKIPPED.
 """
 
 import contextlib
+import os
 import shutil
 import sys
 import tempfile
 import time
+import urllib.error
 from pathlib import Path
 
 from exemplars import Example
 from run import Report
-from servers import LOOPBACK, Failure, Server, fetch_json, free_port, wait_until
+from servers import LOOPBACK, Failure, Server, fetch, fetch_json, free_port, wait_until
 
+TOKEN = "Zm9yIHRoaXMgdGVzdCBvbmx5"
 NAME = "job_duration_seconds"
 # A bucket of schema 3, and half a cell of 64 an octave.
 WIDTH = 2 ** (1 / 8) * (1 + 1 / 128)
@@ -30,15 +33,29 @@ class Run:
         self.url = self.prometheus = self.server = None
 
     def start(self):
+        os.environ["METRICS_TOKEN"] = TOKEN
         self.stack.enter_context(self.example)
         self.url = self.example.wait_url()
         wait_until("forty jobs", lambda: len(self.example.observed()) > 40, 30)
 
+    def guarded(self):
+        for headers in ({}, {"Authorization": f"Bearer {TOKEN[:-1]}"}):
+            try:
+                yield f"it tells whoever asks: {len(fetch(self.url, headers)[0])} characters"
+            except urllib.error.HTTPError as error:
+                if error.code != 401:
+                    yield f"it answers {error.code}, not 401"
+        fetch(self.url, {"Authorization": f"Bearer {TOKEN}"})
+
     def start_prometheus(self):
+        credentials = self.folder / "token"
+        credentials.write_text(TOKEN)
         config = self.folder / "prometheus.yml"
         config.write_text(
             "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n"
-            "  - job_name: example\n    honor_labels: true\n    static_configs:\n"
+            "  - job_name: example\n    honor_labels: true\n"
+            f"    authorization:\n      credentials_file: {credentials}\n"
+            "    static_configs:\n"
             f'      - targets: ["{self.url.split("/")[2]}"]\n'
         )
         port = free_port()
@@ -123,6 +140,7 @@ def main():
         stack.callback(lambda: shutil.rmtree(folder, ignore_errors=True))
         run = Run(example, folder, stack)
         if report.check("the example does jobs", run.start):
+            report.check("nobody reads it without the token", run.guarded)
             started = report.check("Prometheus with native histograms", run.start_prometheus, "prometheus")
             if started and report.check("Prometheus reads native histograms", run.negotiated):
                 report.check("counts and sums are the jobs'", run.counted)
