@@ -40,7 +40,7 @@ impl Reader {
 impl Source for Reader {
     fn scrape_into(&self, format: Format, out: &mut Vec<u8>) -> bool {
         let Some(core) = self.core.upgrade() else { return false };
-        core.scrape_into(format, out, Duration::MAX);
+        core.scrape_into(format, None, out, Duration::MAX);
         true
     }
 
@@ -69,15 +69,21 @@ impl Source for Reader {
 }
 
 impl Core {
-    /// Appends all metrics; waits for collectors up to `most`, or the engine's deadline if that is
-    /// less.
-    pub(super) fn scrape_into(&self, format: Format, out: &mut Vec<u8>, most: Duration) {
+    /// Appends all metrics, or those of these names `only`; waits for collectors up to `most`, or the
+    /// engine's deadline if that is less.
+    pub(super) fn scrape_into(
+        &self,
+        format: Format,
+        only: Option<&[&str]>,
+        out: &mut Vec<u8>,
+        most: Duration,
+    ) {
         // Before the turn: what they run may scrape this engine, or remove a collector.
         let collected = self.collectors.collect(most);
         let mut turn = self.table.turn();
         let Kept { scrape, text, collected: count, .. } = &mut *lock(&self.kept);
         *count = collected.as_deref().map_or(0, Round::samples);
-        self.scrape(format, &mut turn, scrape, text, collected.as_deref(), out);
+        self.scrape((format, only), &mut turn, scrape, text, collected.as_deref(), out);
     }
 
     pub(super) fn scrape_with(&self, to: impl FnMut(&[u8])) {
@@ -86,13 +92,14 @@ impl Core {
         let Kept { scrape, text, between, collected: count } = &mut *lock(&self.kept);
         *count = collected.as_deref().map_or(0, Round::samples);
         let mut slices = Slices::new(between, to);
-        self.scrape(Format::Text, &mut turn, scrape, text, collected.as_deref(), &mut slices);
+        let all = (Format::Text, None);
+        self.scrape(all, &mut turn, scrape, text, collected.as_deref(), &mut slices);
         slices.flush();
     }
 
     fn scrape(
         &self,
-        format: Format,
+        (format, only): (Format, Option<&[&str]>),
         turn: &mut Turn<'_>,
         scrape: &mut Scrape,
         text: &mut Pages,
@@ -107,11 +114,14 @@ impl Core {
             exemplars.turn();
             scrape.candidates.gather(exemplars, |trace| self.is_kept(trace));
         }
-        let mut text = Text::new(format, out, text, &charge, &self.pool);
+        let mut text = Text::new(format, only, out, text, &charge, &self.pool);
         self.walk(turn, scrape, collected, &mut text);
         text.finish();
         scrape.candidates.clear();
-        self.own.scrape_duration.record_nanos(started.elapsed_nanos());
+        // It is what all series take: a few would hide in it how long that is.
+        if only.is_none() {
+            self.own.scrape_duration.record_nanos(started.elapsed_nanos());
+        }
     }
 
     /// Whether whoever follows an exemplar finds its trace.
