@@ -13,9 +13,10 @@ use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
     HeaderValue, VARY,
 };
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, Response, StatusCode, Uri};
 
-use super::scrapes::Rendered;
+use super::names::Names;
+use super::scrapes::{Rendered, TOO_MANY};
 use crate::Format;
 
 /// Texts from here to there are compressed. Less is one packet either way; more would keep the
@@ -23,12 +24,16 @@ use crate::Format;
 const COMPRESSED_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=256 << 20;
 
 /// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Metrics {
         format: Format,
+        /// Not all of them.
+        only: Option<Names>,
         compressed: bool,
     },
+    /// Metrics by names past a limit; why, for people.
+    Names(&'static str),
     Health,
     /// Another path.
     Unknown,
@@ -36,10 +41,16 @@ pub(crate) enum Asked {
     Method,
 }
 
-pub(crate) fn asked(method: &Method, path: &str, headers: &HeaderMap) -> Asked {
-    match path {
+pub(crate) fn asked(method: &Method, uri: &Uri, headers: &HeaderMap) -> Asked {
+    match uri.path() {
         "/metrics" | "/healthz" if method != Method::GET && method != Method::HEAD => Asked::Method,
-        "/metrics" => Asked::Metrics { format: wanted(headers), compressed: takes_gzip(headers) },
+        "/metrics" => match Names::read(uri.query()) {
+            Ok(only) => {
+                let (format, compressed) = (wanted(headers), takes_gzip(headers));
+                Asked::Metrics { format, only, compressed }
+            }
+            Err(why) => Asked::Names(why),
+        },
         "/healthz" => Asked::Health,
         _ => Asked::Unknown,
     }
@@ -103,6 +114,11 @@ pub(crate) fn metrics(rendered: Option<&Rendered>, compressed: bool, head: bool)
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     answer
+}
+
+/// 503 where too many wait for some of the metrics.
+pub(crate) fn too_many(head: bool) -> Answer {
+    text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY, head)
 }
 
 /// 200 while the engine is there, 503 when it is gone.
@@ -221,13 +237,20 @@ mod tests {
     #[test]
     fn what_is_asked() {
         let none = HeaderMap::new();
-        let metrics = Asked::Metrics { format: Format::Text, compressed: false };
-        assert_eq!(asked(&Method::GET, "/metrics", &none), metrics);
-        assert_eq!(asked(&Method::HEAD, "/metrics", &none), metrics);
-        assert_eq!(asked(&Method::POST, "/metrics", &none), Asked::Method);
-        assert_eq!(asked(&Method::DELETE, "/healthz", &none), Asked::Method);
-        for path in ["/", "/metrics/", "/metricsx", "//metrics", "*", ""] {
-            assert_eq!(asked(&Method::GET, path, &none), Asked::Unknown, "{path}");
+        let asked = |method: Method, uri: &str| asked(&method, &uri.parse().unwrap(), &none);
+        let metrics = Asked::Metrics { format: Format::Text, only: None, compressed: false };
+        assert_eq!(asked(Method::GET, "/metrics"), metrics);
+        assert_eq!(asked(Method::HEAD, "/metrics?name=a"), metrics);
+        assert_eq!(asked(Method::POST, "/metrics"), Asked::Method);
+        assert_eq!(asked(Method::DELETE, "/healthz"), Asked::Method);
+        for path in ["/", "/metrics/", "/metricsx", "//metrics", "*", "/?name[]=a"] {
+            assert_eq!(asked(Method::GET, path), Asked::Unknown, "{path}");
         }
+        let only = Names::read(Some("name[]=a")).unwrap();
+        let some = Asked::Metrics { format: Format::Text, only, compressed: false };
+        assert_eq!(asked(Method::GET, "http://here/metrics?name%5B%5D=a&x=y"), some);
+        let long = format!("/metrics?name[]={}", "a".repeat(300));
+        assert!(matches!(asked(Method::HEAD, &long), Asked::Names(_)));
+        assert_eq!(asked(Method::POST, &long), Asked::Method);
     }
 }

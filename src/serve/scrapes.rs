@@ -5,6 +5,8 @@
 //! and at most one more is due, however many clients ask. Nothing here belongs to a runtime: the
 //! first future that is polled while nobody renders does it, on the thread that polls it.
 
+mod filtered;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,10 @@ use crate::Format;
 use crate::export::Source;
 use crate::sync::{AtomicU64, Ordering};
 
+#[cfg(feature = "tower")]
+pub(crate) use filtered::FilteredScrape;
+pub(crate) use filtered::{Filtered, TOO_MANY};
+
 /// Turns text into its compressed form; none when it is better sent as it is.
 pub(crate) type Compress = fn(text: &[u8], spare: Vec<u8>) -> Option<Vec<u8>>;
 
@@ -23,12 +29,14 @@ pub(crate) type Compress = fn(text: &[u8], spare: Vec<u8>) -> Option<Vec<u8>>;
 pub(crate) struct Renderings {
     text: Arc<Scrapes>,
     open: Arc<Scrapes>,
+    filtered: Arc<Filtered>,
 }
 
 impl Renderings {
     pub(crate) fn new(source: Arc<dyn Source>, compress: Option<Compress>) -> Renderings {
         let of = |format| Scrapes::new(source.clone(), compress, format);
-        Renderings { text: of(Format::Text), open: of(Format::OpenMetrics) }
+        let filtered = Filtered::new(source.clone(), compress);
+        Renderings { text: of(Format::Text), open: of(Format::OpenMetrics), filtered }
     }
 
     pub(crate) fn of(&self, format: Format) -> &Arc<Scrapes> {
@@ -36,6 +44,11 @@ impl Renderings {
             Format::Text => &self.text,
             Format::OpenMetrics => &self.open,
         }
+    }
+
+    /// Those of some families alone.
+    pub(crate) fn filtered(&self) -> &Arc<Filtered> {
+        &self.filtered
     }
 
     pub(crate) fn source(&self) -> &dyn Source {
@@ -227,7 +240,7 @@ mod tests {
         }
     }
 
-    fn wait(mut scrape: Scrape) -> Option<Scraped> {
+    pub(super) fn wait<T>(mut scrape: impl Future<Output = T> + Unpin) -> T {
         let waker = Arc::new(Unpark(thread::current())).into();
         let mut context = Context::from_waker(&waker);
         loop {
@@ -238,7 +251,7 @@ mod tests {
         }
     }
 
-    fn poll(scrape: &mut Scrape) -> Poll<Option<Scraped>> {
+    pub(super) fn poll<T>(scrape: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
         Pin::new(scrape).poll(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -266,6 +279,9 @@ mod tests {
             self.1.send(()).unwrap();
             let _ = self.0.lock().unwrap().recv();
             read
+        }
+        fn scrape_only(&self, _: Format, _: &[&str], _: &mut Vec<u8>) -> bool {
+            unreachable!("nothing is filtered here")
         }
         #[cfg(feature = "http")]
         fn alive(&self) -> bool {
@@ -317,6 +333,9 @@ mod tests {
                 let first = !std::mem::replace(&mut *self.0.lock().unwrap(), true);
                 assert!(!first, "the first scrape panics");
                 true
+            }
+            fn scrape_only(&self, _: Format, _: &[&str], _: &mut Vec<u8>) -> bool {
+                unreachable!("nothing is filtered here")
             }
             #[cfg(feature = "http")]
             fn alive(&self) -> bool {

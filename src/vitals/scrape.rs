@@ -44,6 +44,13 @@ impl Source for Reader {
         true
     }
 
+    #[cfg(any(feature = "http", feature = "tower"))]
+    fn scrape_only(&self, format: Format, names: &[&str], out: &mut Vec<u8>) -> bool {
+        let Some(core) = self.core.upgrade() else { return false };
+        core.scrape_into(format, Some(names), out, Duration::MAX);
+        true
+    }
+
     #[cfg(feature = "http")]
     fn alive(&self) -> bool {
         self.core.strong_count() > 0
