@@ -216,7 +216,8 @@ impl VitalsBuilder {
     /// interface, and nothing is opened unless this is called.
     ///
     /// 64 connections; a request's head within 5 s and 16 KiB, its answer taken within 30 s, 90 s
-    /// between two requests.
+    /// between two requests. `/metrics?name[]=a&name[]=b` answers these families alone: see
+    /// [`Vitals::scrape_only`]; at most 64 names of 256 bytes each.
     #[cfg(feature = "http")]
     pub fn listen(mut self, addr: impl Into<crate::ListenAddr>) -> Self {
         self.listen = Some(addr.into());

@@ -116,7 +116,16 @@ const MOST_SHOWN: usize = 30;
 /// Visits the heaviest offenders as series; nothing where no value went past a limit. Allocates a
 /// little where one did.
 pub(crate) fn show<V: Visit>(table: &Table, visit: &mut V) {
-    if !table.has_offenders() {
+    let head = Head {
+        name: NAME,
+        kind: MetricKind::Gauge,
+        help: HELP,
+        clash: None,
+        text: HEAD,
+        bounds: &[],
+        decimals: 0,
+    };
+    if !table.has_offenders() || !visit.wants(&head) {
         return;
     }
     let mut shown = Vec::new();
@@ -132,15 +141,7 @@ pub(crate) fn show<V: Visit>(table: &Table, visit: &mut V) {
         return;
     }
     shown.sort_by_key(|(.., heavy)| std::cmp::Reverse(heavy.count - heavy.error));
-    visit.family(&Head {
-        name: NAME,
-        kind: MetricKind::Gauge,
-        help: HELP,
-        clash: None,
-        text: HEAD,
-        bounds: &[],
-        decimals: 0,
-    });
+    visit.family(&head);
     let mut begin = String::new();
     for (metric, label, heavy) in shown.iter().take(MOST_SHOWN) {
         let own = [("metric", metric.as_str()), ("label", label), ("value", &heavy.value)];

@@ -22,9 +22,8 @@
 //!   Numbers that stand elsewhere are asked for at each scrape:
 //!   [`Vitals::callback_gauge`], [`Vitals::collector`].
 //! * Ways out: [`VitalsBuilder::textfile`] for servers on stdio, `listen` (feature `http`) and
-//!   `metrics_service` (feature `tower`) for the others, [`Vitals::scrape_into`] and
-//!   [`Vitals::scrape_as`] by hand,
-//!   [`Vitals::snapshot`] for tests.
+//!   `metrics_service` (feature `tower`) for the others, [`Vitals::scrape_into`],
+//!   [`Vitals::scrape_as`] and [`Vitals::scrape_only`] by hand, [`Vitals::snapshot`] for tests.
 //!
 //! # Costs and limits
 //! A record is wait-free and allocates nothing once its thread and series are known. All cells and

@@ -11,7 +11,7 @@ pub(crate) trait Visit {
     const CELLS: bool;
 
     /// Whether this family is: of another nothing is read.
-    fn wants(&self, _name: &str) -> bool {
+    fn wants(&self, _head: &Head<'_>) -> bool {
         true
     }
 
@@ -149,6 +149,19 @@ impl<'a> Head<'a> {
     /// The name that OpenMetrics has for the family, where it is another: without `_total`, `_info`.
     pub(crate) fn short(&self) -> Option<&'a str> {
         self.clash?.short(self.name, self.kind)
+    }
+
+    /// Whether one of the names that a scrape is for is the family's, in whichever format, or that of
+    /// a sample of it: who scrapes sees no others. No two families share one. A scrape for no names in
+    /// particular is for all.
+    pub(crate) fn is_of(&self, only: Option<&[&str]>) -> bool {
+        let Some(names) = only else { return true };
+        let short = self.short();
+        names.iter().any(|name| match name.strip_prefix(self.name) {
+            Some("") => true,
+            Some("_bucket" | "_sum" | "_count") => self.kind == MetricKind::Histogram,
+            _ => short == Some(name),
+        })
     }
 }
 

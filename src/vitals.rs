@@ -336,7 +336,34 @@ impl Vitals {
     /// with exemplars; in protobuf, of which nothing is kept, more: see `docs/MONITORING.md`.
     pub fn scrape_as(&self, format: Format, out: &mut Vec<u8>) {
         let Some(core) = &self.core else { return };
-        core.scrape_into(format, out, Duration::MAX);
+        core.scrape_into(format, None, out, Duration::MAX);
+    }
+
+    /// [`scrape_as`](Self::scrape_as) of the families that are named, and of no others: what
+    /// `/metrics?name[]=a&name[]=b` answers.
+    ///
+    /// * `names`: those of metrics, as text or OpenMetrics has them, or of their samples
+    ///   (`a_bucket`, `a_sum`, `a_count`). In any order, each as often as you like; one that is not
+    ///   there is passed over. Of none nothing is shown but OpenMetrics' `# EOF`.
+    ///
+    /// ```
+    /// use mcp_vitals::Format;
+    /// # let vitals = mcp_vitals::Vitals::builder().build()?;
+    /// vitals.counter("jobs_total", "Jobs done.")?.add(3);
+    /// vitals.gauge("queue_length", "Jobs that wait.")?.set(2.0);
+    /// let mut body = Vec::new();
+    /// vitals.scrape_only(Format::Text, &["jobs_total"], &mut body);
+    /// let text = "# HELP jobs_total Jobs done.\n# TYPE jobs_total counter\njobs_total 3\n";
+    /// assert_eq!(String::from_utf8_lossy(&body), text);
+    /// # Ok::<(), mcp_vitals::Error>(())
+    /// ```
+    ///
+    /// The lines are those that a scrape of all has. Costs what these families take of one, and for
+    /// each other family some nanoseconds a name: nothing of it is read. All callbacks and collectors
+    /// are asked, and waited for. Not counted in `mcp_vitals_scrape_duration_seconds`.
+    pub fn scrape_only(&self, format: Format, names: &[&str], out: &mut Vec<u8>) {
+        let Some(core) = &self.core else { return };
+        core.scrape_into(format, Some(names), out, Duration::MAX);
     }
 
     /// [`scrape_into`](Self::scrape_into), handed over in slices that stand one after the other:
@@ -498,7 +525,7 @@ impl Core {
         let mut outlets = std::mem::take(&mut *lock(&self.outlets));
         // Collectors that hang, for another's scrape and then for this, leave half of the time for
         // writing what the others say.
-        let last = |text: &mut Vec<u8>| self.scrape_into(Format::Text, text, deadline / 4);
+        let last = |text: &mut Vec<u8>| self.scrape_into(Format::Text, None, text, deadline / 4);
         outlets.stop(last, deadline);
         self.collectors.stop(deadline.saturating_sub(started.elapsed()));
         // The last, with what the others had to say; a quarter of the time is theirs whatever

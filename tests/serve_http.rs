@@ -236,6 +236,77 @@ fn five_copies_with_one_setting_all_answer() {
     }
 }
 
+/// A scrape by what Prometheus makes of `params`, and what else a client may ask for.
+fn scrape_only(addr: SocketAddr, query: &str) -> String {
+    let request = format!("GET /metrics?{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let got = ask(addr, &request);
+    let (head, body) = got.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{got}");
+    body.to_owned()
+}
+
+/// An engine with families of several kinds, and the text of two of them.
+fn with_families(vitals: &Vitals) -> &'static str {
+    vitals.counter("jobs_total", "Jobs done.").unwrap().add(3);
+    vitals.gauge("queue_length", "Jobs that wait.").unwrap().set(1.5);
+    let wait = Desc::histogram("wait_seconds", "How long.").buckets(&[0.5]).labels(["queue"]);
+    vitals.register(wait).unwrap().with(["a"]).record_nanos(250_000_000);
+    "# HELP jobs_total Jobs done.\n# TYPE jobs_total counter\njobs_total 3\n\
+     # HELP wait_seconds How long.\n# TYPE wait_seconds histogram\n\
+     wait_seconds_bucket{queue=\"a\",le=\"0.5\"} 1\n\
+     wait_seconds_bucket{queue=\"a\",le=\"+Inf\"} 1\n\
+     wait_seconds_sum{queue=\"a\"} 0.25\nwait_seconds_count{queue=\"a\"} 1\n"
+}
+
+#[test]
+fn the_families_that_are_named_are_scraped() {
+    let (vitals, addr) = serving();
+    let two = with_families(&vitals);
+    assert_eq!(scrape_only(addr, "name%5B%5D=wait_seconds&name%5B%5D=jobs_total"), two);
+    assert_eq!(scrape_only(addr, "name[]=jobs&x=1&name[]=wait_seconds_sum&name[]=nobody"), two);
+    assert_eq!(scrape_only(addr, "name[]=nobody"), "");
+    let all = scrape(addr);
+    assert!(two.lines().all(|line| all.contains(line)), "{all}");
+    assert_eq!(value(&all, "queue_length"), Some(1.5));
+    assert_eq!(value(&all, "mcp_vitals_scrape_duration_seconds_count"), Some(0.0));
+    assert_eq!(event(&all, "scrape"), 3.0);
+}
+
+/// Each asks for something else, so that none is shared; a scrape of all and a health check beside them
+/// wait for few of them.
+#[test]
+fn a_flood_of_names_holds_up_no_scraper() {
+    let (vitals, addr) = serving();
+    let two = with_families(&vitals);
+    let wide = Desc::gauge("wide", "Many series.").labels(["label"]).series_limit(100_000);
+    let wide = vitals.register(wide).unwrap();
+    for n in 0..20_000 {
+        wide.with([&format!("{n:0>100}")]).set(1.0);
+    }
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stopped = || stop.load(std::sync::atomic::Ordering::SeqCst);
+    thread::scope(|scope| {
+        for client in 0..32 {
+            scope.spawn(move || {
+                while !stopped() {
+                    let mut stream = connect(addr);
+                    let query = format!("name[]=wide&name[]=x{client}");
+                    let request = format!("GET /metrics?{query} HTTP/1.1\r\nhost: x\r\n\r\n");
+                    // Ten at once, of which one is begun to be read.
+                    stream.write_all(request.repeat(10).as_bytes()).unwrap();
+                    let _ = stream.read(&mut [0; 1 << 10]);
+                }
+            });
+        }
+        for _ in 0..20 {
+            let got = scrape(addr);
+            assert_eq!(value(&got, "queue_length"), Some(1.5), "{}", got.len());
+            assert_eq!(scrape_only(addr, "name[]=jobs_total&name[]=wait_seconds"), two);
+        }
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+}
+
 #[cfg(feature = "tower")]
 mod mounted {
     use super::*;
@@ -274,9 +345,25 @@ mod mounted {
         let post = ask(addr, &request("POST"));
         assert!(post.starts_with("HTTP/1.1 405 ") && post.contains("allow: GET, HEAD"), "{post}");
 
+        let two = with_families(&vitals);
+        let two = two.replace("jobs_total 3", "jobs_total 13");
+        assert_eq!(scrape_only(addr, "name%5B%5D=wait_seconds&name[]=jobs_total&x=y"), two);
+        assert_eq!(scrape_only(addr, "name[]=nobody"), "");
+        let head = ask(addr, &request("HEAD").replace("/metrics", "/metrics?name[]=jobs"));
+        let length = format!("content-length: {}\r\n", two.find("# HELP wait").unwrap());
+        assert!(head.contains(&length) && head.ends_with("\r\n\r\n"), "{head}");
+        let many: String = (0..65).map(|n| format!("name[]={n}&")).collect();
+        let bad = ask(addr, &request("GET").replace("/metrics", &format!("/metrics?{many}")));
+        assert!(bad.starts_with("HTTP/1.1 400 "), "{bad}");
+        assert!(bad.ends_with("name[]: at most 64 names\n"), "{bad}");
+
         let text = vitals.export_prometheus();
-        let series = "mcp_vitals_outlet_events_total{outlet=\"tower\",event=\"scrape\"}";
-        assert_eq!(value(&text, series), Some(111.0));
+        let events = |event: &str| {
+            let outlet = "mcp_vitals_outlet_events_total{outlet=\"tower\"";
+            value(&text, &format!("{outlet},event=\"{event}\"}}"))
+        };
+        assert_eq!(events("scrape"), Some(114.0));
+        assert_eq!(events("bad_request"), Some(2.0));
         // The service does not keep the engine.
         drop(vitals);
         assert!(scrape(addr).starts_with("HTTP/1.1 503 "));
@@ -301,6 +388,26 @@ mod mounted {
             let body = body.unwrap().to_bytes();
             assert_eq!(body.ends_with(b"# EOF\n"), ending);
         }
+    }
+
+    #[test]
+    fn more_scrapes_by_names_than_may_be_there_are_told() {
+        use tower_service::Service;
+        let vitals = Vitals::builder().build().unwrap();
+        let mut service = vitals.metrics_service().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut ask = |path: &str| service.call(http::Request::get(path).body(()).unwrap());
+        let some: Vec<_> = (0..64).map(|n| ask(&format!("/metrics?name[]=n{n}"))).collect();
+        let status = |answer: mcp_vitals::MetricsFuture| -> u16 {
+            runtime.block_on(answer).unwrap().status().into()
+        };
+        assert_eq!(status(ask("/metrics?name[]=one_more")), 503);
+        assert_eq!(status(ask("/metrics")), 200);
+        // Whether they were waited for or not.
+        drop(some);
+        assert_eq!(status(ask("/metrics?name[]=one_more")), 200);
+        let refused = "mcp_vitals_outlet_events_total{outlet=\"tower\",event=\"refused\"}";
+        assert_eq!(value(&vitals.export_prometheus(), refused), Some(1.0));
     }
 
     #[test]

@@ -70,7 +70,16 @@ impl Scrape {
         turn: &Turn<'_>,
         visit: &mut V,
     ) {
-        if !visit.wants(&family.spec.name) {
+        let head = Head {
+            name: &family.spec.name,
+            kind: family.spec.kind,
+            help: &family.spec.help,
+            clash: Some(family.clash()),
+            text: family.head(),
+            bounds: &family.spec.buckets,
+            decimals: family.spec.decimals,
+        };
+        if !visit.wants(&head) {
             return;
         }
         let places = family.places();
@@ -81,15 +90,7 @@ impl Scrape {
         if !only.map_or_else(|| (0..places.blocks()).any(shown), |(_, head)| head.present != 0) {
             return;
         }
-        visit.family(&Head {
-            name: &family.spec.name,
-            kind: family.spec.kind,
-            help: &family.spec.help,
-            clash: Some(family.clash()),
-            text: family.head(),
-            bounds: &family.spec.buckets,
-            decimals: family.spec.decimals,
-        });
+        visit.family(&head);
         let line =
             |page: &PageHead, index| Line::new(family, (page.number * PAGE + index) as u32, turn);
         let Some(kind) = number_kind(family.spec.kind) else {

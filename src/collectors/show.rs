@@ -19,11 +19,15 @@ pub(crate) fn show<V: Visit>(round: &Round, constants: &[(String, String)], visi
     parts.sort_by_key(|(family, ..)| family.order);
     let mut text = String::new();
     for family in parts.chunk_by(|(a, ..), (b, ..)| a.order == b.order) {
+        let head = head(family[0].0);
+        if !visit.wants(&head) {
+            continue;
+        }
         let mut begun = false;
         for &(described, about, answer, place) in family {
             answer.of(about, place, |values, value| {
                 if !begun {
-                    visit.family(&head(described));
+                    visit.family(&head);
                     begun = true;
                 }
                 let own = described.label_names.iter().map(|name| &**name);

@@ -203,8 +203,8 @@ fn label(line: Line<'_>, name: &str) -> Option<Box<str>> {
 impl Visit for Reading {
     const CELLS: bool = true;
 
-    fn wants(&self, name: &str) -> bool {
-        WANTED.iter().any(|(wanted, _)| *wanted == name)
+    fn wants(&self, head: &Head<'_>) -> bool {
+        WANTED.iter().any(|(wanted, _)| *wanted == head.name)
     }
 
     fn family(&mut self, head: &Head<'_>) {

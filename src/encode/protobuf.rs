@@ -28,6 +28,8 @@ pub(crate) struct Room {
 
 /// Writes a scrape.
 pub(crate) struct Protobuf<'a> {
+    /// The names that are asked for, where not all are.
+    only: Option<&'a [&'a str]>,
     out: &'a mut Vec<u8>,
     room: &'a mut Room,
     /// Where the family under way began, and what it is.
@@ -38,8 +40,12 @@ pub(crate) struct Protobuf<'a> {
 const LENGTH: usize = 2;
 
 impl<'a> Protobuf<'a> {
-    pub(crate) fn new(out: &'a mut Vec<u8>, room: &'a mut Room) -> Self {
-        Protobuf { out, room, family: None }
+    pub(crate) fn new(
+        only: Option<&'a [&'a str]>,
+        out: &'a mut Vec<u8>,
+        room: &'a mut Room,
+    ) -> Self {
+        Protobuf { only, out, room, family: None }
     }
 
     /// What stands behind the last family.
@@ -66,6 +72,10 @@ impl<'a> Protobuf<'a> {
 
 impl Visit for Protobuf<'_> {
     const CELLS: bool = true;
+
+    fn wants(&self, head: &Head<'_>) -> bool {
+        head.is_of(self.only)
+    }
 
     fn family(&mut self, head: &Head<'_>) {
         self.end_family();

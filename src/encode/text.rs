@@ -89,6 +89,8 @@ impl<F: FnMut(&[u8])> Sink for Slices<'_, F> {
 /// are new, what is kept of them.
 pub(crate) struct Text<'a, S> {
     format: Format,
+    /// The names that are asked for, where not all are.
+    only: Option<&'a [&'a str]>,
     out: &'a mut S,
     pages: &'a mut Pages,
     /// Takes bytes of the engine's memory budget, or refuses.
@@ -103,12 +105,13 @@ const SHEETS_AT_ONCE: usize = 64;
 impl<'a, S: Sink> Text<'a, S> {
     pub(crate) fn new(
         format: Format,
+        only: Option<&'a [&'a str]>,
         out: &'a mut S,
         pages: &'a mut Pages,
         charge: &'a dyn Fn(u64) -> bool,
         pool: &'a Pool,
     ) -> Self {
-        Text { format, out, pages, charge, pool }
+        Text { format, only, out, pages, charge, pool }
     }
 
     /// What stands behind the last family.
@@ -121,6 +124,10 @@ impl<'a, S: Sink> Text<'a, S> {
 
 impl<S: Sink> Visit for Text<'_, S> {
     const CELLS: bool = false;
+
+    fn wants(&self, head: &Head<'_>) -> bool {
+        head.is_of(self.only)
+    }
 
     fn family(&mut self, head: &Head<'_>) {
         match self.format {

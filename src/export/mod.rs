@@ -21,6 +21,10 @@ pub(crate) trait Source: Send + Sync + 'static {
         Format::TEXTS
     }
 
+    /// The same of the families of these names alone.
+    #[cfg(any(feature = "http", feature = "tower"))]
+    fn scrape_only(&self, format: Format, names: &[&str], out: &mut Vec<u8>) -> bool;
+
     /// Whether the engine still exists.
     #[cfg(feature = "http")]
     fn alive(&self) -> bool;
@@ -83,9 +87,9 @@ events! {
     HttpViewer = "http", "console_viewer";
     /// One more than may follow it was turned away.
     HttpViewersFull = "http", "console_full";
-    /// A request for another path or by another method, or one that was not HTTP.
+    /// A request for another path, by another method or by names past a limit, or one that was not HTTP.
     HttpBadRequest = "http", "bad_request";
-    /// A connection beyond the limit was turned away.
+    /// A connection beyond the limit was turned away, or a scrape by names beside too many others.
     HttpRefused = "http", "refused";
     /// An idle connection was closed to make room for a new one.
     HttpMadeRoom = "http", "made_room";
@@ -103,8 +107,10 @@ events! {
     TowerScrape = "tower", "scrape";
     /// Of those, one that shared the text rendered for another.
     TowerShared = "tower", "shared";
-    /// A request to the tower service by a method that is neither GET nor HEAD.
+    /// A request to the tower service by a method that is neither GET nor HEAD, or by names past a limit.
     TowerBadRequest = "tower", "bad_request";
+    /// A scrape by names through the tower service that came beside too many others.
+    TowerRefused = "tower", "refused";
     /// The textfile was written.
     TextfileWritten = "textfile", "written";
     /// The textfile could not be written; the one before it still stands.
@@ -192,6 +198,20 @@ pub(crate) mod stub {
                 }
             }
             !state.gone
+        }
+
+        /// The lines that begin with one of the names.
+        #[cfg(any(feature = "http", feature = "tower"))]
+        fn scrape_only(&self, format: Format, names: &[&str], out: &mut Vec<u8>) -> bool {
+            let mut all = Vec::new();
+            let there = self.scrape_into(format, &mut all);
+            let begins = |line: &&[u8]| {
+                let named = |name: &&str| line.starts_with(name.as_bytes());
+                names.iter().any(named) || line == b"# EOF\n"
+            };
+            let lines = all.split_inclusive(|byte| *byte == b'\n').filter(begins);
+            lines.for_each(|line| out.extend_from_slice(line));
+            there
         }
 
         #[cfg(feature = "http")]

@@ -13,9 +13,10 @@ use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
     HeaderValue, VARY,
 };
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, Response, StatusCode, Uri};
 
-use super::scrapes::{Rendered, Renderings};
+use super::names::Names;
+use super::scrapes::{Rendered, Renderings, TOO_MANY};
 use crate::Format;
 
 /// Texts from here to there are compressed. Less is one packet either way; more would keep the
@@ -26,12 +27,16 @@ const COMPRESSED_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=256 << 20;
 pub(crate) const HEALTH: &str = "/healthz";
 
 /// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Metrics {
         format: Format,
+        /// Not all of them.
+        only: Option<Names>,
         compressed: bool,
     },
+    /// Metrics by names past a limit; why, for people.
+    Names(&'static str),
     Health,
     /// Another path.
     Unknown,
@@ -41,16 +46,20 @@ pub(crate) enum Asked {
 
 pub(crate) fn asked(
     method: &Method,
-    path: &str,
+    uri: &Uri,
     headers: &HeaderMap,
     scrapes: &Renderings,
 ) -> Asked {
-    match path {
+    match uri.path() {
         "/metrics" | HEALTH if method != Method::GET && method != Method::HEAD => Asked::Method,
-        "/metrics" => {
-            let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-            Asked::Metrics { format: scrapes.negotiate(lines), compressed: takes_gzip(headers) }
-        }
+        "/metrics" => match Names::read(uri.query()) {
+            Ok(only) => {
+                let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+                let (format, compressed) = (scrapes.negotiate(lines), takes_gzip(headers));
+                Asked::Metrics { format, only, compressed }
+            }
+            Err(why) => Asked::Names(why),
+        },
         HEALTH => Asked::Health,
         _ => Asked::Unknown,
     }
@@ -109,6 +118,11 @@ pub(crate) fn metrics(rendered: Option<&Rendered>, compressed: bool, head: bool)
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     answer
+}
+
+/// 503 where too many wait for some of the metrics.
+pub(crate) fn too_many(head: bool) -> Answer {
+    text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY, head)
 }
 
 /// 200 while the engine is there, 503 when it is gone.
@@ -231,16 +245,22 @@ mod tests {
     fn what_is_asked() {
         let none = HeaderMap::new();
         let scrapes = Renderings::new(Arc::new(Stub::new("")), None);
-        let asked = |method: &Method, path: &str, headers: &HeaderMap| {
-            super::asked(method, path, headers, &scrapes)
+        let asked = |method: Method, uri: &str| {
+            super::asked(&method, &uri.parse().unwrap(), &none, &scrapes)
         };
-        let metrics = Asked::Metrics { format: Format::Text, compressed: false };
-        assert_eq!(asked(&Method::GET, "/metrics", &none), metrics);
-        assert_eq!(asked(&Method::HEAD, "/metrics", &none), metrics);
-        assert_eq!(asked(&Method::POST, "/metrics", &none), Asked::Method);
-        assert_eq!(asked(&Method::DELETE, "/healthz", &none), Asked::Method);
-        for path in ["/", "/metrics/", "/metricsx", "//metrics", "*", ""] {
-            assert_eq!(asked(&Method::GET, path, &none), Asked::Unknown, "{path}");
+        let metrics = Asked::Metrics { format: Format::Text, only: None, compressed: false };
+        assert_eq!(asked(Method::GET, "/metrics"), metrics);
+        assert_eq!(asked(Method::HEAD, "/metrics?name=a"), metrics);
+        assert_eq!(asked(Method::POST, "/metrics"), Asked::Method);
+        assert_eq!(asked(Method::DELETE, "/healthz"), Asked::Method);
+        for path in ["/", "/metrics/", "/metricsx", "//metrics", "*", "/?name[]=a"] {
+            assert_eq!(asked(Method::GET, path), Asked::Unknown, "{path}");
         }
+        let only = Names::read(Some("name[]=a")).unwrap();
+        let some = Asked::Metrics { format: Format::Text, only, compressed: false };
+        assert_eq!(asked(Method::GET, "http://here/metrics?name%5B%5D=a&x=y"), some);
+        let long = format!("/metrics?name[]={}", "a".repeat(300));
+        assert!(matches!(asked(Method::HEAD, &long), Asked::Names(_)));
+        assert_eq!(asked(Method::POST, &long), Asked::Method);
     }
 }

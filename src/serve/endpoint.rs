@@ -18,7 +18,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -29,11 +29,10 @@ use super::answer::{self, Answer, Asked};
 use super::connection::{Doom, End, Phase, Supervised, Watch, Watched};
 use super::listen::{Limits, Listen, OnPortTaken};
 use super::log_level;
-use super::scrapes::Renderings;
+use super::scrapes::{Renderings, Scraped};
 use super::token::{self, Token};
 #[cfg(feature = "console")]
 use super::{scrapes, stream};
-use crate::Format;
 use crate::background::{DROP_DEADLINE, Joined};
 #[cfg(feature = "console")]
 use crate::console::{self, Console};
@@ -261,10 +260,22 @@ impl Server {
             self.count(event);
             return answer;
         }
-        let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
-        match answer::asked(method, path, headers, &self.scrapes) {
-            Asked::Metrics { format, compressed } => {
-                self.metrics(watch, format, compressed, head).await
+        match answer::asked(request.method(), request.uri(), request.headers(), &self.scrapes) {
+            Asked::Metrics { format, only: None, compressed } => {
+                let scraped = self.scrapes.of(format).scrape(compressed).await;
+                self.metrics(watch, scraped, compressed, head)
+            }
+            Asked::Metrics { format, only: Some(names), compressed } => {
+                let scrape = self.scrapes.filtered().scrape(format, names, compressed);
+                let Some(scrape) = scrape else {
+                    self.count(Event::HttpRefused);
+                    return answer::too_many(head);
+                };
+                self.metrics(watch, scrape.await, compressed, head)
+            }
+            Asked::Names(why) => {
+                self.count(Event::HttpBadRequest);
+                answer::text(StatusCode::BAD_REQUEST, why, head)
             }
             Asked::Health => {
                 self.count(Event::HttpHealth);
@@ -281,8 +292,13 @@ impl Server {
         }
     }
 
-    async fn metrics(&self, watch: &Watch, format: Format, compressed: bool, head: bool) -> Answer {
-        let scraped = self.scrapes.of(format).scrape(compressed).await;
+    fn metrics(
+        &self,
+        watch: &Watch,
+        scraped: Option<Scraped>,
+        compressed: bool,
+        head: bool,
+    ) -> Answer {
         if let Some(scraped) = &scraped {
             self.count(Event::HttpScrape);
             if scraped.shared {
@@ -298,7 +314,7 @@ impl Server {
     /// The answer on this connection is of so many bytes, until the client has read it.
     fn hold(&self, watch: &Watch, number: u64, bytes: usize) {
         watch.hold(number, bytes);
-        self.open.evict(self.limits.held_bytes.max(bytes.saturating_mul(4)));
+        self.open.evict(self.limits.held_bytes);
     }
 }
 
@@ -403,14 +419,17 @@ impl Open {
         true
     }
 
-    /// Takes the oldest texts from slow readers until all that is held is within `bytes`. The
-    /// newest text stays whatever its size.
+    /// Takes the oldest texts from slow readers until all that is held is within `bytes`, or four times
+    /// the largest: a short one costs nobody a long one that is just being read. The newest text stays
+    /// whatever its size.
     fn evict(&self, bytes: usize) {
         let watches = self.watches.borrow();
         let mut held: Vec<_> = watches.iter().filter_map(|watch| watch.holds()).collect();
         held.sort_unstable();
         held.dedup_by_key(|(number, _)| *number);
         let mut sum: usize = held.iter().map(|(_, bytes)| bytes).sum();
+        let largest = held.iter().map(|(_, bytes)| *bytes).max().unwrap_or_default();
+        let bytes = bytes.max(largest.saturating_mul(4));
         let older = held.len().saturating_sub(1);
         for (number, size) in held.into_iter().take(older) {
             if sum <= bytes {

@@ -131,8 +131,8 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// Bytes of a request's head.
     pub(crate) head_bytes: usize,
-    /// Bytes of answers that slow readers may hold between them, unless four times the newest
-    /// answer is more; past it the oldest lose theirs.
+    /// Bytes of answers that slow readers may hold between them, unless four times the largest of
+    /// them is more; past it the oldest lose theirs.
     pub(crate) held_bytes: usize,
 }
 

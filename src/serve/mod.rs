@@ -1,5 +1,6 @@
 //! `/metrics` over HTTP: an endpoint on a thread of our own, and a service for the host's server.
 
+mod names;
 mod scrapes;
 
 #[cfg(feature = "http")]

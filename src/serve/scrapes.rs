@@ -5,6 +5,8 @@
 //! and at most one more is due, however many clients ask. Nothing here belongs to a runtime: the
 //! first future that is polled while nobody renders does it, on the thread that polls it.
 
+mod filtered;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +18,10 @@ use crate::Format;
 use crate::export::Source;
 use crate::sync::{AtomicU64, Ordering};
 
+#[cfg(feature = "tower")]
+pub(crate) use filtered::FilteredScrape;
+pub(crate) use filtered::{Filtered, TOO_MANY};
+
 /// Turns text into its compressed form; none when it is better sent as it is.
 pub(crate) type Compress = fn(text: &[u8], spare: Vec<u8>) -> Option<Vec<u8>>;
 
@@ -25,13 +31,15 @@ pub(crate) struct Renderings {
     text: Arc<Scrapes>,
     open: Arc<Scrapes>,
     protobuf: Arc<Scrapes>,
+    filtered: Arc<Filtered>,
 }
 
 impl Renderings {
     pub(crate) fn new(source: Arc<dyn Source>, compress: Option<Compress>) -> Renderings {
         let of = |format| Scrapes::new(source.clone(), compress, format);
         let [text, open, protobuf] = [Format::Text, Format::OpenMetrics, Format::Protobuf].map(of);
-        Renderings { source, text, open, protobuf }
+        let filtered = Filtered::new(source.clone(), compress);
+        Renderings { source, text, open, protobuf, filtered }
     }
 
     pub(crate) fn of(&self, format: Format) -> &Arc<Scrapes> {
@@ -40,6 +48,11 @@ impl Renderings {
             Format::OpenMetrics => &self.open,
             Format::Protobuf => &self.protobuf,
         }
+    }
+
+    /// Those of some families alone.
+    pub(crate) fn filtered(&self) -> &Arc<Filtered> {
+        &self.filtered
     }
 
     pub(crate) fn source(&self) -> &dyn Source {
@@ -232,7 +245,7 @@ mod tests {
         }
     }
 
-    fn wait(mut scrape: Scrape) -> Option<Scraped> {
+    pub(super) fn wait<T>(mut scrape: impl Future<Output = T> + Unpin) -> T {
         let waker = Arc::new(Unpark(thread::current())).into();
         let mut context = Context::from_waker(&waker);
         loop {
@@ -243,7 +256,7 @@ mod tests {
         }
     }
 
-    fn poll(scrape: &mut Scrape) -> Poll<Option<Scraped>> {
+    pub(super) fn poll<T>(scrape: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
         Pin::new(scrape).poll(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -271,6 +284,9 @@ mod tests {
             self.1.send(()).unwrap();
             let _ = self.0.lock().unwrap().recv();
             read
+        }
+        fn scrape_only(&self, _: Format, _: &[&str], _: &mut Vec<u8>) -> bool {
+            unreachable!("nothing is filtered here")
         }
         #[cfg(feature = "http")]
         fn alive(&self) -> bool {
@@ -322,6 +338,9 @@ mod tests {
                 let first = !std::mem::replace(&mut *self.0.lock().unwrap(), true);
                 assert!(!first, "the first scrape panics");
                 true
+            }
+            fn scrape_only(&self, _: Format, _: &[&str], _: &mut Vec<u8>) -> bool {
+                unreachable!("nothing is filtered here")
             }
             #[cfg(feature = "http")]
             fn alive(&self) -> bool {

@@ -147,6 +147,54 @@ fn gzip_for_who_takes_it() {
 }
 
 #[test]
+fn the_families_that_are_asked_for() {
+    let text = format!("a_total 1\nb 2\n{}", "c{n=\"1\"} 1\n".repeat(1000));
+    let (_endpoint, addr, stub) = start(text.clone(), patient());
+    let request = |method: &str, query: &str, more: &str| {
+        format!("{method} /metrics?{query} HTTP/1.1\r\nhost: x\r\n{more}connection: close\r\n\r\n")
+    };
+    let body = |query: &str, more: &str| {
+        let got = ask(addr, &request("GET", query, more));
+        let (head, body) = got.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{got}");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{got}");
+        body.to_owned()
+    };
+    assert_eq!(body("name[]=a_total", ""), "a_total 1\n");
+    assert_eq!(body("x=y&name%5B%5D=b&name%5B%5D=a_total&name[]=b", ""), "a_total 1\nb 2\n");
+    let open = "accept: application/openmetrics-text\r\n";
+    assert_eq!(body("name[]=b", open), "b 2\n# EOF\n");
+    assert_eq!(body("name[]=nobody", ""), "");
+    assert_eq!(body("name[]=nobody", open), "# EOF\n");
+    assert_eq!(body("name=b", ""), text);
+
+    let got = ask(addr, &request("HEAD", "name[]=a_total", ""));
+    assert!(got.contains("content-length: 10\r\n") && got.ends_with("\r\n\r\n"), "{got}");
+    let got = drain(send(addr, &request("GET", "name[]=c", "accept-encoding: gzip\r\n")));
+    let end = got.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    assert!(String::from_utf8_lossy(&got[..end]).contains("content-encoding: gzip\r\n"));
+    let mut unpacked = String::new();
+    flate2::read::GzDecoder::new(&got[end..]).read_to_string(&mut unpacked).unwrap();
+    assert_eq!(unpacked, text[text.find('c').unwrap()..]);
+    assert_eq!(stub.seen(Event::HttpScrape), 8);
+
+    let many = (0..65).map(|n| format!("name[]=n{n}")).collect::<Vec<_>>().join("&");
+    for (query, why) in [
+        (&*many, "name[]: at most 64 names\n"),
+        (&format!("name[]={}", "x".repeat(257)), "name[]: a name has at most 256 bytes\n"),
+    ] {
+        let got = ask(addr, &request("GET", query, ""));
+        assert!(got.starts_with("HTTP/1.1 400 ") && got.ends_with(why), "{got}");
+        let got = ask(addr, &request("HEAD", query, ""));
+        assert!(got.starts_with("HTTP/1.1 400 ") && got.ends_with("\r\n\r\n"), "{got}");
+    }
+    assert_eq!(stub.seen(Event::HttpBadRequest), 4);
+    stub.end();
+    let got = ask(addr, &request("GET", "name[]=b", ""));
+    assert!(got.starts_with("HTTP/1.1 503 "), "{got}");
+}
+
+#[test]
 fn a_connection_serves_many_requests() {
     let (_endpoint, addr, stub) = start("a_total 1\n", patient());
     let mut stream = connect(addr);
@@ -241,6 +289,29 @@ fn slow_readers_lose_the_oldest_texts_past_a_bound() {
     for slow in newest {
         assert!(drain(slow).ends_with(b"large 1\n"));
     }
+    assert_eq!(stub.seen(Event::HttpEvicted), 2);
+}
+
+/// Nobody shares the text of some families, so that each slow reader holds one of its own.
+#[test]
+fn slow_readers_of_some_families_are_within_the_same_bound() {
+    let limits = Limits { held_bytes: 1, ..patient() };
+    let (_endpoint, addr, stub) = start(large(), limits);
+    let some = GET.replace("/metrics", "/metrics?name[]=large");
+    let slow: Vec<_> = (0..6)
+        .map(|_| {
+            let mut stream = send(addr, &some);
+            stream.read_exact(&mut [0; 1]).unwrap();
+            stream
+        })
+        .collect();
+    stub.wait_for(Event::HttpEvicted, 2);
+    // A short one beside them costs nobody a long one.
+    for _ in 0..4 {
+        assert!(ask(addr, &GET.replace("/metrics", "/metrics?name[]=x")).ends_with("\r\n\r\n"));
+    }
+    let whole = slow.into_iter().map(drain).filter(|got| got.ends_with(b"large 1\n"));
+    assert_eq!(whole.count(), 4);
     assert_eq!(stub.seen(Event::HttpEvicted), 2);
 }
 

@@ -12,11 +12,13 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::scrapes::{Renderings, Scrape};
+use super::names::Names;
+use super::scrapes::{FilteredScrape, Renderings, Scrape, TOO_MANY};
 use crate::export::{Event, Source};
 
 /// The metrics as a [`tower_service::Service`]: GET and HEAD answer the metrics whatever the path,
-/// in the [`Format`](crate::Format) that `Accept` asks for; other methods 405. Cheap to clone; clones share renderings.
+/// in the [`Format`](crate::Format) that `Accept` asks for, of all families or of those that the query's
+/// `name[]` asks for; other methods 405. Cheap to clone; clones share renderings.
 ///
 /// ```
 /// # let vitals = mcp_vitals::Vitals::builder().build()?;
@@ -26,7 +28,8 @@ use crate::export::{Event, Source};
 ///
 /// Always ready and never fails; answers 503 once the engine is gone. A scrape is rendered on the
 /// thread that polls it (about 3 ms for 100,000 counters), which also waits there for callbacks and
-/// collectors, up to `collect_deadline`; scrapes that come together share one rendering. Compression, time-outs and limits are the host's.
+/// collectors, up to `collect_deadline`; scrapes that come together share one rendering, those by `name[]`
+/// take turns, 64 at most, another is answered 503. Compression, time-outs and limits are the host's.
 #[derive(Clone)]
 pub struct MetricsService {
     scrapes: Arc<Renderings>,
@@ -56,11 +59,18 @@ impl<B> Service<Request<B>> for MetricsService {
     fn call(&mut self, request: Request<B>) -> MetricsFuture {
         let lines = request.headers().get_all(ACCEPT).iter();
         let format = self.scrapes.negotiate(lines.filter_map(|value| value.to_str().ok()));
-        let scrape = || self.scrapes.of(format).scrape(false);
-        let answer = match *request.method() {
-            Method::GET => Pending::Scrape { scrape: scrape(), head: false },
-            Method::HEAD => Pending::Scrape { scrape: scrape(), head: true },
-            _ => Pending::WrongMethod,
+        let head = request.method() == Method::HEAD;
+        let answer = if !head && request.method() != Method::GET {
+            Pending::WrongMethod
+        } else {
+            match Names::read(request.uri().query()) {
+                Ok(None) => Pending::Scrape { scrape: self.scrapes.of(format).scrape(false), head },
+                Ok(Some(names)) => match self.scrapes.filtered().scrape(format, names, false) {
+                    Some(scrape) => Pending::Filtered { scrape, head },
+                    None => Pending::TooMany,
+                },
+                Err(why) => Pending::BadNames(why),
+            }
         };
         MetricsFuture { answer, scrapes: self.scrapes.clone() }
     }
@@ -74,6 +84,9 @@ pub struct MetricsFuture {
 
 enum Pending {
     Scrape { scrape: Scrape, head: bool },
+    Filtered { scrape: FilteredScrape, head: bool },
+    TooMany,
+    BadNames(&'static str),
     WrongMethod,
 }
 
@@ -89,8 +102,17 @@ impl Future for MetricsFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let source = this.scrapes.source();
-        let (scrape, head) = match &mut this.answer {
-            Pending::Scrape { scrape, head } => (scrape, *head),
+        let (polled, head) = match &mut this.answer {
+            Pending::Scrape { scrape, head } => (Pin::new(scrape).poll(context), *head),
+            Pending::Filtered { scrape, head } => (Pin::new(scrape).poll(context), *head),
+            Pending::TooMany => {
+                source.count(Event::TowerRefused);
+                return Poll::Ready(Ok(plain(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY)));
+            }
+            Pending::BadNames(why) => {
+                source.count(Event::TowerBadRequest);
+                return Poll::Ready(Ok(plain(StatusCode::BAD_REQUEST, why)));
+            }
             Pending::WrongMethod => {
                 source.count(Event::TowerBadRequest);
                 let text = "only GET and HEAD\n";
@@ -99,7 +121,7 @@ impl Future for MetricsFuture {
                 return Poll::Ready(Ok(response));
             }
         };
-        let Some(scraped) = ready!(Pin::new(scrape).poll(context)) else {
+        let Some(scraped) = ready!(polled) else {
             let gone = plain(StatusCode::SERVICE_UNAVAILABLE, "the engine is gone\n");
             return Poll::Ready(Ok(gone));
         };

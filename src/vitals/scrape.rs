@@ -42,7 +42,14 @@ impl Reader {
 impl Source for Reader {
     fn scrape_into(&self, format: Format, out: &mut Vec<u8>) -> bool {
         let Some(core) = self.core.upgrade() else { return false };
-        core.scrape_into(format, out, Duration::MAX);
+        core.scrape_into(format, None, out, Duration::MAX);
+        true
+    }
+
+    #[cfg(any(feature = "http", feature = "tower"))]
+    fn scrape_only(&self, format: Format, names: &[&str], out: &mut Vec<u8>) -> bool {
+        let Some(core) = self.core.upgrade() else { return false };
+        core.scrape_into(format, Some(names), out, Duration::MAX);
         true
     }
 
@@ -75,24 +82,39 @@ impl Source for Reader {
     }
 }
 
+/// What a scrape is to say.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    format: Format,
+    /// The names that are asked for, where not all are.
+    only: Option<&'a [&'a str]>,
+}
+
 impl Core {
-    /// Appends all metrics; waits for collectors up to `most`, or the engine's deadline if that is
-    /// less.
-    pub(super) fn scrape_into(&self, format: Format, out: &mut Vec<u8>, most: Duration) {
+    /// Appends all metrics, or those of these names `only`; waits for collectors up to `most`, or the
+    /// engine's deadline if that is less.
+    pub(super) fn scrape_into(
+        &self,
+        format: Format,
+        only: Option<&[&str]>,
+        out: &mut Vec<u8>,
+        most: Duration,
+    ) {
+        let wanted = Wanted { format, only };
         // Before the turn: what they run may scrape this engine, or remove a collector.
         let collected = self.collectors.collect(most);
         let mut turn = self.table.turn();
         let Kept { scrape, text, protobuf, collected: count, .. } = &mut *lock(&self.kept);
         let collected = collected.as_deref();
         *count = collected.map_or(0, Round::samples);
-        if format == Format::Protobuf {
-            self.timed(format, scrape, |scrape| {
-                let mut visit = Protobuf::new(out, protobuf);
+        if wanted.format == Format::Protobuf {
+            self.timed(wanted, scrape, |scrape| {
+                let mut visit = Protobuf::new(wanted.only, out, protobuf);
                 self.walk(&mut turn, scrape, collected, &mut visit);
                 visit.finish();
             });
         } else {
-            self.text(format, &mut turn, scrape, text, collected, out);
+            self.text(wanted, &mut turn, scrape, text, collected, out);
         }
     }
 
@@ -102,33 +124,35 @@ impl Core {
         let Kept { scrape, text, between, collected: count, .. } = &mut *lock(&self.kept);
         *count = collected.as_deref().map_or(0, Round::samples);
         let mut slices = Slices::new(between, to);
-        self.text(Format::Text, &mut turn, scrape, text, collected.as_deref(), &mut slices);
+        let all = Wanted { format: Format::Text, only: None };
+        self.text(all, &mut turn, scrape, text, collected.as_deref(), &mut slices);
         slices.flush();
     }
 
     fn text(
         &self,
-        format: Format,
+        wanted: Wanted<'_>,
         turn: &mut Turn<'_>,
         scrape: &mut Scrape,
         text: &mut Pages,
         collected: Option<&Round>,
         out: &mut impl Sink,
     ) {
-        self.timed(format, scrape, |scrape| {
+        self.timed(wanted, scrape, |scrape| {
             let charge = |bytes| self.table.space().charge(bytes);
-            let mut text = Text::new(format, out, text, &charge, &self.pool);
+            let Wanted { format, only } = wanted;
+            let mut text = Text::new(format, only, out, text, &charge, &self.pool);
             self.walk(turn, scrape, collected, &mut text);
             text.finish();
         });
     }
 
     /// Has the exemplars ready where the format has them, and says how long the scrape took.
-    fn timed(&self, format: Format, scrape: &mut Scrape, walk: impl FnOnce(&mut Scrape)) {
+    fn timed(&self, wanted: Wanted<'_>, scrape: &mut Scrape, walk: impl FnOnce(&mut Scrape)) {
         // In our turn: waiting for another scrape is not what a scrape costs.
         let started = Clock::get().start();
         // Only for who asked for them: text 0.0.4 has none.
-        if format != Format::Text
+        if wanted.format != Format::Text
             && let Some(exemplars) = self.table.exemplars()
         {
             exemplars.turn();
@@ -136,7 +160,10 @@ impl Core {
         }
         walk(scrape);
         scrape.candidates.clear();
-        self.own.scrape_duration.record_nanos(started.elapsed_nanos());
+        // It is what all series take: a few would hide in it how long that is.
+        if wanted.only.is_none() {
+            self.own.scrape_duration.record_nanos(started.elapsed_nanos());
+        }
     }
 
     /// Whether whoever follows an exemplar finds its trace.

@@ -3,7 +3,8 @@
     python tests/real/exemplars.py EXAMPLE
 
 A real Prometheus scrapes it, negotiates OpenMetrics, and is asked for what it stored: the trace ids
-must be those of spans that were, with the durations that they had. What is missing is SKIPPED.
+must be those of spans that were, with the durations that they had. A second job asks for some families
+by `name[]`. What is missing is SKIPPED.
 """
 
 import contextlib
@@ -23,6 +24,11 @@ OPEN = {"Accept": "application/openmetrics-text;version=1.0.0"}
 BUCKETS = "job_duration_seconds_bucket"
 OBSERVED = re.compile(r"^(index|embed) ([0-9a-f]{32}) (\S+)$", re.M)
 EXEMPLAR = re.compile(rf"^{BUCKETS}{{(.*)}} \d+ # {{(.*)}} (\S+) (\S+)$", re.M)
+
+
+# What the second job asks for, and the series that it gets for that.
+ASKED = ["mcp_vitals_series", "job_duration_seconds_sum", "nobody"]
+GIVEN = {"mcp_vitals_series", BUCKETS, "job_duration_seconds_sum", "job_duration_seconds_count"}
 
 
 class Example(Server):
@@ -108,6 +114,8 @@ class Run:
         config.write_text(
             "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n"
             f'  - job_name: example\n    static_configs:\n      - targets: ["{self.target()}"]\n'
+            f"  - job_name: some\n    params: {{'name[]': {ASKED}}}\n"
+            f'    static_configs:\n      - targets: ["{self.target()}"]\n'
         )
         port = free_port()
         argv = [
@@ -146,12 +154,37 @@ class Run:
             if float(exemplar["value"]) > float(le):
                 yield f"{exemplar} is above {le}"
             yield from self.told(labels["trace_id"], job, float(exemplar["value"]))
-        answer = fetch_json(f"{self.prometheus}/api/v1/targets")["data"]["activeTargets"][0]
-        if answer["lastError"]:
-            yield answer["lastError"]
+        for target in fetch_json(f"{self.prometheus}/api/v1/targets")["data"]["activeTargets"]:
+            if target["lastError"]:
+                yield target["lastError"]
         said = self.server.err.read_text(errors="replace")
         if "exemplar" in said:
             yield f"Prometheus complains: {said}"
+
+
+    def asked(self):
+        """What `params` ask for is what the second job has, each series as the first has it."""
+        of_example, of_some = (
+            wait_until(f"series of {job}", lambda job=job: self.series(job), 20, [self.server])
+            for job in ("example", "some")
+        )
+        names = {name for name, _ in of_some}
+        if names != GIVEN:
+            yield f"{names}, not {GIVEN}"
+        if not len(of_some) < len(of_example):
+            yield "as many as without"
+        yield from (f"not in a scrape of all: {series}" for series in of_some - of_example)
+
+    def series(self, job):
+        """(name, labels) of what the job's last scrape had, but for what Prometheus says of it."""
+        answer = fetch_json(f"{self.prometheus}/api/v1/query", query=f'{{job="{job}"}}')
+        found = set()
+        for row in answer["data"]["result"]:
+            labels = {name: value for name, value in row["metric"].items() if name != "job"}
+            name = labels.pop("__name__")
+            if name != "up" and not name.startswith("scrape_"):
+                found.add((name, tuple(sorted(labels.items()))))
+        return found
 
 
 class Everything(dict):
@@ -181,6 +214,7 @@ def main():
             report.check("promtool makes blocks of it", run.blocks, "promtool")
             if report.check("Prometheus with exemplar storage", run.start_prometheus, "prometheus"):
                 report.check("Prometheus gives the exemplars back", run.stored)
+                report.check("Prometheus gets what its params ask for", run.asked)
     sys.exit(report.close())
 
 
