@@ -91,6 +91,7 @@ pub(crate) struct Rendered {
     /// Its number, from 1.
     number: u64,
     /// Above that of any rendering that was begun before, of any format.
+    #[cfg_attr(not(feature = "http"), allow(dead_code, reason = "read by the endpoint alone"))]
     pub(crate) id: u64,
     pub(crate) format: Format,
     pub(crate) text: Bytes,
