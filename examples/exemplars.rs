@@ -4,7 +4,7 @@
 //!
 //! Serves `/metrics`, works in spans, and tells on stderr each one's trace and how long it took, until
 //! its stdin ends. `curl -H 'Accept: application/openmetrics-text' ADDRESS/metrics` shows them; so does
-//! a Prometheus with `--enable-feature=exemplar-storage`. One with `--enable-feature=native-histograms`
+//! a Prometheus with `--enable-feature=exemplar-storage`. One with native histograms switched on
 //! reads the histogram in exponential buckets. Where the environment has a `METRICS_TOKEN` they must bring it.
 
 use std::io::Read;

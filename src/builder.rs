@@ -248,7 +248,7 @@ impl VitalsBuilder {
     /// ```
     ///
     /// # Errors
-    /// [`build`](Self::build) gives [`Error::Listen`] for a token that breaks the rule.
+    /// [`build`](Self::build) gives [`Error::MetricsToken`] for a token that breaks the rule.
     #[cfg(feature = "http")]
     pub fn metrics_token(mut self, token: impl Into<String>) -> Self {
         self.metrics_token = Some(crate::logs::Secret::new(token.into()));
@@ -366,9 +366,9 @@ impl VitalsBuilder {
     /// Whether `/metrics` and `Vitals::metrics_service` offer [`Protobuf`](crate::Format::Protobuf), and
     /// so native histograms, to who asks for it; default no.
     ///
-    /// Prometheus asks for it where it runs with `--enable-feature=native-histograms`, and then stops
-    /// reading the classic buckets: what is asked of `…_bucket` finds nothing new. Recording costs the
-    /// same. `docs/MONITORING.md` has how to go over.
+    /// Prometheus asks for it where native histograms are switched on, and then stops reading the classic
+    /// buckets: what is asked of `…_bucket` finds nothing new. Recording costs the same.
+    /// `docs/MONITORING.md` has how to go over.
     ///
     /// ```
     /// use mcp_vitals::{Format, Vitals};
@@ -490,6 +490,10 @@ impl VitalsBuilder {
         }
         #[cfg(feature = "rayon")]
         check("", "scrape_threads", self.scrape_threads.into(), crate::pool::THREADS)?;
+        #[cfg(feature = "http")]
+        if let Some(token) = &self.metrics_token {
+            crate::serve::check_token(token.expose())?;
+        }
         #[cfg(feature = "console")]
         self.console.check(self.listen.is_some())?;
         if let Some((_, interval)) = &self.textfile {

@@ -90,6 +90,8 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The token for the metrics can't be sent in a header, or can be guessed; it is not told.
+    MetricsToken,
     /// The textfile cannot be written there.
     Textfile {
         /// The path as given.
@@ -185,6 +187,9 @@ impl fmt::Display for Error {
                 }
                 write!(f, "{field} is {value}; must be {min} to {max}")
             }
+            Error::MetricsToken => f.write_str(
+                "metrics_token: must have 16 to 1024 letters, digits or -._~+/=, and no line break behind them",
+            ),
             Error::Listen { addr, source } => write!(f, "cannot listen on {addr}: {source}"),
             Error::Textfile { path, source } => {
                 write!(f, "cannot write textfile {path:?}: {source}")

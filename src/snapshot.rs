@@ -139,9 +139,9 @@ pub(crate) struct Head<'a> {
     pub(crate) clash: Option<&'a Clash>,
     /// `# HELP` and `# TYPE` of text 0.0.4, rendered.
     pub(crate) text: &'a str,
-    /// Of a histogram: the boundaries in the exposed unit, and how many places after the point make an
-    /// integer that is observed one of it.
+    /// Of a histogram: the boundaries in the exposed unit.
     pub(crate) bounds: &'a [f64],
+    /// How many places after the point make an integer that is observed one of that unit.
     pub(crate) decimals: u8,
 }
 

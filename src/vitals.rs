@@ -359,8 +359,9 @@ impl Vitals {
     /// ```
     ///
     /// The lines are those that a scrape of all has. Costs what these families take of one, and for
-    /// each other family some nanoseconds a name: nothing of it is read. All callbacks and collectors
-    /// are asked, and waited for. Not counted in `mcp_vitals_scrape_duration_seconds`.
+    /// each other family some nanoseconds a name: nothing of it is read but exemplars, which are gathered
+    /// for all where the format has them. All callbacks and collectors are asked, and waited for. Not
+    /// counted in `mcp_vitals_scrape_duration_seconds`.
     pub fn scrape_only(&self, format: Format, names: &[&str], out: &mut Vec<u8>) {
         let Some(core) = &self.core else { return };
         core.scrape_into(format, Some(names), out, Duration::MAX);

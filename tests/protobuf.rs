@@ -249,6 +249,18 @@ fn the_endpoint_offers_it_where_it_was_told_to() {
     assert!(head.contains("openmetrics-text") && body.ends_with(b"# EOF\n"), "{head}");
 }
 
+#[cfg(feature = "http")]
+#[test]
+fn a_token_is_checked_before_anything_starts_and_never_printed() {
+    for wrong in ["secret", "0123456789abcdef\n"] {
+        let builder = Vitals::builder().metrics_token(wrong);
+        assert!(!format!("{builder:?}").contains(wrong.trim_end()));
+        let error = builder.build().unwrap_err();
+        assert!(matches!(error, mcp_vitals::Error::MetricsToken), "{error}");
+        assert!(!format!("{error} {error:?}").contains(wrong.trim_end()), "{error}");
+    }
+}
+
 #[test]
 fn a_disabled_engine_says_nothing() {
     assert!(scrape(&Vitals::disabled()).is_empty());

@@ -28,7 +28,7 @@ pub enum Format {
     Text,
     /// OpenMetrics 1.0.0 as text: what Prometheus asks for first.
     OpenMetrics,
-    /// Prometheus' protobuf: a `MetricFamily` of [`io.prometheus.client`] after another, each behind
+    /// Prometheus' protobuf: one `MetricFamily` of [`io.prometheus.client`] after another, each behind
     /// its length. What Prometheus asks for first where its native histograms are switched on.
     ///
     /// Histograms are there in their classic buckets and in exponential ones of schema 3, which are 9 %
@@ -102,7 +102,8 @@ impl Format {
             Some((wish.weight, wish.closeness, wish.place))
         };
         // Of equals the last is taken, which here is the first.
-        let best = offered.iter().rev().max_by_key(|format| rank(wishes[**format as usize]));
+        let wish = |format| Format::ALL.iter().zip(wishes).find(|(of, _)| *of == format)?.1;
+        let best = offered.iter().rev().max_by_key(|format| rank(wish(*format)));
         best.copied().unwrap_or_default()
     }
 

@@ -36,8 +36,8 @@ pub(crate) struct Protobuf<'a> {
     family: Option<(usize, u8)>,
 }
 
-/// Bytes that the length of most families has.
-const LENGTH: usize = 2;
+/// Bytes that the length of a large family has: what is moved where it has fewer is small.
+const LENGTH: usize = 3;
 
 impl<'a> Protobuf<'a> {
     pub(crate) fn new(
@@ -198,7 +198,9 @@ fn native(of: &Exponential, out: &mut Vec<u8>) {
             int(key(2, VARINT), length.into(), out);
         });
     }
-    message::<2>(long(13), out, |out| {
-        of.deltas().for_each(|delta| wire::varint(zigzag(delta), out));
-    });
+    if of.deltas().next().is_some() {
+        message::<1>(long(13), out, |out| {
+            of.deltas().for_each(|delta| wire::varint(zigzag(delta), out));
+        });
+    }
 }

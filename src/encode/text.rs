@@ -132,7 +132,7 @@ impl<S: Sink> Visit for Text<'_, S> {
     fn family(&mut self, head: &Head<'_>) {
         match self.format {
             Format::OpenMetrics => open::head(self.out.text(), head),
-            // The other format is no text.
+            // Text; protobuf has a visitor of its own.
             _ => self.out.text().extend_from_slice(head.text.as_bytes()),
         }
     }

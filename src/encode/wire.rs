@@ -2,8 +2,8 @@
 //!
 //! It is here because it is a page: a crate's would be as many calls on a trait of buffers that checks
 //! its room for each byte, and the one thing that costs, a message's length in front of it, is not
-//! among them. It is written when the message is there, into room that was left for it; of the few for
-//! which that was too little the bytes are moved by one.
+//! among them. It is written when the message is there, into room that was left for it; of those for
+//! which that was too little or too much, which should be few, the bytes are moved.
 
 /// How a field is encoded, in the last three bits of its key.
 pub(super) const VARINT: u8 = 0;

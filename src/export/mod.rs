@@ -15,15 +15,15 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// Appends the metrics; false, and nothing appended, when the engine is gone.
     fn scrape_into(&self, format: Format, out: &mut Vec<u8>) -> bool;
 
+    /// The same of the families of these names alone.
+    #[cfg(any(feature = "http", feature = "tower"))]
+    fn scrape_only(&self, format: Format, names: &[&str], out: &mut Vec<u8>) -> bool;
+
     /// The formats that whoever scrapes may choose from.
     #[cfg(any(feature = "http", feature = "tower"))]
     fn formats(&self) -> &'static [Format] {
         Format::TEXTS
     }
-
-    /// The same of the families of these names alone.
-    #[cfg(any(feature = "http", feature = "tower"))]
-    fn scrape_only(&self, format: Format, names: &[&str], out: &mut Vec<u8>) -> bool;
 
     /// Whether the engine still exists.
     #[cfg(feature = "http")]

@@ -16,7 +16,7 @@ use hyper::header::{
 use hyper::{Method, Response, StatusCode, Uri};
 
 use super::names::Names;
-use super::scrapes::{Rendered, Renderings, TOO_MANY};
+use super::scrapes::{Rendered, TOO_MANY};
 use crate::Format;
 
 /// Texts from here to there are compressed. Less is one packet either way; more would keep the
@@ -44,18 +44,14 @@ pub(crate) enum Asked {
     Method,
 }
 
-pub(crate) fn asked(
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    scrapes: &Renderings,
-) -> Asked {
+pub(crate) fn asked(method: &Method, uri: &Uri, headers: &HeaderMap, formats: &[Format]) -> Asked {
     match uri.path() {
         "/metrics" | HEALTH if method != Method::GET && method != Method::HEAD => Asked::Method,
         "/metrics" => match Names::read(uri.query()) {
             Ok(only) => {
                 let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-                let (format, compressed) = (scrapes.negotiate(lines), takes_gzip(headers));
+                let format = Format::negotiate_among(formats, lines);
+                let compressed = takes_gzip(headers);
                 Asked::Metrics { format, only, compressed }
             }
             Err(why) => Asked::Names(why),
@@ -213,10 +209,7 @@ impl Body for Sent {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::export::stub::Stub;
 
     fn gzip_by(value: &str) -> bool {
         let mut headers = HeaderMap::new();
@@ -244,9 +237,8 @@ mod tests {
     #[test]
     fn what_is_asked() {
         let none = HeaderMap::new();
-        let scrapes = Renderings::new(Arc::new(Stub::new("")), None);
         let asked = |method: Method, uri: &str| {
-            super::asked(&method, &uri.parse().unwrap(), &none, &scrapes)
+            super::asked(&method, &uri.parse().unwrap(), &none, Format::ALL)
         };
         let metrics = Asked::Metrics { format: Format::Text, only: None, compressed: false };
         assert_eq!(asked(Method::GET, "/metrics"), metrics);

@@ -72,7 +72,7 @@ impl Endpoint {
             console.check(addr)?;
         }
         let token = config.token.as_deref().map(Token::new);
-        let token = token.transpose().map_err(refused(addr))?;
+        let token = token.transpose()?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build();
         let runtime = Own(Some(runtime.map_err(Error::Spawn)?));
         let listener = {
@@ -260,7 +260,14 @@ impl Server {
             self.count(event);
             return answer;
         }
-        match answer::asked(request.method(), request.uri(), request.headers(), &self.scrapes) {
+        let formats = self.scrapes.source().formats();
+        let asked = answer::asked(request.method(), request.uri(), request.headers(), formats);
+        if matches!(asked, Asked::Metrics { .. }) {
+            // By way of the sockets: a client that sends many requests at once has one answered, and
+            // then everybody else's turn comes.
+            tokio::task::yield_now().await;
+        }
+        match asked {
             Asked::Metrics { format, only: None, compressed } => {
                 let scraped = self.scrapes.of(format).scrape(compressed).await;
                 self.metrics(watch, scraped, compressed, head)

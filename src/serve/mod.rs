@@ -41,6 +41,12 @@ use crate::error::Error;
 #[cfg(feature = "http")]
 use crate::export::Source;
 
+/// Whether a token can be asked for.
+#[cfg(feature = "http")]
+pub(crate) fn check_token(token: &str) -> Result<(), Error> {
+    token::Token::new(token).map(drop)
+}
+
 /// Starts the endpoint; see [`Endpoint`].
 #[cfg(feature = "http")]
 pub(crate) fn start(config: &Listen, source: Arc<dyn Source>) -> Result<Endpoint, Error> {

@@ -58,11 +58,6 @@ impl Renderings {
     pub(crate) fn source(&self) -> &dyn Source {
         self.source.as_ref()
     }
-
-    /// The format that suits a client best, by the lines of its `Accept` header.
-    pub(crate) fn negotiate<'a>(&self, accept: impl IntoIterator<Item = &'a str>) -> Format {
-        Format::negotiate_among(self.source.formats(), accept)
-    }
 }
 
 /// The renderings in one format.

@@ -1,11 +1,10 @@
 //! A token that whoever reads the metrics must bring, as RFC 6750 has it.
 
-use std::io;
-
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 
 use super::answer::{self, Answer};
+use crate::error::Error;
 
 /// Bytes of a token. One that is shorter can be guessed; one that is longer than a header may be would
 /// keep everybody out.
@@ -17,15 +16,12 @@ pub(crate) struct Token(Box<[u8]>);
 impl Token {
     /// # Errors
     /// Of another length, or with characters that a header can't carry.
-    pub(crate) fn new(text: &str) -> io::Result<Token> {
+    pub(crate) fn new(text: &str) -> Result<Token, Error> {
         // `b64token`, whose `=` stand at the end; a client's own code may not know that.
         let is_plain =
             text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
-        if !BYTES.contains(&text.len()) || !is_plain {
-            let rule = "the token for the metrics is to have 16 to 1024 letters, digits or -._~+/=";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, rule));
-        }
-        Ok(Token(text.as_bytes().into()))
+        let fits = BYTES.contains(&text.len()) && is_plain;
+        fits.then(|| Token(text.as_bytes().into())).ok_or(Error::MetricsToken)
     }
 
     /// Whether these headers bring it: once, and nothing else in its place.

@@ -14,10 +14,11 @@ use tower_service::Service;
 
 use super::names::Names;
 use super::scrapes::{FilteredScrape, Renderings, Scrape, TOO_MANY};
+use crate::Format;
 use crate::export::{Event, Source};
 
 /// The metrics as a [`tower_service::Service`]: GET and HEAD answer the metrics whatever the path,
-/// in the [`Format`](crate::Format) that `Accept` asks for, of all families or of those that the query's
+/// in the [`Format`] that `Accept` asks for, of all families or of those that the query's
 /// `name[]` asks for; other methods 405. Cheap to clone; clones share renderings.
 ///
 /// ```
@@ -29,7 +30,7 @@ use crate::export::{Event, Source};
 /// Always ready and never fails; answers 503 once the engine is gone. A scrape is rendered on the
 /// thread that polls it (about 3 ms for 100,000 counters), which also waits there for callbacks and
 /// collectors, up to `collect_deadline`; scrapes that come together share one rendering, those by `name[]`
-/// take turns, 64 at most, another is answered 503. Compression, time-outs and limits are the host's.
+/// take turns, 48 at most, another is answered 503. Compression, time-outs and limits are the host's.
 #[derive(Clone)]
 pub struct MetricsService {
     scrapes: Arc<Renderings>,
@@ -58,7 +59,10 @@ impl<B> Service<Request<B>> for MetricsService {
 
     fn call(&mut self, request: Request<B>) -> MetricsFuture {
         let lines = request.headers().get_all(ACCEPT).iter();
-        let format = self.scrapes.negotiate(lines.filter_map(|value| value.to_str().ok()));
+        let format = Format::negotiate_among(
+            self.scrapes.source().formats(),
+            lines.filter_map(|value| value.to_str().ok()),
+        );
         let head = request.method() == Method::HEAD;
         let answer = if !head && request.method() != Method::GET {
             Pending::WrongMethod

@@ -100,7 +100,8 @@ class Run:
                 yield f"{job}: {sums} s, the example says {sum(least)} to {sum(most)}"
 
     def quantiles(self):
-        """Those of the jobs that there were before or after the question, a bucket more or less."""
+        """Those of the jobs that there were before or after the question, a bucket more or less; and less by
+        what passes between the record and the example's word, when it is kept waiting."""
         for quantile in (0.1, 0.5, 0.9):
             before = self.example.observed()
             time.sleep(2)

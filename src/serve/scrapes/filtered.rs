@@ -3,8 +3,8 @@
 //! What one of them asks for is seldom what another does, so that they are not shared: else a client
 //! that asks for something else each time would have as many renderings kept and under way as it
 //! likes. One at most is under way, a bounded number waits with nothing but its names, and a text is
-//! held by whoever reads it and nobody else. Each lets everyone else have a turn for each of its kind
-//! that came before it: between two of them, whatever else the thread has to do is done.
+//! held by whoever reads it and nobody else. Each lets the thread's other tasks have a turn for each of
+//! its kind that came before it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,8 +18,9 @@ use crate::Format;
 use crate::export::Source;
 use crate::serve::names::Names;
 
-/// Scrapes that may be there at once, under way or waiting: as many as the endpoint has connections.
-const MOST: usize = 64;
+/// Scrapes that may be there at once, under way or waiting: three quarters of the connections that
+/// the endpoint has, so that whoever wants something else finds a place.
+const MOST: usize = 48;
 
 /// What another one is told.
 pub(crate) const TOO_MANY: &str = "too many scrapes by name[] at once\n";
@@ -57,8 +58,9 @@ impl Filtered {
             return None;
         }
         state.there += 1;
-        let (yields, filtered) = (state.there, Arc::clone(self));
-        Some(FilteredScrape { filtered, format, names, compressed, yields })
+        let yields = state.there;
+        let place = Some(Place(Arc::clone(self)));
+        Some(FilteredScrape { place, format, names, compressed, yields })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -69,12 +71,18 @@ impl Filtered {
     fn render(&self, format: Format, names: &Names, compressed: bool) -> Rendered {
         let mut text = Vec::new();
         let gone = !self.source.scrape_only(format, &names.as_strs(), &mut text);
-        // It may be held for long: it counts as many bytes as it takes.
-        text.shrink_to_fit();
-        let compressed = match self.compress {
+        let mut compressed = match self.compress {
             Some(run) if compressed && !gone => run(&text, Vec::new()),
             _ => None,
         };
+        // What is sent may be held for long, and counts as many bytes as it takes; nothing else stays.
+        match &mut compressed {
+            Some(small) => {
+                small.shrink_to_fit();
+                text = Vec::new();
+            }
+            None => text.shrink_to_fit(),
+        }
         let (text, compressed) = (Bytes::from(text), compressed.map(Bytes::from));
         Rendered { number: 0, id: next_id(), format, text, compressed, gone }
     }
@@ -82,7 +90,8 @@ impl Filtered {
 
 /// See [`Filtered::scrape`].
 pub(crate) struct FilteredScrape {
-    filtered: Arc<Filtered>,
+    /// Until it is answered.
+    place: Option<Place>,
     format: Format,
     names: Names,
     compressed: bool,
@@ -99,8 +108,9 @@ impl Future for FilteredScrape {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
+        let Some(Place(filtered)) = &self.place else { return Poll::Ready(None) };
         let turn = {
-            let mut state = self.filtered.state();
+            let mut state = filtered.state();
             if state.busy {
                 if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
                     state.waiting.push(context.waker().clone());
@@ -108,17 +118,21 @@ impl Future for FilteredScrape {
                 return Poll::Pending;
             }
             state.busy = true;
-            Turn(&self.filtered)
+            Turn(filtered)
         };
-        let rendered = self.filtered.render(self.format, &self.names, self.compressed);
+        let rendered = filtered.render(self.format, &self.names, self.compressed);
         drop(turn);
+        self.place = None;
         Poll::Ready((!rendered.gone).then_some(Scraped { rendered, shared: false }))
     }
 }
 
-impl Drop for FilteredScrape {
+/// A place among those that are there.
+struct Place(Arc<Filtered>);
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.filtered.state().there -= 1;
+        self.0.state().there -= 1;
     }
 }
 
@@ -177,8 +191,8 @@ mod tests {
         assert_eq!(some(Format::Text, "a", false).text, "a 1\n");
         stub.set_text("a 3\nb 4\n");
         let b = some(Format::OpenMetrics, "b", true);
-        assert_eq!(b.text, "b 4\n# EOF\n");
-        assert_eq!(b.compressed.unwrap(), "10 bytes");
+        // Of both only what is sent.
+        assert_eq!((&*b.text, &*b.compressed.unwrap()), (&b""[..], &b"10 bytes"[..]));
         let nothing = some(Format::Text, "c", false);
         assert_eq!((&*nothing.text, nothing.compressed), (&b""[..], None));
         let second = whole(Format::Text);
