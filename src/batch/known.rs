@@ -23,9 +23,23 @@ pub(crate) struct Known {
 
 impl Known {
     /// Makes sure that [`get`](Self::get) knows what `frame` says.
+    #[inline(always)]
     pub(crate) fn learn(&mut self, frame: Frame<'_>) {
+        if !self.is_listed(frame) || self.last_thread.0 != frame.thread() {
+            self.learn_anew(frame);
+        }
+    }
+
+    /// Whether its call site and its logger are known.
+    #[inline(always)]
+    fn is_listed(&self, frame: Frame<'_>) -> bool {
         let known = |number: u32, known: usize| number as usize <= known;
-        if !known(frame.site(), self.sites.len()) || !known(frame.logger(), self.loggers.len()) {
+        known(frame.site(), self.sites.len()) && known(frame.logger(), self.loggers.len())
+    }
+
+    #[inline(never)]
+    fn learn_anew(&mut self, frame: Frame<'_>) {
+        if !self.is_listed(frame) {
             names::list(&mut self.sites, &mut self.loggers);
         }
         if self.last_thread.0 != frame.thread() {

@@ -41,10 +41,18 @@ impl Limits {
     }
 
     /// Whether the line is let through. One whose call site is not known is.
+    #[inline(always)]
     pub(crate) fn admit(&mut self, frame: Frame<'_>, unix_nanos: u64) -> bool {
         let Limit { per_second, same_for } = self.limit;
+        per_second.is_none() && same_for.is_none() || self.admit_some(frame, unix_nanos)
+    }
+
+    /// The same where there is a limit.
+    #[inline(never)]
+    fn admit_some(&mut self, frame: Frame<'_>, unix_nanos: u64) -> bool {
+        let Limit { per_second, same_for } = self.limit;
         let number = frame.site();
-        if number == 0 || per_second.is_none() && same_for.is_none() {
+        if number == 0 {
             return true;
         }
         let at = number as usize;

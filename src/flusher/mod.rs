@@ -373,10 +373,8 @@ impl Worker {
             let Worker { drain, router, spans, anchors, durable, .. } = self;
             let round = drain.round(horizon, |run| {
                 loop {
-                    while let Some(frame) = run.next_if(|of| of == kind::LINE) {
-                        if !router.route(frame, anchors) {
-                            return false;
-                        }
+                    if !router.route(run, anchors) {
+                        return false;
                     }
                     let before = run.left();
                     match spans {
@@ -425,7 +423,7 @@ impl Worker {
         }
         let now = self.clock.ticks();
         if let Some(frame) = self.report.lost(lost, now) {
-            self.router.route(frame, &self.anchors);
+            self.router.route_one(frame, &self.anchors);
         }
         self.router.report_held(&mut self.report, now, &self.anchors);
         self.send();

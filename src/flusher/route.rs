@@ -12,6 +12,7 @@ use crate::export::sink::{Chunk, SinkThread};
 use crate::logs::limit::Limit;
 use crate::logs::{Level, LogFormat, Redacted, Redaction, Redactor, SiteRules};
 use crate::ring::frame::{Frame, kind};
+use crate::ring::run::Run;
 use crate::store::flight::Recorder;
 use crate::store::lines::RecentLines;
 use crate::sync::contained;
@@ -73,8 +74,8 @@ struct Group {
     sites: Vec<Option<SiteLine>>,
     bytes: Vec<u8>,
     counts: [u32; 5],
-    /// Both as they were before the frame under way.
-    mark: (usize, [u32; 5]),
+    /// Up to where they are whole lines; behind it is that of the frame under way.
+    whole: usize,
     outlets: Vec<Outlet>,
     /// Bytes from which on it sends.
     chunk: usize,
@@ -145,7 +146,7 @@ impl Router {
                     sites: Vec::new(),
                     bytes: outlet.sink.buffer(),
                     counts: [0; 5],
-                    mark: (0, [0; 5]),
+                    whole: 0,
                     outlets: vec![outlet],
                     chunk: CHUNK,
                     recent: None,
@@ -162,7 +163,7 @@ impl Router {
                 sites: Vec::new(),
                 bytes: Vec::new(),
                 counts: [0; 5],
-                mark: (0, [0; 5]),
+                whole: 0,
                 outlets: Vec::new(),
                 chunk: CHUNK,
                 recent: manner.recent,
@@ -191,41 +192,72 @@ impl Router {
             self.kept_out.repeated += held.repeated;
             let (place, message) = self.known.place(held.site);
             if let Some(frame) = report.held(held, &place, &message, ticks) {
-                self.route(frame, anchors);
+                self.route_one(frame, anchors);
             }
         }
     }
 
-    /// Writes what `frame` says for each sink that wants it. What can't be read, or panics, is passed
-    /// over and counted. False when the sink whose chunks are noted has enough for one.
-    pub(crate) fn route(&mut self, frame: Frame<'_>, anchors: &Anchors) -> bool {
-        if frame.kind() != kind::LINE {
-            return true;
+    /// Writes what the lines that `run` has next say, for each sink that wants them. What can't be read,
+    /// or panics, is passed over and counted. False when the sink whose chunks are noted has enough for
+    /// one.
+    pub(crate) fn route(&mut self, run: &mut Run<'_>, anchors: &Anchors) -> bool {
+        loop {
+            // As many lines as there are, up to one that makes a chunk full or panics.
+            let lines = || {
+                while let Some(frame) = run.next_if(|of| of == kind::LINE) {
+                    if self.write(frame, anchors).is_none() {
+                        self.pass_over();
+                    } else if self.keep(frame) {
+                        return false;
+                    }
+                }
+                true
+            };
+            let done = contained(lines).unwrap_or_else(|| {
+                self.pass_over();
+                false
+            });
+            if done {
+                return true;
+            }
+            let mut more = true;
+            for group in self.groups.iter_mut().filter(|group| group.is_full()) {
+                if group.is_noted() {
+                    more = false;
+                } else {
+                    group.send(0, self.patience, &self.known);
+                }
+            }
+            if !more {
+                return false;
+            }
         }
-        self.groups.iter_mut().for_each(|group| group.mark = (group.bytes.len(), group.counts));
+    }
+
+    /// The same of one line by itself.
+    pub(crate) fn route_one(&mut self, frame: Frame<'_>, anchors: &Anchors) {
+        self.route(&mut Run::new(frame.bytes(), &mut 0, u64::MAX, 1), anchors);
+    }
+
+    /// Writes what `frame` says behind the whole lines of each group; nothing where it makes no sense.
+    #[inline(always)]
+    fn write(&mut self, frame: Frame<'_>, anchors: &Anchors) -> Option<()> {
         let Router { known, groups, redactor, rules, limits, recorder, kept_out, .. } = self;
-        let keep = |unix_nanos, frame: Frame<'_>| {
-            if let Some(recorder) = &*recorder {
-                recorder.add(unix_nanos, frame, frame.level() == Level::Error as u8);
-            }
-        };
-        let write = || {
-            let unix_nanos = anchors.unix_nanos(frame.ticks());
-            known.learn(frame);
-            if !limits.admit(frame, unix_nanos) {
-                return Some(());
-            }
-            let number = frame.site() as usize;
-            if rules.len() <= number {
-                rules.resize(number + 1, None);
-            }
-            let rules = rules[number].get_or_insert_with(|| redactor.site(known.get(frame).0));
-            if redactor.passes(frame, rules) {
-                let mut line = Line { frame, unix_nanos, known, record: None };
-                groups.iter_mut().try_for_each(|group| group.write(&mut line))?;
-                keep(unix_nanos, frame);
-                return Some(());
-            }
+        let unix_nanos = anchors.unix_nanos(frame.ticks());
+        known.learn(frame);
+        if !limits.admit(frame, unix_nanos) {
+            return Some(());
+        }
+        let number = frame.site() as usize;
+        if rules.len() <= number {
+            rules.resize(number + 1, None);
+        }
+        let rules = rules[number].get_or_insert_with(|| redactor.site(known.get(frame).0));
+        let frame = if redactor.passes(frame, rules) {
+            let mut line = Line { frame, unix_nanos, known, record: None };
+            groups.iter_mut().try_for_each(|group| group.write(&mut line))?;
+            frame
+        } else {
             let (site, names) = known.get(frame);
             let record = Record::read(frame, site, names, unix_nanos)?;
             let redacted = redactor.redact(frame, &record, site, rules);
@@ -238,28 +270,30 @@ impl Router {
             };
             let mut line = Line { frame, unix_nanos, known, record: Some(record) };
             groups.iter_mut().try_for_each(|group| group.write(&mut line))?;
-            keep(unix_nanos, frame);
-            Some(())
+            frame
         };
-        if contained(write).flatten().is_none() {
-            self.kept_out.poison += 1;
-            // No half of a line.
-            for group in &mut self.groups {
-                group.bytes.truncate(group.mark.0);
-                group.counts = group.mark.1;
-            }
+        if let Some(recorder) = recorder {
+            recorder.add(unix_nanos, frame, frame.level() == Level::Error as u8);
         }
-        let mut more = true;
+        Some(())
+    }
+
+    /// Keeps the line that `frame` became; true where one of the chunks is full.
+    #[inline(always)]
+    fn keep(&mut self, frame: Frame<'_>) -> bool {
+        let mut full = false;
         for group in &mut self.groups {
-            if group.bytes.len() >= group.chunk {
-                if group.is_noted() {
-                    more = false;
-                } else {
-                    group.send(0, self.patience, &self.known);
-                }
-            }
+            group.keep(frame);
+            full |= group.is_full();
         }
-        more
+        full
+    }
+
+    /// Keeps no half of a line.
+    #[cold]
+    fn pass_over(&mut self) {
+        self.kept_out.poison += 1;
+        self.groups.iter_mut().for_each(|group| group.bytes.truncate(group.whole));
     }
 
     /// Gives the sinks what there is.
@@ -327,8 +361,23 @@ impl Group {
                 }
             }
         }
-        self.counts[usize::from(frame.level()).checked_sub(1)?] += 1;
-        Some(())
+        (1..=self.counts.len()).contains(&frame.level().into()).then_some(())
+    }
+
+    /// Keeps what was written of a line, which may be nothing.
+    #[inline(always)]
+    fn keep(&mut self, frame: Frame<'_>) {
+        if self.bytes.len() > self.whole
+            && let Some(count) = self.counts.get_mut(usize::from(frame.level()).wrapping_sub(1))
+        {
+            *count += 1;
+        }
+        self.whole = self.bytes.len();
+    }
+
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= self.chunk
     }
 
     /// By the shortest queue. An exporter's requests, and what is noted before it is written, have a
@@ -350,6 +399,7 @@ impl Group {
             return false;
         }
         let counts = std::mem::take(&mut self.counts);
+        self.whole = 0;
         if let Some(recent) = &self.recent {
             recent.add(&self.bytes, |thread| known.thread(thread));
         }
@@ -381,5 +431,84 @@ impl Outlet {
             self.sink.lose(chunk);
         }
         !self.stalled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::tests::Line;
+    use crate::clock::Clock;
+    use crate::ring::frame::{HEADER, tag};
+
+    /// A router of one group without a sink, which has room for so many bytes.
+    fn router(chunk: usize) -> Router {
+        let mut router = Router::new(Vec::new(), Manner::default());
+        router.groups.push(Group {
+            form: Form::Lines(LogFormat::Json),
+            level: Level::Info,
+            lines: Some(Lines::new(LogFormat::Json)),
+            source: false,
+            sites: Vec::new(),
+            bytes: Vec::new(),
+            counts: [0; 5],
+            whole: 0,
+            outlets: Vec::new(),
+            chunk,
+            recent: None,
+        });
+        router
+    }
+
+    fn frame(level: u8) -> Vec<u8> {
+        let mut frame = Line::failed().frame();
+        frame[5] = level;
+        frame
+    }
+
+    fn route(router: &mut Router, frames: &[Vec<u8>]) -> u64 {
+        let (bytes, mut read) = (frames.concat(), 0);
+        let mut run = Run::new(&bytes, &mut read, u64::MAX, frames.len());
+        assert!(router.route(&mut run, &Anchors::new(Clock::get())));
+        read
+    }
+
+    #[test]
+    fn what_makes_no_sense_leaves_whole_lines_around_it() {
+        let mut torn = frame(3);
+        // Its message is no text.
+        let context = usize::from(u16::from_le_bytes([torn[28], torn[29]]));
+        torn[HEADER + context] = tag::NULL;
+        let all = [frame(3), frame(0), frame(1), torn, frame(9), frame(5), frame(3)];
+        let mut router = router(usize::MAX);
+        let read = route(&mut router, &all);
+        let group = &router.groups[0];
+        let text = std::str::from_utf8(&group.bytes).unwrap();
+        let is_whole = |line: &str| line.starts_with("{\"timestamp\":") && line.ends_with('}');
+        assert!(text.lines().all(is_whole), "{text}");
+        assert_eq!((text.lines().count(), group.counts), (3, [1, 0, 2, 0, 0]));
+        assert_eq!((group.whole, router.kept_out.poison), (text.len(), 3));
+        assert_eq!(read as usize, all.concat().len());
+    }
+
+    #[test]
+    fn half_a_line_is_not_kept() {
+        let mut router = router(usize::MAX);
+        route(&mut router, &[frame(3)]);
+        let before = router.groups[0].bytes.clone();
+        router.groups[0].bytes.extend_from_slice(b"half");
+        router.pass_over();
+        assert_eq!((&router.groups[0].bytes, router.kept_out.poison), (&before, 1));
+    }
+
+    #[test]
+    fn a_full_chunk_goes_out_and_the_rest_of_the_run_comes_after_it() {
+        let mut router = router(1);
+        let frames = vec![frame(3); 10];
+        let read = route(&mut router, &frames);
+        let group = &router.groups[0];
+        // There is no sink: what was sent is gone.
+        assert!(group.bytes.is_empty() && group.counts == [0; 5] && group.whole == 0);
+        assert_eq!(read as usize, frames.concat().len());
     }
 }

@@ -266,6 +266,29 @@ impl<'a> Bytes<'a> {
         Some(())
     }
 
+    /// A line's message.
+    #[inline(never)]
+    fn message(&mut self) -> Option<Text<'a>> {
+        let [tag] = self.array()?;
+        match self.value(tag)? {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Passes over a text or a number that has no key of its own; nothing where it is something else.
+    #[inline(always)]
+    fn pass_usual(&mut self) -> Option<()> {
+        let [tag, low, high] = *self.0.first_chunk()?;
+        let length = match tag {
+            tag::STR => 3 + usize::from(u16::from_le_bytes([low, high])),
+            tag::I64 | tag::U64 | tag::F64 => 9,
+            _ => return None,
+        };
+        self.0 = self.0.get(length..)?;
+        Some(())
+    }
+
     #[inline]
     fn value(&mut self, tag: u8) -> Option<Value<'a>> {
         // Most are texts.
@@ -579,20 +602,23 @@ impl<'a> Frame<'a> {
         self.bytes.get(self.body_at()..).unwrap_or_default()
     }
 
+    /// Whether it has no message, and fields without keys of their own alone, which are texts and numbers:
+    /// as most have.
+    #[inline(always)]
+    pub(crate) fn has_usual_fields(&self) -> bool {
+        let Some(body) = self.bytes.get(self.body_at()..) else { return false };
+        let mut bytes = Bytes(body);
+        !self.has_message() && (0..self.bytes[7]).all(|_| bytes.pass_usual().is_some())
+    }
+
     /// The message, where the frame carries it, and the fields; nothing when the message makes no
     /// sense.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn body(&self, keys: &'a [Box<str>]) -> Option<(Option<Text<'a>>, Fields<'a>)> {
         let mut bytes = Bytes(self.bytes.get(self.body_at()..)?);
-        let message = match self.bytes[6] & MESSAGE {
-            0 => None,
-            _ => {
-                let [tag] = bytes.array()?;
-                match bytes.value(tag)? {
-                    Value::Str(text) => Some(text),
-                    _ => return None,
-                }
-            }
+        let message = match self.has_message() {
+            false => None,
+            true => Some(bytes.message()?),
         };
         Some((message, Fields { bytes, keys: keys.iter(), left: self.bytes[7].into() }))
     }

@@ -78,6 +78,49 @@ pub(super) fn plain<const PLACE: u8>(text: &[u8]) -> bool {
     text.iter().all(|&byte| !dirty::<PLACE, 1>(&[byte]))
 }
 
+/// Copies a text of up to 32 bytes that can stand between quotes as it is into `room`, which is as long;
+/// false where it is longer, or can't. Looked at is what is in the registers anyway.
+#[inline(always)]
+pub(super) fn copied(text: &[u8], room: &mut [u8]) -> bool {
+    match text.len() {
+        8..=16 => {
+            copied_by(text, room, |first: &[u8; 8], last| dirty::<QUOTED, 16>(&both(first, last)))
+        }
+        17..=32 => copied_by(text, room, |first: &[u8; 16], last| {
+            dirty::<QUOTED, 16>(first) | dirty::<QUOTED, 16>(last)
+        }),
+        4..8 => copied_by(text, room, |first: &[u8; 4], last| {
+            let [first, last] = [first, last].map(|half| u64::from(u32::from_le_bytes(*half)));
+            dirty_word::<QUOTED>(first | last << 32)
+        }),
+        ..4 => {
+            room.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+            plain::<QUOTED>(text)
+        }
+        _ => false,
+    }
+}
+
+/// The same of one that is as long as `N` bytes or more, and not longer than two of them.
+#[inline(always)]
+fn copied_by<const N: usize>(
+    text: &[u8],
+    room: &mut [u8],
+    dirty: impl FnOnce(&[u8; N], &[u8; N]) -> bool,
+) -> bool {
+    let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) else { return false };
+    if dirty(first, last) {
+        return false;
+    }
+    if let Some(room) = room.first_chunk_mut() {
+        *room = *first;
+    }
+    if let Some(room) = room.last_chunk_mut() {
+        *room = *last;
+    }
+    true
+}
+
 /// Writes a text into quotes that are there already.
 #[inline]
 pub(in crate::encode) fn quoted(text: &[u8], out: &mut Vec<u8>) {
@@ -302,6 +345,23 @@ pub(in crate::encode) mod tests {
                 text[at] = b' ';
                 assert!(plain::<QUOTED>(&text) && !plain::<WORD>(&text));
                 text[at] = b'x';
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_text_is_copied_whole_where_it_needs_nothing() {
+        for length in 0..70 {
+            let mut text: Vec<u8> = (b'a'..=b'z').cycle().take(length).collect();
+            let mut room = vec![0; length];
+            assert_eq!(copied(&text, &mut room), length <= 32);
+            assert!(room == text || length > 32);
+            for at in 0..length {
+                for bad in [b'\n', b'"', b'\\', 0, 0x1f, 0x7f, 0x80, 0xff] {
+                    let good = std::mem::replace(&mut text[at], bad);
+                    assert!(!copied(&text, &mut room), "{length} {at}");
+                    text[at] = good;
+                }
             }
         }
     }

@@ -8,6 +8,7 @@
 use super::key::Keys;
 use super::{escape, json, value};
 use crate::batch::{Known, SiteText};
+use crate::encode::digits;
 use crate::logs::Level;
 use crate::ring::frame::{Frame, Plain, Text, Value};
 
@@ -18,7 +19,7 @@ const PLACES: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Site {
     /// `,"name":` of each of its fields; nothing where two would be called the same.
-    names: Option<Box<[Box<[u8]>]>>,
+    names: Option<Box<[Name]>>,
     /// The level and the logger's number of the line before; no level has the number 0.
     level: u8,
     logger: u32,
@@ -36,7 +37,7 @@ impl Site {
             out.extend_from_slice(b"\":");
             ends.push(out.len());
         }
-        let names = ends.windows(2).map(|ends| out[ends[0]..ends[1]].into()).collect();
+        let names: Box<_> = ends.windows(2).map(|ends| Name::new(&out[ends[0]..ends[1]])).collect();
         Site { names: keys.are_as_given().then_some(names), ..Site::default() }
     }
 
@@ -123,9 +124,12 @@ impl Straight {
         }
         let Some(names) = &site.names else { return false };
         let from = out.len();
-        out.extend_from_slice(b"{\"timestamp\":\"");
-        out.extend_from_slice(second);
-        out.extend_from_slice(&rest);
+        out.extend_from_slice(&[0; FRONT]);
+        if let Some(front) = out.last_chunk_mut::<FRONT>() {
+            front[..14].copy_from_slice(b"{\"timestamp\":\"");
+            front[14..34].copy_from_slice(second);
+            front[34..].copy_from_slice(&rest);
+        }
         out.extend_from_slice(&site.text);
         out.extend_from_slice(&asked.text);
         if !fields(frame, names, out) {
@@ -137,31 +141,95 @@ impl Straight {
     }
 }
 
+/// Bytes up to the end of a line's time.
+const FRONT: usize = 42;
+
+/// `,"name":`, and room for a short value behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Name {
+    text: Box<[u8]>,
+    /// The same with zeroes behind it; of a long name its front.
+    field: [u8; FIELD],
+}
+
+/// Bytes of a field that is written in whole words.
+const FIELD: usize = 64;
+
+impl Name {
+    fn new(text: &[u8]) -> Name {
+        let mut field = [0; FIELD];
+        field.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+        Name { text: text.into(), field }
+    }
+
+    /// Writes a field of this name, which `value` puts into the room behind it and says how many bytes it
+    /// has there; false, and nothing written, where it takes more.
+    ///
+    /// So a short field, as most are, is given room once and written in whole words, each over what the
+    /// one before had too much: to append a few bytes to a `Vec` takes a look at its room, a call that
+    /// copies them and a new length.
+    #[inline(always)]
+    fn short(&self, out: &mut Vec<u8>, value: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+        let from = out.len();
+        out.extend_from_slice(&self.field);
+        let room = out.last_chunk_mut::<FIELD>().and_then(|field| field.get_mut(self.text.len()..));
+        let length = room.and_then(value);
+        out.truncate(from + length.map_or(0, |length| self.text.len() + length));
+        length.is_some()
+    }
+
+    #[inline(always)]
+    fn text(&self, text: &[u8], out: &mut Vec<u8>) {
+        let short = self.short(out, |room| {
+            let (first, room) = room.split_first_mut()?;
+            let (last, room) = room.get_mut(..=text.len())?.split_last_mut()?;
+            (*first, *last) = (b'"', b'"');
+            escape::copied(text, room).then_some(text.len() + 2)
+        });
+        if !short {
+            self.long(out, |out| {
+                out.push(b'"');
+                escape::quoted(text, out);
+                out.push(b'"');
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn integer(&self, n: u64, out: &mut Vec<u8>) {
+        let short = self.short(out, |room| {
+            let (digits, length) = digits::short(n)?;
+            *room.first_chunk_mut()? = digits;
+            Some(length)
+        });
+        if !short {
+            self.long(out, |out| value::integer(n, out));
+        }
+    }
+
+    #[inline(never)]
+    fn long(&self, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+        out.extend_from_slice(&self.text);
+        value(out);
+    }
+}
+
 /// False where one has a name of its own, is an error, which stands elsewhere, or makes no sense.
 #[inline]
-fn fields(frame: Frame<'_>, names: &[Box<[u8]>], out: &mut Vec<u8>) -> bool {
+fn fields(frame: Frame<'_>, names: &[Name], out: &mut Vec<u8>) -> bool {
     let Some((_, mut fields)) = frame.body(&[]) else { return false };
     for name in names {
         match fields.next_plain() {
-            Some(value) => {
-                out.extend_from_slice(name);
-                match value {
-                    Plain::Str(text) => {
-                        out.push(b'"');
-                        escape::quoted(text, out);
-                        out.push(b'"');
-                    }
-                    Plain::I64(n) => value::integer(n, out),
-                    Plain::U64(n) => value::integer(n, out),
-                }
-            }
+            Some(Plain::Str(text)) => name.text(text, out),
+            Some(Plain::I64(n)) => match u64::try_from(n) {
+                Ok(n) => name.integer(n, out),
+                Err(_) => name.long(out, |out| value::integer(n, out)),
+            },
+            Some(Plain::U64(n)) => name.integer(n, out),
             None => match fields.next_of_site() {
                 None => break,
                 Some(Value::Error { .. }) => return false,
-                Some(value) => {
-                    out.extend_from_slice(name);
-                    json::value(value, out);
-                }
+                Some(value) => name.long(out, |out| json::value(value, out)),
             },
         }
     }
@@ -218,6 +286,36 @@ mod tests {
         line.keyed.clear();
         line.context_fields.push(("tool".to_owned(), Given::Null));
         assert!(!write(&mut line, 0, 2));
+    }
+
+    /// Of any length, and of any number of digits.
+    #[test]
+    fn a_field_is_the_same_whether_it_is_short_or_long() {
+        let mut line = Line::example();
+        line.context_fields.clear();
+        for name in [1, 2, 20, 26, 27, 28, 29, 50, 51, 57, 58, 59, 60, 61, 80] {
+            line.site.keys = [&*"n".repeat(name), "x"].map(Box::from).into();
+            let known = Known::these(line.site.clone(), &LOGGERS, &THREADS);
+            let mut lines = Lines::new(LogFormat::Json);
+            let mut site = lines.site(&line.site, true);
+            let texts = (0..70).map(|length| "twelve bytes".repeat(6)[..length].to_owned());
+            let texts = texts.flat_map(|text| {
+                let not_plain = text.replacen('b', "\"\u{e4}", 1);
+                [Given::Str(text.into(), 0), Given::Str(not_plain.into(), 0)]
+            });
+            let powers = (0..20).map(|digits| 10u64.pow(digits));
+            let numbers = powers.flat_map(|n| {
+                let signed = [n as i64, -(n as i64)].map(Given::I64);
+                [Given::U64(n), Given::U64(n - 1)].into_iter().chain(signed)
+            });
+            for value in texts.chain(numbers).chain([i64::MIN, i64::MAX].map(Given::I64)) {
+                line.values = vec![value, Given::U64(7)];
+                let (frame, alone) = frame(&mut line, 0, 0);
+                let (of, mut out) = (Frame::first(&frame).unwrap(), b"before".to_vec());
+                assert!(lines.write_frame(of, line.unix_nanos, &known, &mut site, &mut out));
+                assert_eq!(out, [b"before", &*alone].concat(), "{line:?}");
+            }
+        }
     }
 
     proptest! {

@@ -165,15 +165,21 @@ impl Redactor {
     }
 
     /// Whether nothing has to be taken out, but for patterns.
-    #[inline]
+    #[inline(always)]
     fn is_clean(&mut self, frame: Frame<'_>, rules: &SiteRules) -> bool {
         !rules.any
             && !rules.message
             && (frame.context_bytes() == self.clean || self.is_clean_context(frame))
             && !(self.rules.credentials && values::suspect(frame.body_bytes()))
-            && frame.body(&[]).is_some_and(|(_, fields)| !self.denies(&fields))
+            && (frame.has_usual_fields() || self.has_clean_keys(frame))
     }
 
+    #[inline(never)]
+    fn has_clean_keys(&mut self, frame: Frame<'_>) -> bool {
+        frame.body(&[]).is_some_and(|(_, fields)| !self.denies(&fields))
+    }
+
+    #[inline(never)]
     fn is_clean_context(&mut self, frame: Frame<'_>) -> bool {
         let bytes = frame.context_bytes();
         let Some(context) = frame.context() else { return false };
