@@ -394,6 +394,7 @@ fn help_goes_to_stdout_and_tells_every_option() {
     for option in [
         "--mcp",
         "--metrics",
+        "--native",
         "--no-console",
         "--textfile",
         "--stdio",

@@ -233,9 +233,9 @@ fn where_args() -> [Arg; 6] {
         ),
         value("metrics", "ADDR", ValueParser::new(address))
             .help("Where to serve /metrics\n[default: 127.0.0.1:8080, or a free port]"),
-        flag("native-histograms").help(
+        flag("native").help(
             "Offer native histograms to a Prometheus that has them\n\
-             switched on, and then stops reading the classic buckets",
+             switched on, and then reads no classic buckets",
         ),
         flag("no-console").help(
             "Serve no console beside the metrics, and keep no logs and\ntraces in memory for it",
@@ -335,7 +335,7 @@ fn options(matches: &ArgMatches) -> Options {
     Options {
         mcp: address("mcp"),
         metrics: address("metrics"),
-        native_histograms: matches.get_flag("native-histograms"),
+        native_histograms: matches.get_flag("native"),
         console: !matches.get_flag("no-console"),
         textfile: path("textfile"),
         stdio: matches.get_flag("stdio"),
