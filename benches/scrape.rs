@@ -39,16 +39,21 @@ fn counters(c: &mut Criterion) {
     group.finish();
 }
 
+/// So many histograms of 300 observations over three decades each.
+fn latencies(vitals: &Vitals, series: u64) {
+    let desc = Desc::histogram("bench_seconds", "Bench.").labels(["tool", "operation"]);
+    let family = vitals.register(desc).expect("a free name");
+    for tool in 0..series {
+        let histogram: Histogram = family.with([&format!("tool_{tool}"), "execute"]);
+        (0..300u64).for_each(|n| histogram.record_nanos(200_000 + n * n * 2_000));
+    }
+}
+
 fn histograms(c: &mut Criterion) {
     let mut group = c.benchmark_group("histograms");
     for series in [1_000, 10_000] {
         let vitals = engine();
-        let desc = Desc::histogram("bench_seconds", "Bench.").labels(["tool", "operation"]);
-        let family = vitals.register(desc).expect("a free name");
-        for tool in 0..series {
-            let histogram: Histogram = family.with([&format!("tool_{tool}"), "execute"]);
-            (0..300u64).for_each(|n| histogram.record_nanos(200_000 + n * n * 2_000));
-        }
+        latencies(&vitals, series);
         let mut out = Vec::new();
         group.throughput(Throughput::Elements(series));
         group.bench_function(BenchmarkId::new("text", series), |b| {
@@ -82,12 +87,7 @@ fn protobuf(c: &mut Criterion) {
     }
     scrape("counters", &vitals);
     let vitals = engine();
-    let desc = Desc::histogram("bench_seconds", "Bench.").labels(["tool", "operation"]);
-    let family = vitals.register(desc).expect("a free name");
-    for tool in 0..1_000 {
-        let histogram: Histogram = family.with([&format!("tool_{tool}"), "execute"]);
-        (0..300u64).for_each(|n| histogram.record_nanos(200_000 + n * n * 2_000));
-    }
+    latencies(&vitals, 1_000);
     scrape("histograms", &vitals);
     group.finish();
 }
@@ -98,15 +98,10 @@ fn openmetrics(c: &mut Criterion) {
     for (name, exemplars) in [("histograms", false), ("exemplars", true)] {
         let builder = Vitals::builder().system_metrics(false).exemplars(exemplars);
         let vitals = builder.build().expect("the limits are within their ranges");
-        let desc = Desc::histogram("bench_seconds", "Bench.").labels(["tool", "operation"]);
-        let family = vitals.register(desc).expect("a free name");
         let ids = (TraceId::from_bytes([7; 16]), SpanId::from_bytes([7; 8]));
         let (Some(trace), Some(span)) = ids else { return };
         let _current = Parent::from(SpanContext::new(trace, span, true)).enter();
-        for tool in 0..1_000 {
-            let histogram: Histogram = family.with([&format!("tool_{tool}"), "execute"]);
-            (0..300u64).for_each(|n| histogram.record_nanos(200_000 + n * n * 2_000));
-        }
+        latencies(&vitals, 1_000);
         let mut out = Vec::new();
         group.throughput(Throughput::Elements(1_000));
         group.bench_function(BenchmarkId::new(name, 1_000), |b| {

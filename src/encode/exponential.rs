@@ -43,21 +43,25 @@ pub(super) struct Exponential {
     pub(super) schema: i32,
     /// Observations of zero.
     pub(super) zero: u64,
-    unit: f64,
+    /// How many of the integers that are observed make one of the exposed unit.
+    pub(super) unit: f64,
     /// The first one's number, and how many observations each has.
     first: i32,
     counts: Vec<u64>,
 }
 
 impl Exponential {
-    /// Forgets the last histogram.
-    ///
-    /// * `unit`: how many of the integers that are observed make one of the exposed unit.
-    pub(super) fn clear(&mut self, unit: f64) {
+    /// Forgets the last histogram; the next ones are of this unit.
+    pub(super) fn begin(&mut self, unit: f64) {
         self.unit = unit;
+        self.clear();
+    }
+
+    /// Forgets the last histogram.
+    pub(super) fn clear(&mut self) {
         self.schema = FINEST;
         self.zero = 0;
-        self.first = bucket(1.0 / unit);
+        self.first = bucket(1.0 / self.unit);
         self.counts.clear();
         self.counts.resize(BUCKETS, 0);
     }
@@ -176,9 +180,9 @@ mod tests {
 
     fn filled(cells: &[(u64, u64)], decimals: u8) -> Exponential {
         let mut exponential = Exponential::default();
-        exponential.clear(1.0);
+        exponential.begin(1.0);
         exponential.add(7, 7);
-        exponential.clear(10f64.powi(i32::from(decimals)));
+        exponential.begin(10f64.powi(i32::from(decimals)));
         cells.iter().for_each(|(middle, count)| exponential.add(*middle, *count));
         exponential.settle();
         exponential

@@ -21,8 +21,6 @@ const HISTOGRAM: u8 = 4;
 #[derive(Default)]
 pub(crate) struct Room {
     bounds: Vec<f64>,
-    /// How many of the integers that are observed make one of the exposed unit.
-    unit: f64,
     exponential: Exponential,
 }
 
@@ -89,11 +87,10 @@ impl Visit for Protobuf<'_> {
         bytes(long(2), head.help.as_bytes(), self.out);
         int(key(3, VARINT), kind.into(), self.out);
         if kind == HISTOGRAM {
-            let Room { bounds, unit, exponential } = &mut *self.room;
+            let Room { bounds, exponential } = &mut *self.room;
             bounds.clear();
             bounds.extend_from_slice(head.bounds);
-            *unit = 10f64.powi(i32::from(head.decimals));
-            exponential.clear(*unit);
+            exponential.begin(10f64.powi(i32::from(head.decimals)));
         }
     }
 
@@ -127,18 +124,18 @@ impl Visit for Protobuf<'_> {
         line: Line<'_>,
         reading: &HistogramReading<'_>,
     ) {
-        let Room { bounds, unit, exponential } = &mut *self.room;
+        let Room { bounds, exponential } = &mut *self.room;
         exponential.settle();
         message::<2>(long(4), self.out, |out| {
             labels(line.labels(), out);
             message::<2>(long(7), out, |out| {
-                let count = classic(bounds, reading, *unit, out);
+                let count = classic(bounds, reading, exponential.unit, out);
                 int(key(1, VARINT), count, out);
-                fixed64(2, (reading.sum as f64 / *unit).to_bits(), out);
+                fixed64(2, (reading.sum as f64 / exponential.unit).to_bits(), out);
                 native(exponential, out);
             });
         });
-        exponential.clear(*unit);
+        exponential.clear();
     }
 }
 

@@ -197,29 +197,33 @@ class Everything(dict):
         return True
 
 
-def main():
+def check_example(name, kind, checks):
+    """Has `checks` done with the example that the command line names, and ends with their result."""
     example = Path(sys.argv[1]).resolve()
     report = Report()
     if not example.exists():
         how = "cargo build --release --example exemplars --features http"
-        print(f"SKIPPED: exemplars: {example.name} is not built; {how}")
+        print(f"SKIPPED: {name}: {example.name} is not built; {how}")
         sys.exit(1 if report.strict else 0)
     with contextlib.ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="mcp-vitals-exemplars-"))
         stack.callback(lambda: shutil.rmtree(folder, ignore_errors=True))
-        run = Run(example, folder, stack)
-        if report.check("the example works in spans", run.start):
-            report.check("exemplars are the spans' observations", run.shown, "prometheus-client")
-            report.check("text has none", run.not_in_text)
-            report.check("promtool makes blocks of it", run.blocks, "promtool")
-            if report.check("Prometheus with exemplar storage", run.start_prometheus, "prometheus"):
-                report.check("Prometheus gives the exemplars back", run.stored)
-                report.check("Prometheus gets what its params ask for", run.asked)
+        checks(report, kind(example, folder, stack))
     sys.exit(report.close())
+
+
+def checks(report, run):
+    if report.check("the example works in spans", run.start):
+        report.check("exemplars are the spans' observations", run.shown, "prometheus-client")
+        report.check("text has none", run.not_in_text)
+        report.check("promtool makes blocks of it", run.blocks, "promtool")
+        if report.check("Prometheus with exemplar storage", run.start_prometheus, "prometheus"):
+            report.check("Prometheus gives the exemplars back", run.stored)
+            report.check("Prometheus gets what its params ask for", run.asked)
 
 
 if __name__ == "__main__":
     try:
-        main()
+        check_example("exemplars", Run, checks)
     except Failure as error:
         sys.exit(f"FAILED: {error}")

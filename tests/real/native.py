@@ -6,17 +6,12 @@ A real Prometheus with native histograms scrapes it, by a token, negotiates prot
 and quantiles: they must be those of the jobs that the example says it has done. What is missing is SKIPPED.
 """
 
-import contextlib
 import os
-import shutil
 import sys
-import tempfile
 import time
 import urllib.error
-from pathlib import Path
 
-from exemplars import Example
-from run import Report
+from exemplars import Example, check_example
 from servers import LOOPBACK, Failure, Server, fetch, fetch_json, free_port, wait_until
 
 TOKEN = "Zm9yIHRoaXMgdGVzdCBvbmx5"
@@ -129,29 +124,18 @@ class Run:
             yield f"exemplars {found} are not of {len(known)} jobs"
 
 
-def main():
-    example = Path(sys.argv[1]).resolve()
-    report = Report()
-    if not example.exists():
-        how = "cargo build --release --example exemplars --features http"
-        print(f"SKIPPED: native histograms: {example.name} is not built; {how}")
-        sys.exit(1 if report.strict else 0)
-    with contextlib.ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="mcp-vitals-native-"))
-        stack.callback(lambda: shutil.rmtree(folder, ignore_errors=True))
-        run = Run(example, folder, stack)
-        if report.check("the example does jobs", run.start):
-            report.check("nobody reads it without the token", run.guarded)
-            started = report.check("Prometheus with native histograms", run.start_prometheus, "prometheus")
-            if started and report.check("Prometheus reads native histograms", run.negotiated):
-                report.check("counts and sums are the jobs'", run.counted)
-                report.check("quantiles are the jobs'", run.quantiles)
-                report.check("exemplars are the jobs'", run.exemplars)
-    sys.exit(report.close())
+def checks(report, run):
+    if report.check("the example does jobs", run.start):
+        report.check("nobody reads it without the token", run.guarded)
+        started = report.check("Prometheus with native histograms", run.start_prometheus, "prometheus")
+        if started and report.check("Prometheus reads native histograms", run.negotiated):
+            report.check("counts and sums are the jobs'", run.counted)
+            report.check("quantiles are the jobs'", run.quantiles)
+            report.check("exemplars are the jobs'", run.exemplars)
 
 
 if __name__ == "__main__":
     try:
-        main()
+        check_example("native histograms", Run, checks)
     except Failure as error:
         sys.exit(f"FAILED: {error}")
