@@ -6,7 +6,7 @@ use crate::registry::places::{Block, PAGE};
 use crate::registry::table::Families;
 use crate::registry::{FamilyCore, HistogramCells, Line, MetricKind, Turn};
 use crate::shard::cells::{self, Directory};
-use crate::shard::hdr::{CELL_MARKS, FIRST_BUCKET, FIRST_CELL, OCTAVE_MARKS, SUM};
+use crate::shard::hdr::{FIRST_BUCKET, OCTAVE_MARKS, SUM};
 use crate::shard::{all_cells, common_cell};
 use crate::snapshot::{Head, HistogramReading, NumberKind, Numbers, PageHead, SHEET, Visit};
 use crate::sync::Ordering;
@@ -260,12 +260,12 @@ fn cells_of<V: Visit>(
 ) {
     let layout = cells.layout();
     for octave in ones(octaves) {
-        let run = cells.octave(octave);
-        let Some(chunk) = shard.chunk(run.chunk()) else { continue };
-        let marks = chunk.cell(run.offset(CELL_MARKS)).load(Ordering::Relaxed);
+        let origin = cells.octave(octave);
+        let Some(chunk) = shard.chunk(origin.chunk()) else { continue };
+        let marks = chunk.cell(origin.offset(layout.end(octave))).load(Ordering::Relaxed);
         for (bucket, range) in layout.buckets(octave) {
-            layout.touched(marks, range, |cell| {
-                let count = chunk.cell(run.offset(FIRST_CELL + cell)).load(Ordering::Relaxed);
+            layout.touched(octave, marks, range, |cell| {
+                let count = chunk.cell(origin.offset(cell)).load(Ordering::Relaxed);
                 if count > 0 {
                     let (low, high) = layout.range(octave, cell);
                     visit.cell(low, high, count);

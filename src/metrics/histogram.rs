@@ -9,9 +9,7 @@ use crate::registry::{FamilyCore, Handle, HistogramCells};
 use crate::ring::context;
 use crate::shard;
 use crate::shard::cells::{Slot, Writer, add_owned};
-use crate::shard::hdr::{
-    CELL_MARKS, FIRST_BUCKET, FIRST_CELL, MOST_UNITS, OCTAVE_MARKS, Place, SUM,
-};
+use crate::shard::hdr::{FIRST_BUCKET, MOST_UNITS, OCTAVE_MARKS, Place, SUM};
 use crate::shard::held::Part;
 
 /// A distribution: latencies by default, or sizes and counts by [`Unit`](crate::Unit).
@@ -79,18 +77,18 @@ impl Histogram {
             return record_sampled(cells, units);
         }
         let place = layout.place_warm(units);
-        let run = cells.octave(place.octave);
+        let origin = cells.octave(place.octave);
         // Read once: the compiler can't know that the adds below don't change it.
         let first = cells.header;
         let own = shard::own();
         // Slot 0 is in no shard's directory: an octave that nobody has allocated ends up here too.
-        let (Some(buckets), Some(header)) = (own.chunk(run.chunk()), own.chunk(first.chunk()))
+        let (Some(buckets), Some(header)) = (own.chunk(origin.chunk()), own.chunk(first.chunk()))
         else {
             return record_anywhere(cells, units, 1);
         };
         add_owned(header.cell_after(first, SUM), units);
-        add_owned(header.cell_after(first, FIRST_BUCKET + place.bucket), 1);
-        if add_owned(buckets.cell_after(run, FIRST_CELL + place.cell), 1) == 0 {
+        add_owned(header.cell_after(first, place.bucket), 1);
+        if add_owned(buckets.cell_after(origin, place.cell), 1) == 0 {
             return mark_own(cells, units);
         }
         // The last of all, here and there, so that nothing is kept over a call.
@@ -176,20 +174,20 @@ fn record_anywhere(cells: &HistogramCells, units: u64, weight: u64) {
         cells.kind.losses.clamped.add(weight);
     }
     let place = cells.layout().place(units);
-    let Some(run) = cells.octave_or_allocate(place.octave) else {
+    let Some(origin) = cells.octave_or_allocate(place.octave) else {
         // No budget for the octave: the observation is lost, with those that it stands for, and
         // counted.
         return cells.kind.losses.lost.add(weight);
     };
-    let writer = shard::writer(&cells.space, &[run, cells.header]);
-    let (Some(buckets), Some(header)) = (writer.chunk(run), writer.chunk(cells.header)) else {
+    let writer = shard::writer(&cells.space, &[origin, cells.header]);
+    let (Some(buckets), Some(header)) = (writer.chunk(origin), writer.chunk(cells.header)) else {
         return cells.kind.losses.lost.add(weight);
     };
     let sum = units.saturating_mul(weight);
     writer.add_up_to(header.cell(cells.header.offset(SUM)), sum, MOST_UNITS);
-    writer.add(header.cell(cells.header.offset(FIRST_BUCKET + place.bucket)), weight);
-    if writer.add(buckets.cell(run.offset(FIRST_CELL + place.cell)), weight) == 0 {
-        mark(writer, cells, run, place);
+    writer.add(header.cell(cells.header.offset(place.bucket)), weight);
+    if writer.add(buckets.cell(origin.offset(place.cell)), weight) == 0 {
+        mark(writer, cells, origin, place);
     }
     if context::is_sampled() {
         offer(cells, place.bucket, units);
@@ -209,7 +207,7 @@ fn offer_warm(cells: &HistogramCells, units: u64) {
 fn offer(cells: &HistogramCells, bucket: usize, units: u64) {
     if let Some(exemplars) = &cells.kind.exemplars {
         let ids = context::active().ids;
-        exemplars.offer(cells.header, bucket, cells.life(), units, &ids);
+        exemplars.offer(cells.header, bucket - FIRST_BUCKET, cells.life(), units, &ids);
     }
 }
 
@@ -225,12 +223,13 @@ fn mark_own(cells: &HistogramCells, units: u64) {
 }
 
 /// Marks the octave and the cell as touched in this writer's shard, so that scrapes read them.
-fn mark(writer: Writer<'_>, cells: &HistogramCells, run: Slot, place: Place) {
-    let (Some(buckets), Some(header)) = (writer.chunk(run), writer.chunk(cells.header)) else {
+fn mark(writer: Writer<'_>, cells: &HistogramCells, origin: Slot, place: Place) {
+    let (Some(buckets), Some(header)) = (writer.chunk(origin), writer.chunk(cells.header)) else {
         return;
     };
-    let bit = 1 << cells.layout().mark(place.cell);
-    writer.set_bits(buckets.cell(run.offset(CELL_MARKS)), bit);
+    let layout = cells.layout();
+    let bit = 1 << layout.mark(place.octave, place.cell);
+    writer.set_bits(buckets.cell(origin.offset(layout.end(place.octave))), bit);
     writer.set_bits(header.cell(cells.header.offset(OCTAVE_MARKS)), 1 << place.octave);
 }
 

@@ -58,7 +58,7 @@ pub(crate) struct HistogramCells {
     pub(crate) space: Arc<Space>,
     /// The sum, the marks and the bucket counts.
     pub(crate) header: Slot,
-    /// First slot of each octave's run; none where no thread has recorded.
+    /// The origin of each octave; none where no thread has recorded.
     octaves: [SlotOnce; MOST_OCTAVES],
     /// How many series there were here before this one.
     life: AtomicU32,
@@ -71,24 +71,25 @@ impl HistogramCells {
         HistogramCells { kind: kind.clone(), space: space.clone(), header, octaves, life }
     }
 
-    /// The first slot of an octave's run, or `Slot::NONE`.
+    /// An octave's origin, from which its cells are numbered, or `Slot::NONE`.
     #[inline(always)]
     pub(crate) fn octave(&self, octave: usize) -> Slot {
         self.octaves[octave].get()
     }
 
-    /// The first slot of an octave's run, allocated now if nobody has; briefly locks.
+    /// An octave's origin, its run allocated now if nobody has; briefly locks.
     pub(crate) fn octave_or_allocate(&self, octave: usize) -> Option<Slot> {
         let there = self.octave(octave);
         if there != Slot::NONE {
             return Some(there);
         }
         let cells = self.kind.layout.run(octave);
-        let new = self.space.allocate(cells)?;
-        match self.octaves[octave].set(new) {
-            Ok(()) => Some(new),
+        let run = self.space.allocate(cells)?;
+        let origin = run.back(self.kind.layout.begin(octave));
+        match self.octaves[octave].set(origin) {
+            Ok(()) => Some(origin),
             Err(other) => {
-                self.space.give_back(new, cells);
+                self.space.give_back(run, cells);
                 Some(other)
             }
         }
@@ -108,9 +109,10 @@ impl HistogramCells {
 
     /// Takes every octave's run out, with its length. For a series that nobody can record into.
     pub(crate) fn take_octaves(&self) -> impl Iterator<Item = (Slot, usize)> {
-        self.octaves.iter().enumerate().filter_map(|(octave, run)| {
-            let slot = run.take();
-            (slot != Slot::NONE).then(|| (slot, self.kind.layout.run(octave)))
+        self.octaves.iter().enumerate().filter_map(|(octave, origin)| {
+            let (origin, layout) = (origin.take(), &self.kind.layout);
+            (origin != Slot::NONE)
+                .then(|| (origin.offset(layout.begin(octave)), layout.run(octave)))
         })
     }
 

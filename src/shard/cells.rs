@@ -56,10 +56,15 @@ impl Slot {
         if self.chunk() == other.chunk() { other.cell().checked_sub(self.cell()) } else { None }
     }
 
-    /// The slot `cells` further on in the same chunk.
+    /// The slot `cells` further on in the same chunk, counted around its end.
     #[inline(always)]
     pub(crate) const fn offset(self, cells: usize) -> Slot {
-        Slot(self.0 + ((cells as u32) << CELL_SHIFT))
+        Slot(self.0.wrapping_add((cells as u32) << CELL_SHIFT))
+    }
+
+    /// The slot that this one is `cells` [further on](Self::offset) of.
+    pub(crate) const fn back(self, cells: usize) -> Slot {
+        Slot(self.0.wrapping_sub((cells as u32) << CELL_SHIFT))
     }
 }
 
@@ -122,10 +127,10 @@ impl Chunk {
         &self.0[slot.cell()]
     }
 
-    /// The cell so many after that of `slot`, which are no more than its run has.
+    /// The cell of the slot so many [further on](Slot::offset).
     #[inline(always)]
     pub(crate) fn cell_after(&self, slot: Slot, cells: usize) -> &AtomicU64 {
-        // Never beyond the chunk's end; the remainder is the index's proof in one instruction.
+        // Also the index's proof, in one instruction.
         &self.0[(slot.cell() + cells) % CHUNK_CELLS]
     }
 

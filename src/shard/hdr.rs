@@ -5,8 +5,11 @@
 //! most 1.6 % wide. The classic histogram's `le` boundaries are exact all the same: a boundary
 //! that falls inside a cell makes it two, split at `value <= boundary`.
 //!
-//! An octave's *run* of slots holds one word of marks (which cells were ever touched, so that a
-//! reader passes over the others), then its cells. The series' *header* holds the exact sum, one
+//! An octave's *run* of slots holds its cells, then one word of marks: which cells were ever touched, so
+//! that a reader passes over the others. A cell is numbered by all of the value's leading bits, the
+//! highest included, from the octave's *origin*: where its run would have begun if it had cells for
+//! smaller values, counted around the end of the chunk. So a record neither masks that bit out nor asks
+//! whether there is one. The series' *header* holds the exact sum, one
 //! word that marks the octaves, and a count for each boundary. Those counts could be added up from
 //! the cells, but a scrape would read ten octaves to write fifteen lines; the third add of a
 //! record costs a fifth of a nanosecond and makes such a scrape two to three times faster.
@@ -21,21 +24,19 @@ const MOST_BOUNDS_AN_OCTAVE: usize = 64;
 /// The largest value that is kept, and where a sum stops taking values that only the cold path sees:
 /// the upper half of its word is left to those that it does not, so that no sum goes back.
 pub(crate) const MOST_UNITS: u64 = i64::MAX as u64;
-/// Where in the header, and in a run, things stand.
+/// Where in the header things stand.
 pub(crate) const SUM: usize = 0;
 pub(crate) const OCTAVE_MARKS: usize = 1;
 pub(crate) const FIRST_BUCKET: usize = 2;
-pub(crate) const CELL_MARKS: usize = 0;
-pub(crate) const FIRST_CELL: usize = 1;
 
 /// The buckets of one family; every series and shard of it shares them.
 #[derive(Debug)]
 pub(crate) struct Layout {
     /// Lowest boundary of each octave, or `u64::MAX`: one compare decides the usual case.
     split: [u64; MOST_OCTAVES],
-    /// log2 of the cells an octave, and the cells less one.
+    /// log2 of the cells an octave, and the cells.
     bits: u32,
-    mask: NonZeroU64,
+    cells: NonZeroU64,
     /// Highest trackable value.
     highest: u64,
     /// Highest value that [`place_warm`](Self::place_warm) is right for: `highest`, or 0 where an
@@ -43,7 +44,8 @@ pub(crate) struct Layout {
     warm: u64,
     /// All boundaries, ascending, inclusive, in the histogram's integer unit.
     bounds: Box<[u64]>,
-    /// For each octave, which of `bounds` lie in it.
+    /// For each octave, where in the header the bucket of its lowest boundary is, or would be: the
+    /// distance to the next is how many of `bounds` lie in it.
     first: [u16; MOST_OCTAVES + 1],
 }
 
@@ -51,10 +53,10 @@ pub(crate) struct Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) octave: usize,
-    /// Cell within the octave's run, after its marks.
+    /// Cells from the octave's origin.
     pub(crate) cell: usize,
-    /// Classic bucket: the index of the lowest boundary at or above the value, or the number of
-    /// boundaries for `+Inf`.
+    /// Where in the header its classic bucket is, from [`FIRST_BUCKET`] on: that of the lowest boundary at
+    /// or above the value, or `+Inf`.
     pub(crate) bucket: usize,
 }
 
@@ -66,11 +68,11 @@ impl Layout {
         let mut layout = Layout {
             split: [u64::MAX; MOST_OCTAVES],
             bits,
-            mask: NonZeroU64::new((1 << bits) - 1)?,
+            cells: NonZeroU64::new(1 << bits)?,
             highest,
             warm: highest,
             bounds: bounds.into(),
-            first: [0; MOST_OCTAVES + 1],
+            first: [FIRST_BUCKET as u16; MOST_OCTAVES + 1],
         };
         for octave in 0..MOST_OCTAVES {
             // A boundary on the last value of an octave (2^k - 1) cuts nothing there, but is still
@@ -101,10 +103,10 @@ impl Layout {
 
     #[inline(always)]
     fn octave(&self, value: u64) -> usize {
-        // Values below 2^bits lie in one octave, that of the highest of them, one cell each. The octaves
+        // Values below 2^bits lie in the octave of those from there on, one cell each like them. The octaves
         // below it are nobody's: to number from there would be one more step for every record, and one
         // for the index to be within bounds.
-        (self.mask | value).ilog2() as usize
+        (self.cells | value).ilog2() as usize
     }
 
     /// Highest value that [`place_warm`](Self::place_warm) is right for; 0 when only
@@ -134,16 +136,29 @@ impl Layout {
         Place { octave, cell: self.cell(octave, value) + below, bucket }
     }
 
-    /// The cell of `value` in its octave when no boundary is counted.
+    /// The cell of `value`, from its octave's origin, when no boundary is counted.
     #[inline(always)]
     fn cell(&self, octave: usize, value: u64) -> usize {
-        (value >> self.shift(octave) & self.mask.get()) as usize
+        (value >> self.shift(octave)) as usize
     }
 
     /// How many bits of a value in `octave` a cell does not tell apart.
     #[inline(always)]
     fn shift(&self, octave: usize) -> u32 {
-        (octave as u32).saturating_sub(self.bits)
+        debug_assert!(octave >= self.bits as usize, "the octaves below are nobody's");
+        (octave as u32).wrapping_sub(self.bits) % u64::BITS
+    }
+
+    /// How many cells from its origin an octave's run begins.
+    #[inline]
+    pub(crate) fn begin(&self, octave: usize) -> usize {
+        if octave > self.bits as usize { 1 << self.bits } else { 0 }
+    }
+
+    /// How many cells from its origin an octave's cells end, and its marks are.
+    #[inline]
+    pub(crate) fn end(&self, octave: usize) -> usize {
+        (2 << self.bits) + self.octave_bounds(octave).len()
     }
 
     /// Slots of a series' header.
@@ -152,28 +167,34 @@ impl Layout {
     }
 
     fn octave_bounds(&self, octave: usize) -> &[u64] {
-        &self.bounds[usize::from(self.first[octave])..usize::from(self.first[octave + 1])]
+        let index = |octave: usize| usize::from(self.first[octave]) - FIRST_BUCKET;
+        &self.bounds[index(octave)..index(octave + 1)]
     }
 
-    /// Slots of an octave's run: the marks and the cells.
+    /// Slots of an octave's run: the cells and the marks.
     pub(crate) fn run(&self, octave: usize) -> usize {
-        FIRST_CELL + (1 << self.bits) + self.octave_bounds(octave).len()
+        self.end(octave) - self.begin(octave) + 1
     }
 
     /// The mark of `cell` in its octave's word of marks; a mark stands for a few neighbours.
     #[inline]
-    pub(crate) fn mark(&self, cell: usize) -> u32 {
-        // At most 2^bits + 64 cells: 2^bits / 32 a mark leaves room for both.
-        (cell >> self.cells_a_mark_log2()) as u32
+    pub(crate) fn mark(&self, octave: usize, cell: usize) -> u32 {
+        ((cell - self.begin(octave)) >> self.cells_a_mark_log2(octave)) as u32
     }
 
-    /// Visits those of `cells` that may have been touched.
+    /// Visits those of an octave's `cells` that may have been touched.
     #[inline(always)]
-    pub(crate) fn touched(&self, marks: u64, cells: Range<usize>, mut visit: impl FnMut(usize)) {
-        let a_mark = self.cells_a_mark_log2();
+    pub(crate) fn touched(
+        &self,
+        octave: usize,
+        marks: u64,
+        cells: Range<usize>,
+        mut visit: impl FnMut(usize),
+    ) {
+        let (begin, a_mark) = (self.begin(octave), self.cells_a_mark_log2(octave));
         let mut left = marks;
         while left != 0 {
-            let first = (left.trailing_zeros() as usize) << a_mark;
+            let first = begin + ((left.trailing_zeros() as usize) << a_mark);
             left &= left - 1;
             let range = first.max(cells.start)..(first + (1 << a_mark)).min(cells.end);
             range.for_each(&mut visit);
@@ -181,25 +202,26 @@ impl Layout {
     }
 
     #[inline]
-    fn cells_a_mark_log2(&self) -> u32 {
-        match self.bits {
+    fn cells_a_mark_log2(&self, octave: usize) -> u32 {
+        // The lowest octave in use has twice as many.
+        match self.bits + u32::from(self.begin(octave) == 0) {
             // 16 + 64 cells, 32 + 64, 64 + 64: two a mark. 128 + 64: four. 256 + 64: eight.
             0..=6 => 1,
-            bits => bits - 5,
+            log2 => log2 - 5,
         }
     }
 
     /// The classic buckets of an octave: for each the index of its boundary (the number of
     /// boundaries for `+Inf`), and the cells that it counts.
     pub(crate) fn buckets(&self, octave: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
-        let first = usize::from(self.first[octave]);
+        let first = usize::from(self.first[octave]) - FIRST_BUCKET;
         let bounds = self.octave_bounds(octave);
-        let mut from = 0;
+        let mut from = self.begin(octave);
         (0..=bounds.len()).map(move |index| {
             // A boundary's own cell is the last at or below it; `index` boundaries stand before it.
             let end = match bounds.get(index) {
                 Some(&bound) => self.cell(octave, bound) + index + 1,
-                None => self.run(octave) - FIRST_CELL,
+                None => self.end(octave),
             };
             let cells = from..end;
             from = end;
@@ -211,10 +233,8 @@ impl Layout {
     pub(crate) fn range(&self, octave: usize, cell: usize) -> (u64, u64) {
         let bounds = self.octave_bounds(octave);
         let passed = self.buckets(octave).take_while(|(_, cells)| cells.end <= cell).count();
-        let base = (cell - passed) as u64;
         let shift = self.shift(octave);
-        let leading = if octave < self.bits as usize { 0 } else { 1 << self.bits };
-        let mut low = (leading + base) << shift;
+        let mut low = ((cell - passed) as u64) << shift;
         let mut high = low + ((1u64 << shift) - 1);
         if passed > 0 {
             low = low.max(bounds[passed - 1].saturating_add(1));
@@ -259,7 +279,7 @@ mod tests {
                 .map(|(bucket, _)| bucket);
             let expected = layout.bounds().iter().filter(|&&bound| bound < value).count();
             prop_assert_eq!(bucket, Some(expected));
-            prop_assert_eq!(place.bucket, expected);
+            prop_assert_eq!(place.bucket, FIRST_BUCKET + expected);
         }
 
         /// So do the boundaries themselves and their neighbours, which random values rarely hit.
@@ -279,7 +299,8 @@ mod tests {
         #[test]
         fn a_cell_is_as_narrow_as_promised_and_holds_its_values(layout in layouts(), value in value()) {
             let place = layout.place(value);
-            prop_assert!(place.cell < layout.run(place.octave) - FIRST_CELL);
+            let octave = place.octave;
+            prop_assert!((layout.begin(octave)..layout.end(octave)).contains(&place.cell));
             let (low, high) = layout.range(place.octave, place.cell);
             prop_assert!((low..=high).contains(&value), "{} {} {}", low, value, high);
             let width = high - low;
@@ -304,17 +325,19 @@ mod tests {
                 .collect();
             touched.sort_unstable();
             touched.dedup();
-            let marks = touched.iter().fold(0, |marks, &cell| marks | 1u64 << layout.mark(cell));
+            let marks =
+                touched.iter().fold(0, |marks, &cell| marks | 1u64 << layout.mark(octave, cell));
             let mut visited = Vec::new();
             for (_, cells) in layout.buckets(octave) {
-                layout.touched(marks, cells, |cell| visited.push(cell));
+                layout.touched(octave, marks, cells, |cell| visited.push(cell));
             }
             let once = visited.len();
             visited.sort_unstable();
             visited.dedup();
             prop_assert_eq!(visited.len(), once);
             prop_assert!(touched.iter().all(|cell| visited.contains(cell)));
-            prop_assert!(visited.iter().all(|&cell| cell < layout.run(octave) - FIRST_CELL));
+            let cells = layout.begin(octave)..layout.end(octave);
+            prop_assert!(visited.iter().all(|cell| cells.contains(cell)));
         }
     }
 
