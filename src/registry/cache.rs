@@ -8,6 +8,7 @@ use std::mem::ManuallyDrop;
 
 pub(crate) use super::entries::Found;
 use super::entries::{Entries, Worth};
+use super::few::Few;
 use super::form::{Large, Small, Turn};
 use super::key::{Key, Seeds};
 
@@ -41,6 +42,7 @@ type Own = Option<ManuallyDrop<Entries<Small>>>;
 struct Grown {
     // Freed before the turn is given back: the process never has more than there are turns.
     entries: Entries<Large>,
+    few: Few,
     _turn: Turn,
 }
 
@@ -132,21 +134,24 @@ fn put_back(entries: ManuallyDrop<Entries<Small>>) {
 fn in_large(find: impl FnOnce(&mut Entries<Large>) -> Option<Found>) -> Option<Found> {
     let mut grown = GROWN.take()?;
     let found = find(&mut grown.entries);
+    let few = grown.few.note(found);
     GROWN.set(Some(grown));
-    found
+    // As if nothing were found: what makes the cache small again goes by those who miss.
+    if few { None } else { found }
 }
 
 /// Keeps `found` for the calling thread's next look-up of these values, or not, as room and recent
 /// misses have it. To be called at each miss, because it counts them. Wait-free but for a thread's
 /// 33rd miss, which allocates 34 KiB, and for one after two or four thousand more in which more than
 /// one look-up in sixteen missed: that allocates 1.1 MB in their place, if fewer than eight threads
-/// of the process have so much. Keeps nothing, or no more, where there is no memory.
+/// of the process have so much; and for one in a million when what is looked up has come down to a
+/// hundred sets, which frees that again. Keeps nothing, or no more, where there is no memory.
 ///
 /// What was found before and is old has to be [forgotten](forget), or may be found again.
 #[cold]
 #[inline(never)]
 pub(crate) fn keep(family: u64, values: Values<'_>, found: Found) {
-    if let Some(mut grown) = GROWN.take() {
+    if let Some(mut grown) = large_that_stays() {
         match grown.entries.keep(|seeds| values.key(seeds, family), found) {
             Worth::Yes | Worth::Narrow => GROWN.set(Some(grown)),
             Worth::No => {
@@ -178,13 +183,26 @@ pub(crate) fn keep(family: u64, values: Values<'_>, found: Found) {
     }
 }
 
+/// The large cache; nothing where there is none, or a small one does and has just taken its place.
+fn large_that_stays() -> Option<ManuallyDrop<Grown>> {
+    let grown = GROWN.take()?;
+    if !grown.few.is_so() {
+        return Some(grown);
+    }
+    let Some(small) = Entries::new(Seeds::draw()) else { return Some(grown) };
+    // Before anything is freed, as below.
+    AWAKE.set(Some(ManuallyDrop::new(small)));
+    drop(ManuallyDrop::into_inner(grown));
+    None
+}
+
 fn grow() -> Option<ManuallyDrop<Grown>> {
     if SMALL_FOR.get() > 0 {
         return None;
     }
     let turn = Turn::take()?;
     let entries = Entries::new(Seeds::draw())?;
-    Some(ManuallyDrop::new(Grown { entries, _turn: turn }))
+    Some(ManuallyDrop::new(Grown { entries, few: Few::default(), _turn: turn }))
 }
 
 /// The cache that slept long enough, or a new one.
@@ -348,6 +366,21 @@ mod tests {
             // It ended, and gave back what it had.
             drop(all_turns());
         }
+    }
+
+    #[test]
+    fn what_comes_down_to_few_sets_gets_a_small_cache_again() {
+        let _growing = growing();
+        until(LARGE, 1_000);
+        // Most are found meanwhile, and all as they are.
+        let before = (0..500_000).filter(|n| !look_up(n % 64)).count();
+        assert!(before < 100 && there() == LARGE, "{before}");
+        until(SMALL, 64);
+        drop(all_turns());
+        assert!((0..64_000).filter(|n| !look_up(n % 64)).count() < 100);
+        until(LARGE, 1_000);
+        let misses = (0..3_000_000).filter(|n| !look_up(n % 1_000)).count();
+        assert!(misses < 30_000 && there() == LARGE, "{misses}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod entries;
 mod exemplars;
 mod exposed;
 pub(crate) mod family;
+mod few;
 mod form;
 #[allow(unsafe_code)]
 mod handle;

@@ -1,0 +1,83 @@
+//! Whether what a thread looks up in its large cache has come down to so few label sets that a small one
+//! would do.
+//!
+//! A large one that is hit tells nobody: only misses pass by those who could make it small again. So of
+//! its look-ups one window in sixteen is counted by the sets that differ: each sets one of 256 bits, and
+//! the fewer are set, the fewer there were (linear counting, Whang et al., ACM TODS 1990).
+
+use super::entries::Found;
+
+/// Look-ups of which one window is counted, and how many that has.
+const EVERY: u32 = 1 << 16;
+const WINDOW: u32 = 1 << 12;
+/// Bits that are set when a hundred sets differ, or some more: half of what a small cache keeps.
+const FEW: u32 = 100;
+/// Windows in a row that had few: a million look-ups, so that who goes back and forth pays for it once in
+/// ten milliseconds at most.
+const WINDOWS: u32 = 16;
+
+#[derive(Default)]
+pub(super) struct Few {
+    look_ups: u32,
+    seen: [u64; 4],
+    windows: u32,
+}
+
+impl Few {
+    /// Notes a look-up; true when [few](Self::is_so) has just come true, or is still.
+    #[inline(always)]
+    pub(super) fn note(&mut self, found: Option<Found>) -> bool {
+        self.look_ups = self.look_ups.wrapping_add(1);
+        self.look_ups % EVERY < WINDOW && self.count(found)
+    }
+
+    /// A million look-ups had few different sets.
+    pub(super) fn is_so(&self) -> bool {
+        self.windows >= WINDOWS
+    }
+
+    fn count(&mut self, found: Option<Found>) -> bool {
+        // Each that is not found is another one: who misses much is not served by a small cache.
+        let which = found.map_or(u64::from(self.look_ups), Found::cells);
+        let bit = which.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - 8);
+        self.seen[bit as usize / 64] |= 1 << (bit % 64);
+        if self.look_ups % EVERY < WINDOW - 1 {
+            return false;
+        }
+        let seen: u32 = self.seen.iter().map(|word| word.count_ones()).sum();
+        self.windows = if seen <= FEW { self.windows.saturating_add(1) } else { 0 };
+        self.seen = [0; 4];
+        self.is_so()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many windows it takes until so many sets are few; nothing when they are not.
+    fn windows(sets: u64, cells_apart: u64, misses: u32) -> Option<u32> {
+        let mut few = Few::default();
+        let look_ups = (WINDOWS + 2) * EVERY;
+        let found = |n: u32| {
+            let set = u64::from(n) % sets;
+            (n % 100 >= misses).then(|| Found::new(0x7f00_1000 + set * cells_apart, set as u32, 1))
+        };
+        (0..look_ups).find(|&n| few.note(found(n))).map(|n| n.div_ceil(EVERY))
+    }
+
+    #[test]
+    fn few_sets_are_seen_and_many_are_not() {
+        // Counters are slots, a cell apart in the topmost bits of a word; histograms are addresses.
+        for cells_apart in [1 << 22, 280, 64] {
+            for (sets, misses) in [(1, 0), (8, 1), (50, 1), (64, 0), (100, 0)] {
+                let windows = windows(sets, cells_apart, misses);
+                assert_eq!(windows, Some(WINDOWS), "{sets} {cells_apart} {misses}");
+            }
+            for sets in [200, 500, 8_000] {
+                assert_eq!(windows(sets, cells_apart, 0), None, "{sets} {cells_apart}");
+            }
+            assert_eq!(windows(64, cells_apart, 10), None);
+        }
+    }
+}
