@@ -29,6 +29,8 @@ thread_local! {
     /// In the place of both. Asked when there is none awake, by a call of its own: so it costs the
     /// small one's hits nothing.
     static GROWN: Cell<Option<ManuallyDrop<Grown>>> = const { Cell::new(None) };
+    /// What the large one is asked for.
+    static FEW: Few = const { Few::new() };
     /// Misses until the cache is made or woken.
     static WAIT: Cell<u32> = const { Cell::new(FIRST_MISSES) };
     /// Misses until the cache may grow.
@@ -42,7 +44,6 @@ type Own = Option<ManuallyDrop<Entries<Small>>>;
 struct Grown {
     // Freed before the turn is given back: the process never has more than there are turns.
     entries: Entries<Large>,
-    few: Few,
     _turn: Turn,
 }
 
@@ -134,10 +135,9 @@ fn put_back(entries: ManuallyDrop<Entries<Small>>) {
 fn in_large(find: impl FnOnce(&mut Entries<Large>) -> Option<Found>) -> Option<Found> {
     let mut grown = GROWN.take()?;
     let found = find(&mut grown.entries);
-    let few = grown.few.note(found);
     GROWN.set(Some(grown));
     // As if nothing were found: what makes the cache small again goes by those who miss.
-    if few { None } else { found }
+    if FEW.with(|few| few.note(found)) { None } else { found }
 }
 
 /// Keeps `found` for the calling thread's next look-up of these values, or not, as room and recent
@@ -186,7 +186,7 @@ pub(crate) fn keep(family: u64, values: Values<'_>, found: Found) {
 /// The large cache; nothing where there is none, or a small one does and has just taken its place.
 fn large_that_stays() -> Option<ManuallyDrop<Grown>> {
     let grown = GROWN.take()?;
-    if !grown.few.is_so() {
+    if !FEW.with(Few::is_so) {
         return Some(grown);
     }
     let Some(small) = Entries::new(Seeds::draw()) else { return Some(grown) };
@@ -202,7 +202,8 @@ fn grow() -> Option<ManuallyDrop<Grown>> {
     }
     let turn = Turn::take()?;
     let entries = Entries::new(Seeds::draw())?;
-    Some(ManuallyDrop::new(Grown { entries, few: Few::default(), _turn: turn }))
+    FEW.with(Few::begin);
+    Some(ManuallyDrop::new(Grown { entries, _turn: turn }))
 }
 
 /// The cache that slept long enough, or a new one.

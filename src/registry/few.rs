@@ -5,6 +5,8 @@
 //! its look-ups one window in sixteen is counted by the sets that differ: each sets one of 256 bits, and
 //! the fewer are set, the fewer there were (linear counting, Whang et al., ACM TODS 1990).
 
+use std::cell::Cell;
+
 use super::entries::Found;
 
 /// Look-ups of which one window is counted, and how many that has.
@@ -16,37 +18,49 @@ const FEW: u32 = 100;
 /// ten milliseconds at most.
 const WINDOWS: u32 = 16;
 
-#[derive(Default)]
+/// In cells, each written where it stands: the whole would be copied out and back at each look-up.
 pub(super) struct Few {
-    look_ups: u32,
-    seen: [u64; 4],
-    windows: u32,
+    look_ups: Cell<u32>,
+    seen: Cell<[u64; 4]>,
+    windows: Cell<u32>,
 }
 
 impl Few {
-    /// Notes a look-up; true when [few](Self::is_so) has just come true, or is still.
+    pub(super) const fn new() -> Few {
+        Few { look_ups: Cell::new(0), seen: Cell::new([0; 4]), windows: Cell::new(0) }
+    }
+
+    /// Begins anew, with a cache that has nothing in it.
+    pub(super) fn begin(&self) {
+        (self.look_ups.set(0), self.seen.set([0; 4]), self.windows.set(0));
+    }
+
+    /// Notes a look-up; true when a window has just ended, the last of [many with few](Self::is_so).
     #[inline(always)]
-    pub(super) fn note(&mut self, found: Option<Found>) -> bool {
-        self.look_ups = self.look_ups.wrapping_add(1);
-        self.look_ups % EVERY < WINDOW && self.count(found)
+    pub(super) fn note(&self, found: Option<Found>) -> bool {
+        let now = self.look_ups.get().wrapping_add(1);
+        self.look_ups.set(now);
+        now % EVERY < WINDOW && self.count(now, found)
     }
 
     /// A million look-ups had few different sets.
     pub(super) fn is_so(&self) -> bool {
-        self.windows >= WINDOWS
+        self.windows.get() >= WINDOWS
     }
 
-    fn count(&mut self, found: Option<Found>) -> bool {
+    fn count(&self, now: u32, found: Option<Found>) -> bool {
         // Each that is not found is another one: who misses much is not served by a small cache.
-        let which = found.map_or(u64::from(self.look_ups), Found::cells);
+        let which = found.map_or(u64::from(now), Found::cells);
         let bit = which.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - 8);
-        self.seen[bit as usize / 64] |= 1 << (bit % 64);
-        if self.look_ups % EVERY < WINDOW - 1 {
+        let mut seen = self.seen.get();
+        seen[bit as usize / 64] |= 1 << (bit % 64);
+        self.seen.set(seen);
+        if now % EVERY < WINDOW - 1 {
             return false;
         }
-        let seen: u32 = self.seen.iter().map(|word| word.count_ones()).sum();
-        self.windows = if seen <= FEW { self.windows.saturating_add(1) } else { 0 };
-        self.seen = [0; 4];
+        let ones: u32 = seen.iter().map(|word| word.count_ones()).sum();
+        self.windows.set(if ones <= FEW { self.windows.get().saturating_add(1) } else { 0 });
+        self.seen.set([0; 4]);
         self.is_so()
     }
 }
@@ -57,7 +71,7 @@ mod tests {
 
     /// How many windows it takes until so many sets are few; nothing when they are not.
     fn windows(sets: u64, cells_apart: u64, misses: u32) -> Option<u32> {
-        let mut few = Few::default();
+        let few = Few::new();
         let look_ups = (WINDOWS + 2) * EVERY;
         let found = |n: u32| {
             let set = u64::from(n) % sets;
