@@ -16,8 +16,9 @@ const KEEP: usize = 4 << 10;
 /// Behind an item: its tag, and what a writer that is not checked may write too much.
 const BEHIND: usize = 1 + SLACK;
 
-/// What stands before the items always has room.
-const _: () = assert!(FIXED + 4 + MOST_NAME + MOST_TRACESTATE + BEHIND <= ROOM);
+/// What stands before the items always has room, and no text that it has room for has to be cut.
+const _: () =
+    assert!(FIXED + 4 + MOST_NAME + MOST_TRACESTATE + BEHIND <= ROOM && ROOM <= MOST_TEXT);
 
 /// Where in what is fixed.
 const KIND: usize = 41;
@@ -47,6 +48,9 @@ pub(crate) struct Draft {
     /// Up to where an item goes without a closer look: there is room for it, it is within the
     /// limits, and no text in it has to be cut.
     until: usize,
+    /// The same for one that has just begun, whatever its name: less than there may be room for, so that
+    /// it need not be found out for each.
+    until_at_first: usize,
     /// How many more of each sort there may be; behind them of the attributes of the event or link
     /// that was added last.
     left: [u16; 4],
@@ -60,6 +64,7 @@ impl Draft {
         Draft {
             bytes: Vec::with_capacity(ROOM),
             until: 0,
+            until_at_first: 0,
             left: [0; 4],
             limits: Limits { counts: [0; 3], bytes: 0 },
             items: 0,
@@ -69,6 +74,7 @@ impl Draft {
     /// Bounds of the spans that begin from here on.
     pub(crate) fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+        self.until_at_first = (ROOM - BEHIND).min(limits.bytes as usize);
     }
 
     /// Begins anew.
@@ -93,7 +99,7 @@ impl Draft {
         let [attributes, events, links] = self.limits.counts;
         self.left = [attributes, events, links, 0];
         self.items = self.bytes.len() as u32;
-        self.look();
+        self.until = self.until_at_first;
     }
 
     /// Instead of the empty one behind the name.
