@@ -195,6 +195,7 @@ impl Demo {
         let tracer = &self.swarm.tracer;
         let mut span = tracer.span("inference");
         span.set_kind(SpanKind::Client);
+        span.set_attribute("gen_ai.operation.name", "text_completion");
         span.set_attribute("gen_ai.request.model", model);
         span.set_attribute("gen_ai.usage.input_tokens", words);
         let generate = tracer.child("generate", span.as_parent());
