@@ -32,7 +32,9 @@ impl Few {
 
     /// Begins anew, with a cache that has nothing in it.
     pub(super) fn begin(&self) {
-        (self.look_ups.set(0), self.seen.set([0; 4]), self.windows.set(0));
+        self.look_ups.set(0);
+        self.seen.set([0; 4]);
+        self.windows.set(0);
     }
 
     /// Notes a look-up; true when a window has just ended, the last of [many with few](Self::is_so).
