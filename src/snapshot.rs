@@ -23,15 +23,19 @@ pub(crate) trait Visit {
         1
     }
 
-    /// The numbers of a family's only page: one for each bit of its `present`, as bits of their kind.
-    /// Anything stands where there is no series.
-    fn page<'a>(
+    /// A family that has one page of numbers, which is most of them: one for each bit of its `present`, as
+    /// bits of their kind. Anything stands where there is no series.
+    fn only<'a>(
         &mut self,
+        family: &Head<'_>,
         kind: NumberKind,
-        head: &PageHead,
+        page: &PageHead,
         now: &[u64; PAGE],
         line: impl Fn(&PageHead, usize) -> Line<'a>,
-    );
+    ) {
+        self.family(family);
+        each_number(kind, page, now, line, |number, line| self.number(number, line));
+    }
 
     /// The numbers of a larger family's next series, in sheets that follow each other.
     ///
@@ -45,9 +49,14 @@ pub(crate) trait Visit {
     ) {
         for sheet in sheets {
             read(sheet);
-            sheet.as_mut().pages().for_each(|(head, now)| self.page(kind, head, now, &line));
+            for (page, now) in sheet.as_mut().pages() {
+                each_number(kind, page, now, &line, |number, line| self.number(number, line));
+            }
         }
     }
+
+    /// One number of those.
+    fn number(&mut self, number: Number, line: Line<'_>);
 
     /// A number without a place: it was asked for at this scrape and may be gone in the next. `begin`
     /// is what its line begins with, up to the number.
@@ -83,7 +92,7 @@ pub(crate) struct Numbers {
     pub(crate) sheet: usize,
     /// The pages that have a series, in their order.
     pub(crate) heads: Vec<PageHead>,
-    /// For each of these what [`Visit::page`] is given.
+    /// For each of these what [`Visit::only`] is given.
     pub(crate) bits: Vec<[u64; PAGE]>,
 }
 
@@ -404,16 +413,8 @@ impl Visit for SnapshotBuilder {
         });
     }
 
-    fn page<'a>(
-        &mut self,
-        kind: NumberKind,
-        head: &PageHead,
-        now: &[u64; PAGE],
-        line: impl Fn(&PageHead, usize) -> Line<'a>,
-    ) {
-        each_number(kind, head, now, line, |number, line| {
-            self.push(line.labels(), Value::Number(number.as_f64()));
-        });
+    fn number(&mut self, number: Number, line: Line<'_>) {
+        self.push(line.labels(), Value::Number(number.as_f64()));
     }
 
     fn sample<'a>(

@@ -70,6 +70,14 @@ impl Scrape {
         turn: &Turn<'_>,
         visit: &mut V,
     ) {
+        let places = family.places();
+        // Most families have one page, with a series or a few: that is read by itself.
+        let only = if places.blocks() == 1 { places.block(0) } else { None };
+        let only = only.map(|block| (block, PageHead::of(number, 0, block)));
+        let shown = |page| places.block(page).is_some_and(|block| block.shown().1 != 0);
+        if !only.map_or_else(|| (0..places.blocks()).any(shown), |(_, head)| head.present != 0) {
+            return;
+        }
         let head = Head {
             name: &family.spec.name,
             kind: family.spec.kind,
@@ -82,24 +90,17 @@ impl Scrape {
         if !visit.wants(&head) {
             return;
         }
-        let places = family.places();
-        // Most families have one page, with a series or a few: that is read by itself.
-        let only = if places.blocks() == 1 { places.block(0) } else { None };
-        let only = only.map(|block| (block, PageHead::of(number, 0, block)));
-        let shown = |page| places.block(page).is_some_and(|block| block.shown().1 != 0);
-        if !only.map_or_else(|| (0..places.blocks()).any(shown), |(_, head)| head.present != 0) {
-            return;
-        }
-        visit.family(&head);
         let line =
             |page: &PageHead, index| Line::new(family, (page.number * PAGE + index) as u32, turn);
         let Some(kind) = number_kind(family.spec.kind) else {
+            visit.family(&head);
             return self.histograms(number, family, line, visit);
         };
-        if let Some((block, head)) = only {
-            let now = self.parts[0].only(&self.shards, family, block, &head);
-            return visit.page(kind, &head, now, line);
+        if let Some((block, page)) = only {
+            let now = self.parts[0].only(&self.shards, family, block, &page);
+            return visit.only(&head, kind, &page, now, line);
         }
+        visit.family(&head);
         let sheets = places.blocks().div_ceil(SHEET);
         let at_once = if sheets < LARGE { 1 } else { visit.at_once() };
         if self.parts.len() < at_once {

@@ -3,9 +3,7 @@
 use std::time::Instant;
 
 use super::cells::Cells;
-use crate::snapshot::{
-    Head, HistogramReading, Line, Number, NumberKind, PAGE, PageHead, Visit, each_number,
-};
+use crate::snapshot::{Head, HistogramReading, Line, Number, PageHead, Visit};
 
 /// Writes the families that are read: a place in the table for each, and the labels that are kept. What
 /// differs in others is added up.
@@ -211,16 +209,8 @@ impl Visit for Reading {
         self.family = WANTED.iter().position(|(wanted, _)| *wanted == head.name);
     }
 
-    fn page<'a>(
-        &mut self,
-        kind: NumberKind,
-        head: &PageHead,
-        now: &[u64; PAGE],
-        line: impl Fn(&PageHead, usize) -> Line<'a>,
-    ) {
-        each_number(kind, head, now, line, |number, line| {
-            self.push(|name| label(line, name), number);
-        });
+    fn number(&mut self, number: Number, line: Line<'_>) {
+        self.push(|name| label(line, name), number);
     }
 
     fn sample<'a>(

@@ -7,7 +7,7 @@ use super::histogram::{KeptLines, Lines};
 use super::sheet::{Out, Sheet};
 use super::text::Sink;
 use crate::pool::Pool;
-use crate::snapshot::{HistogramReading, Line, Number, NumberKind, Numbers, PAGE, PageHead};
+use crate::snapshot::{Head, HistogramReading, Line, NumberKind, Numbers, PAGE, PageHead};
 
 /// What is kept of all families of an engine.
 #[derive(Default)]
@@ -23,6 +23,21 @@ pub(crate) struct Pages {
 struct FamilyPages {
     sheets: Vec<Sheet>,
     begins: Vec<Begins>,
+}
+
+/// The text of a family that has one page.
+pub(crate) struct Only<'a> {
+    pub(crate) with_head: &'a [u8],
+    /// Bytes of its head.
+    head: usize,
+    /// A bit for each line that had no room in the budget.
+    pub(crate) refused: u64,
+}
+
+impl<'a> Only<'a> {
+    pub(crate) fn lines(&self) -> &'a [u8] {
+        &self.with_head[self.head..]
+    }
 }
 
 /// What the bucket lines of 64 neighbouring histograms begin with.
@@ -46,24 +61,26 @@ const KEPT: usize = 8;
 const NEAR: usize = 8;
 
 impl Pages {
-    /// Brings a family's only page up to date; what has no room in the budget goes to `past`.
+    /// Brings a family's only page up to date.
     #[inline]
-    pub(crate) fn page<'b>(
+    pub(crate) fn only<'b>(
         &mut self,
+        family: &Head<'_>,
         kind: NumberKind,
-        head: &PageHead,
+        page: &PageHead,
         now: &[u64; PAGE],
         line: impl Fn(&PageHead, usize) -> Line<'b>,
         charge: &dyn Fn(u64) -> bool,
-        past: impl FnMut(&str, Number),
-    ) -> &[u8] {
-        let sheet = nth(&mut nth(&mut self.families, head.family).sheets, 0);
-        if !sheet.is_as(head, now) {
-            sheet.update_only(kind, head, now);
-            let page = [(head, now)].into_iter();
-            add_missing(sheet, kind, page, &mut self.scratch, line, charge, past);
+    ) -> Only<'_> {
+        let sheet = nth(&mut nth(&mut self.families, page.family).sheets, 0);
+        let mut refused = 0;
+        if !sheet.is_as(page, now) {
+            sheet.update_only(family.text, kind, page, now);
+            add_missing(sheet, kind, [(page, now)].into_iter(), &mut self.scratch, line, charge);
+            refused = sheet.missing(page);
         }
-        sheet.text(head)
+        let (with_head, head) = sheet.only_text();
+        Only { with_head, head, refused }
     }
 
     /// Reads the numbers of sheets that follow each other, and brings the lines that are there up to
@@ -103,17 +120,28 @@ impl Pages {
         0
     }
 
-    /// Adds the lines that a sheet is missing; what has no room in the budget goes to `past`.
+    /// Adds the lines that a sheet is missing. Gives whether some had no room in the budget.
     pub(crate) fn add_missing<'b>(
         &mut self,
         kind: NumberKind,
         numbers: &Numbers,
         line: impl Fn(&PageHead, usize) -> Line<'b>,
         charge: &dyn Fn(u64) -> bool,
-        past: impl FnMut(&str, Number),
-    ) {
+    ) -> bool {
         let sheet = &mut self.families[numbers.family].sheets[numbers.sheet];
-        add_missing(sheet, kind, numbers.pages(), &mut self.scratch, line, charge, past);
+        add_missing(sheet, kind, numbers.pages(), &mut self.scratch, line, charge)
+    }
+
+    /// Of the lines that a sheet's page shows those that are missing.
+    pub(crate) fn missing(&self, numbers: &Numbers, page: &PageHead) -> u64 {
+        self.families[numbers.family].sheets[numbers.sheet].missing(page)
+    }
+
+    /// What a line begins with, which is not kept.
+    pub(crate) fn render(&mut self, line: Line<'_>) -> &str {
+        self.scratch.clear();
+        line.render(&mut self.scratch);
+        &self.scratch
     }
 
     /// The texts of a sheet's pages, as they were brought up to date.
@@ -160,7 +188,7 @@ impl Pages {
     }
 }
 
-/// Adds the lines that pages of a sheet are missing; what has no room in the budget goes to `past`. Not
+/// Adds the lines that pages of a sheet are missing. Gives whether some had no room in the budget. Not
 /// inlined: where nothing has changed, which is most often, it is not called.
 #[inline(never)]
 fn add_missing<'a, 'b>(
@@ -170,12 +198,12 @@ fn add_missing<'a, 'b>(
     scratch: &mut String,
     line: impl Fn(&PageHead, usize) -> Line<'b>,
     charge: &dyn Fn(u64) -> bool,
-    mut past: impl FnMut(&str, Number),
-) {
+) -> bool {
     let missing = |(head, _)| sheet.missing(head).count_ones() as usize;
     let mut all: usize = pages.clone().map(missing).sum();
+    let mut refused = false;
     if all == 0 {
-        return;
+        return refused;
     }
     for (head, now) in pages {
         let mut missing = sheet.missing(head);
@@ -185,13 +213,12 @@ fn add_missing<'a, 'b>(
             scratch.clear();
             line(head, index).render(scratch);
             let of = (missing.count_ones() as usize, all);
-            if !sheet.add(head, index, number, scratch, of, charge) {
-                past(scratch, number);
-            }
+            refused |= !sheet.add(head, index, number, scratch, of, charge);
             missing &= missing - 1;
             all -= 1;
         }
     }
+    refused
 }
 
 /// The `n`th of a list that grows as far as it is asked for.

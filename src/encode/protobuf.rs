@@ -8,8 +8,7 @@ use super::exponential::{Exponential, ZERO_THRESHOLD};
 use super::line::escape::hex;
 use super::wire::{self, VARINT, bytes, fixed64, int, key, long, message, zigzag};
 use crate::snapshot::{
-    Exemplar, Head, HistogramReading, Line, MetricKind, Number, NumberKind, PAGE, PageHead, Visit,
-    each_number,
+    Exemplar, Head, HistogramReading, Line, MetricKind, Number, PageHead, Visit,
 };
 
 /// `MetricType`.
@@ -57,7 +56,7 @@ impl<'a> Protobuf<'a> {
         }
     }
 
-    fn number<'b>(&mut self, number: Number, labels: impl Iterator<Item = (&'b str, &'b str)>) {
+    fn metric<'b>(&mut self, number: Number, labels: impl Iterator<Item = (&'b str, &'b str)>) {
         let Some((_, kind)) = self.family else { return };
         message::<1>(long(4), self.out, |out| {
             self::labels(labels, out);
@@ -94,14 +93,8 @@ impl Visit for Protobuf<'_> {
         }
     }
 
-    fn page<'b>(
-        &mut self,
-        kind: NumberKind,
-        head: &PageHead,
-        now: &[u64; PAGE],
-        line: impl Fn(&PageHead, usize) -> Line<'b>,
-    ) {
-        each_number(kind, head, now, line, |number, line| self.number(number, line.labels()));
+    fn number(&mut self, number: Number, line: Line<'_>) {
+        self.metric(number, line.labels());
     }
 
     fn sample<'b>(
@@ -110,7 +103,7 @@ impl Visit for Protobuf<'_> {
         _begin: &str,
         labels: impl Iterator<Item = (&'b str, &'b str)>,
     ) {
-        self.number(number, labels);
+        self.metric(number, labels);
     }
 
     fn cell(&mut self, low: u64, high: u64, count: u64) {

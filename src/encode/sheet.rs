@@ -85,6 +85,13 @@ impl Sheet {
         self.pages[head.number % SHEET].text(&self.text)
     }
 
+    /// The text of a family's only page, behind the family's head of so many bytes.
+    #[inline]
+    pub(super) fn only_text(&self) -> (&[u8], usize) {
+        let Some(page) = self.pages.first() else { return (&[], 0) };
+        (&self.text[..page.begin() + page.text_len()], page.begin())
+    }
+
     fn page(&mut self, head: &PageHead) -> PageMut<'_> {
         let from = head.number % SHEET * PAGE;
         let places = from..self.bits.len().min(from + PAGE);
@@ -196,9 +203,19 @@ impl Sheet {
         })
     }
 
-    /// [`update`](Self::update) of a family's only page, which has no use for the steps.
+    /// [`update`](Self::update) of a family's only page, which has no use for the steps. The text begins with
+    /// the `family`'s head: both go out by one copy.
     #[inline(never)]
-    pub(super) fn update_only(&mut self, kind: NumberKind, head: &PageHead, now: &[u64; PAGE]) {
+    pub(super) fn update_only(
+        &mut self,
+        family: &str,
+        kind: NumberKind,
+        head: &PageHead,
+        now: &[u64; PAGE],
+    ) {
+        if self.pages.is_empty() {
+            self.text.extend_from_slice(family.as_bytes());
+        }
         self.make_room(head);
         let lines = self.begin(kind, head, now, &[]);
         self.rewrite(kind, head, lines, now);
@@ -469,6 +486,8 @@ mod tests {
         ) {
             let mut checked = Checked::new();
             checked.numbers.heads.truncate(1);
+            let none = checked.numbers.heads[0];
+            checked.sheet.update_only("# head\n", kind, &none, &[0; PAGE]);
             for (number, (place, again, goes)) in numbers.into_iter().zip(places) {
                 // A number as it was says nothing new, and no more does the line beside a missing one.
                 let number = checked.lines[place].as_ref().filter(|_| again).map_or(number, |l| l.1);
@@ -482,9 +501,12 @@ mod tests {
                 }
                 let (head, now) = (checked.numbers.heads[0], checked.numbers.bits[0]);
                 if !checked.sheet.is_as(&head, &now) {
-                    checked.sheet.update_only(kind, &head, &now);
+                    checked.sheet.update_only("", kind, &head, &now);
                 }
                 checked.check(kind)?;
+                let (text, begin) = checked.sheet.only_text();
+                prop_assert_eq!(&text[..begin], b"# head\n");
+                prop_assert_eq!(&text[begin..], checked.sheet.text(&head));
                 let more = PageHead { present: head.present | 1 << ((place + 1) % PAGE), ..head };
                 prop_assert!(more.present == head.present || !checked.sheet.is_as(&more, &now));
                 let newer = PageHead { version: head.version + 1, ..head };

@@ -7,7 +7,7 @@ use super::pages::Pages;
 use super::{number, open};
 use crate::pool::Pool;
 use crate::snapshot::{
-    Head, HistogramReading, Line, Number, NumberKind, Numbers, PAGE, PageHead, Visit,
+    Head, HistogramReading, Line, Number, NumberKind, Numbers, PAGE, PageHead, Visit, each_number,
 };
 
 /// Where text goes.
@@ -141,17 +141,25 @@ impl<S: Sink> Visit for Text<'_, S> {
         if self.pool.is_many() { SHEETS_AT_ONCE } else { 1 }
     }
 
-    fn page<'b>(
+    fn only<'b>(
         &mut self,
+        family: &Head<'_>,
         kind: NumberKind,
-        head: &PageHead,
+        page: &PageHead,
         now: &[u64; PAGE],
         line: impl Fn(&PageHead, usize) -> Line<'b>,
     ) {
-        let Text { out, pages, charge, .. } = self;
-        let past = |begin: &str, number| write_number(out.text(), begin, number);
-        let text = pages.page(kind, head, now, line, *charge, past);
-        out.page(text);
+        let text = self.pages.only(family, kind, page, now, &line, self.charge);
+        if self.format == Format::Text {
+            self.out.page(text.with_head);
+        } else {
+            open::head(self.out.text(), family);
+            self.out.page(text.lines());
+        }
+        if text.refused != 0 {
+            let refused = PageHead { present: text.refused, ..*page };
+            each_number(kind, &refused, now, line, |number, line| self.number(number, line));
+        }
     }
 
     fn numbers<'b, N: AsMut<Numbers> + Send>(
@@ -161,16 +169,26 @@ impl<S: Sink> Visit for Text<'_, S> {
         read: impl Fn(&mut N) + Sync,
         line: impl Fn(&PageHead, usize) -> Line<'b>,
     ) {
-        let Text { out, pages, charge, pool, .. } = self;
-        let mut gone = pages.update(kind, sheets, read, pool, *out);
+        let mut gone = self.pages.update(kind, sheets, read, self.pool, self.out);
         // One after the other from here on: in the order of the text, and the budget's.
         for sheet in sheets {
-            let past = |begin: &str, number| write_number(out.text(), begin, number);
-            pages.add_missing(kind, sheet.as_mut(), &line, *charge, past);
-            let texts = pages.texts(sheet.as_mut()).skip(gone);
-            texts.for_each(|text| out.page(text));
+            let sheet = sheet.as_mut();
+            let refused = self.pages.add_missing(kind, sheet, &line, self.charge);
+            self.pages.texts(sheet).skip(gone).for_each(|text| self.out.page(text));
             gone = 0;
+            if refused {
+                for (page, now) in sheet.pages() {
+                    let refused = PageHead { present: self.pages.missing(sheet, page), ..*page };
+                    each_number(kind, &refused, now, &line, |number, line| {
+                        self.number(number, line);
+                    });
+                }
+            }
         }
+    }
+
+    fn number(&mut self, number: Number, line: Line<'_>) {
+        write_number(self.out.text(), self.pages.render(line), number);
     }
 
     fn sample<'b>(
