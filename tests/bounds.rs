@@ -1,7 +1,8 @@
 //! Floods: each limit holds at every moment, what exceeds it is counted, and what exists stays
 //! exact.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::hint;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use mcp_vitals::{Counter, Desc, Error, Family, Histogram, Vitals};
@@ -96,23 +97,41 @@ fn the_limit_holds_when_threads_race_for_the_last_series() {
     let other = snapshot.value("calls_total", &[("n", "_other")]);
     let overflow = snapshot.sum("mcp_vitals_series_overflow_total", &[("metric", "calls_total")]);
     assert_eq!(other.unwrap_or(0.0), overflow);
+}
 
-    // A set that has a place is never sent to `_other`, however many ask for the last one at once.
-    for _ in 0..20 {
-        let vitals = Vitals::builder().series_limit(LIMIT as u32).build().unwrap();
-        let calls = vitals.register(Desc::counter("calls_total", "Calls.").labels(["n"])).unwrap();
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    (0..LIMIT).for_each(|n| calls.with([n.to_string().as_str()]).inc());
-                });
-            }
-        });
-        let snapshot = vitals.snapshot();
-        assert_eq!(snapshot.value("calls_total", &[("n", "_other")]), None);
-        assert_eq!(snapshot.sum("mcp_vitals_series_overflow_total", &[]), 0.0);
-        assert_eq!(snapshot.sum("calls_total", &[]), 4.0 * LIMIT as f64);
+/// A set that has a place is never sent to `_other`, however many ask for the last one at once.
+#[test]
+fn the_last_place_is_for_all_who_ask_for_the_same_set() {
+    const FAMILIES: usize = 1_000;
+    let vitals = Vitals::builder().build().unwrap();
+    let families: Vec<_> = (0..FAMILIES)
+        .map(|n| {
+            let desc = Desc::counter(&format!("calls_{n}_total"), "Calls.").labels(["n"]);
+            vitals.register(desc.series_limit(1)).unwrap()
+        })
+        .collect();
+    let arrived = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for late in [0, 1] {
+            let (families, arrived) = (&families, &arrived);
+            scope.spawn(move || {
+                for (n, family) in families.iter().enumerate() {
+                    arrived.fetch_add(1, Ordering::Relaxed);
+                    while arrived.load(Ordering::Relaxed) < 2 * (n + 1) {
+                        thread::yield_now();
+                    }
+                    // One of them a little later each time: into every moment of the other one's birth.
+                    (0..late * (n % 100)).for_each(|_| hint::spin_loop());
+                    family.with(["a"]).inc();
+                }
+            });
+        }
+    });
+    let snapshot = vitals.snapshot();
+    for n in 0..FAMILIES {
+        assert_eq!(snapshot.sum(&format!("calls_{n}_total"), &[("n", "a")]), 2.0, "family {n}");
     }
+    assert_eq!(snapshot.sum("mcp_vitals_series_overflow_total", &[]), 0.0);
 }
 
 #[test]

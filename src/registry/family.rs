@@ -453,7 +453,12 @@ impl FamilyCore {
                     return Err(handle);
                 }
             } else if self.is_full() && !self.is_removable() {
-                return Err(self.overflow(values));
+                // Once more: what was counted before is found now, this very set perhaps.
+                match self.find(hash, values) {
+                    Ok(handle) => return Ok(handle),
+                    Err(Seen::None) => return Err(self.overflow(values)),
+                    Err(_) => {}
+                }
             }
         }
         let mut births = lock(&self.births);
@@ -514,7 +519,8 @@ impl FamilyCore {
     }
 
     fn is_full(&self) -> bool {
-        self.count.load(Ordering::Relaxed) >= self.limits.series
+        // Acquire: whoever sees the last series counted finds it.
+        self.count.load(Ordering::Acquire) >= self.limits.series
     }
 
     /// Makes a series that is not there; nothing past a limit.
@@ -539,10 +545,11 @@ impl FamilyCore {
             ids[label] = self.values.take(&mut births.uses, label, value);
         }
         self.places.set_ids(place, &ids[..values.len()]);
-        self.count.fetch_add(1, Ordering::Relaxed);
         self.places.life(place).inspect(|life| life.begin());
         let handle = self.revived(place, &births.looking());
         self.index.insert(hash, place, |place| self.hash_of(place, &births.looking()));
+        // Release: see `is_full`.
+        self.count.fetch_add(1, Ordering::Release);
         self.places.list(place);
         handle
     }
