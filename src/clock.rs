@@ -257,6 +257,15 @@ mod tests {
         assert_eq!(Stopwatch { clock, ticks: u64::MAX }.elapsed_nanos(), 0);
         // The process's, so other tests may see one too.
         assert!(counted() > before);
+        // A moment ahead, so that only the lower halves differ: once more where the moment has passed.
+        let ahead = || (clock.ticks() + (1 << 24), counted());
+        let is_zero = |(ticks, before)| {
+            let nanos = Stopwatch { clock, ticks }.elapsed_nanos();
+            let has_passed = clock.ticks() >= ticks;
+            assert!(has_passed || (nanos == 0 && counted() > before), "{nanos}");
+            !has_passed
+        };
+        assert!((0..1_000).any(|_| is_zero(ahead())));
     }
 
     /// Whichever halves of the counter have changed meanwhile.

@@ -1,5 +1,7 @@
 //! The engine through its public names: what is recorded is what a scrape shows.
 
+use std::thread;
+
 use mcp_vitals::{Desc, Unit, Vitals};
 
 fn engine() -> Vitals {
@@ -96,4 +98,37 @@ fn a_unit_takes_nothing_back() {
     let times = || Desc::histogram("time_seconds", "Times.");
     vitals.register(times()).unwrap();
     vitals.register(times().unit(Unit::Bytes).unit(Unit::Seconds)).unwrap();
+}
+
+/// A boundary at each small value, several between a value and its double, and one in every few doublings:
+/// each counts what is at or below it.
+#[test]
+fn boundaries_are_exact_wherever_they_stand() {
+    let small: Vec<f64> = (1..=100).map(f64::from).collect();
+    let even: Vec<f64> = (1..=60).map(|n| f64::from(n) * 5_000.0).collect();
+    let lists = [&small[..], &[10.0, 100.0, 1_000.0], &even, &[1.0, 100_000.0]];
+    let vitals = engine();
+    let values: Vec<u64> = (0..300).chain((0..300).map(|n| n * n * 7)).collect();
+    for (n, bounds) in lists.into_iter().enumerate() {
+        let name = format!("sizes_{n}");
+        let desc = Desc::histogram(&name, "").unit(Unit::Count).buckets(bounds);
+        let sizes = vitals.register(desc).unwrap().with([]);
+        for times in [1, 2] {
+            values.iter().for_each(|&value| sizes.record_units(value));
+            thread::scope(|scope| {
+                scope.spawn(|| values.iter().for_each(|&value| sizes.record_units(value)));
+            });
+            let snapshot = vitals.snapshot();
+            let read = snapshot.histogram(&name, &[]).unwrap();
+            assert_eq!(read.count(), 2 * times * values.len() as u64);
+            assert_eq!(read.sum(), (2 * times * values.iter().sum::<u64>()) as f64);
+            let text = vitals.export_prometheus();
+            for &bound in bounds {
+                let below = values.iter().filter(|&&value| value as f64 <= bound).count();
+                let line =
+                    format!("{name}_bucket{{le=\"{bound:?}\"}} {}\n", 2 * times as usize * below);
+                assert!(text.contains(&line), "{line}{text}");
+            }
+        }
+    }
 }

@@ -149,7 +149,9 @@ impl<const N: usize> Desc<Histogram, N> {
     }
 
     /// The boundaries of the classic buckets, ascending, in the **exposed unit** (seconds, bytes),
-    /// without `+Inf`; at most 500. They cost nothing when recording.
+    /// without `+Inf`; at most 500, and 64 between a value and its double (128 below twice the
+    /// [cells](Self::cells_per_octave)). They cost nothing when recording, but for values between two that are
+    /// less than a factor of two apart: 2 to 7 ns more.
     pub fn buckets(mut self, bounds: &[f64]) -> Self {
         // With 0.0 added, because -0.0 would be shown as just that.
         self.spec.buckets = bounds.iter().map(|bound| bound + 0.0).collect();
@@ -173,7 +175,8 @@ impl<const N: usize> Desc<Histogram, N> {
     }
 
     /// Cells between a value and its double: 16, 32, 64 (default), 128 or 256, rounded up to one
-    /// of these; a cell is at most `1/cells` wide. At 256 an octave may cost a thread up to 2.7 KiB.
+    /// of these; a cell is at most `1/cells` wide. At 256 an octave may cost a thread up to 2.7 KiB, and the
+    /// values below 512 together 8 KiB.
     pub fn cells_per_octave(mut self, cells: u32) -> Self {
         self.spec.bits = cells.clamp(16, 256).next_power_of_two().ilog2();
         self

@@ -77,23 +77,8 @@ impl Histogram {
             return record_sampled(cells, units);
         }
         let place = layout.place_warm(units);
-        let origin = cells.octave(place.octave);
-        // Read once: the compiler can't know that the adds below don't change it.
-        let first = cells.header;
-        let own = shard::own();
-        // Slot 0 is in no shard's directory: an octave that nobody has allocated ends up here too.
-        let (Some(buckets), Some(header)) = (own.chunk(origin.chunk()), own.chunk(first.chunk()))
-        else {
-            return record_anywhere(cells, units, 1);
-        };
-        add_owned(header.cell_after(first, SUM), units);
-        add_owned(header.cell_after(first, place.bucket), 1);
-        if add_owned(buckets.cell_after(origin, place.cell), 1) == 0 {
-            return mark_own(cells, units);
-        }
-        // The last of all, here and there, so that nothing is kept over a call.
-        if context::is_sampled() {
-            offer_warm(cells, units);
+        if !record_own(cells, units, cells.octave_warm(place.octave), place) {
+            record_elsewhere(cells, units);
         }
     }
 
@@ -141,8 +126,41 @@ impl Histogram {
     }
 }
 
+/// Records one value in cells that the calling thread has; false where it has none of them.
+#[inline(always)]
+fn record_own(cells: &HistogramCells, units: u64, origin: Slot, place: Place) -> bool {
+    // Read once: the compiler can't know that the adds below don't change it.
+    let first = cells.header;
+    let own = shard::own();
+    // Slot 0 is in no shard's directory: an octave that nobody has allocated ends up here too, and on the
+    // warm path one of several boundaries.
+    let (Some(buckets), Some(header)) = (own.chunk(origin.chunk()), own.chunk(first.chunk()))
+    else {
+        return false;
+    };
+    add_owned(header.cell_after(first, SUM), units);
+    add_owned(header.cell_after(first, place.bucket), 1);
+    if add_owned(buckets.cell_after(origin, place.cell), 1) == 0 {
+        mark_own(cells, units);
+    } else if context::is_sampled() {
+        // The last of all, here and there, so that nothing is kept over a call.
+        offer_own(cells, units);
+    }
+    true
+}
+
+/// Records what the warm path has no cells for: in an octave of several boundaries, as quickly as goes; else
+/// anywhere.
+#[inline(never)]
+fn record_elsewhere(cells: &HistogramCells, units: u64) {
+    let place = cells.layout().place(units);
+    if !record_own(cells, units, cells.octave(place.octave), place) {
+        record_anywhere(cells, units, 1);
+    }
+}
+
 /// Records what the warm path can't: of a sampled family, what its turn has come for; of another a
-/// clamped value, or one in an octave of several boundaries.
+/// clamped value.
 #[inline(never)]
 fn record_sampled(cells: &HistogramCells, units: u64) {
     // What is to be refused is so whether or not its turn has come: it is counted to the last one.
@@ -194,12 +212,12 @@ fn record_anywhere(cells: &HistogramCells, units: u64, weight: u64) {
     }
 }
 
-/// Offers what the warm path has just recorded as an exemplar. Apart, so that who is in no span saves no
+/// Offers what [`record_own`] has just recorded as an exemplar. Apart, so that who is in no span saves no
 /// registers; and the bucket is found again, so that the warm path keeps nothing for it.
 #[cold]
 #[inline(never)]
-fn offer_warm(cells: &HistogramCells, units: u64) {
-    offer(cells, cells.layout().place_warm(units).bucket, units);
+fn offer_own(cells: &HistogramCells, units: u64) {
+    offer(cells, cells.layout().place(units).bucket, units);
 }
 
 /// Offers what was just recorded, in a sampled span, as an exemplar.

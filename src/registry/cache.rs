@@ -247,7 +247,7 @@ mod tests {
     const ONE: [&str; 3] = ["swarm.init", "execute", "success"];
 
     fn found(place: u32) -> Found {
-        Found::new(7, place, 9)
+        Found::new(u64::from(place) << 22 | 7, place, 9)
     }
 
     /// Misses until the thread has a cache, and keeps.
@@ -359,9 +359,12 @@ mod tests {
                 assert_eq!(there(), LARGE);
                 forget(3, Values::Text(&["7"]));
                 assert_eq!(find_any(3, &["7"]), None);
-                keep(1, Values::Static(&ONE), found(1));
-                assert_eq!(find_static(1, &ONE), Some(found(1)));
-                assert_eq!(find(1, &ONE), None);
+                // One in a hundred finds no place among so many.
+                assert!((10..20).any(|family| {
+                    keep(family, Values::Static(&ONE), found(1));
+                    assert_eq!(find(family, &ONE), None);
+                    find_static(family, &ONE) == Some(found(1))
+                }));
             });
             grows.join().unwrap();
             // It ended, and gave back what it had.
@@ -380,8 +383,9 @@ mod tests {
         drop(all_turns());
         assert!((0..64_000).filter(|n| !look_up(n % 64)).count() < 100);
         until(LARGE, 1_000);
+        // Each at most once: it was not given up in between.
         let misses = (0..3_000_000).filter(|n| !look_up(n % 1_000)).count();
-        assert!(misses < 30_000 && there() == LARGE, "{misses}");
+        assert!(misses <= 1_000 && there() == LARGE, "{misses}");
     }
 
     #[test]

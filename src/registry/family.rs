@@ -577,7 +577,7 @@ impl FamilyCore {
             .is_multiple_of(PAGE)
             .then(|| Places::block_cost(self.label_names.len(), self.places.shape()));
         let kind = self.histogram.as_ref();
-        let cost = block.unwrap_or(0) + kind.map_or(0, |_| size_of::<HistogramCells>() as u64);
+        let cost = block.unwrap_or(0) + kind.map_or(0, |kind| HistogramCells::cost(&kind.layout));
         if !space.charge(cost) {
             return None;
         }

@@ -53,7 +53,9 @@ impl Few {
     fn count(&self, now: u32, found: Option<Found>) -> bool {
         // Each that is not found is another one: who misses much is not served by a small cache.
         let which = found.map_or(u64::from(now), Found::cells);
-        let bit = which.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - 8);
+        // Twice: sets that are evenly apart come by one product to few of the bits.
+        let mix = |word: u64| (word ^ word >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let bit = mix(mix(which)) >> (u64::BITS - 8);
         let mut seen = self.seen.get();
         seen[bit as usize / 64] |= 1 << (bit % 64);
         self.seen.set(seen);
@@ -85,12 +87,13 @@ mod tests {
     #[test]
     fn few_sets_are_seen_and_many_are_not() {
         // Counters are slots, a cell apart in the topmost bits of a word; histograms are addresses.
-        for cells_apart in [1 << 22, 280, 64] {
+        // Those of the others come to few bits by one product.
+        for cells_apart in [1 << 22, 280, 64, 672, 1_008, 22 << 22, 37 << 22, 44 << 22] {
             for (sets, misses) in [(1, 0), (8, 1), (50, 1), (64, 0), (100, 0)] {
                 let windows = windows(sets, cells_apart, misses);
                 assert_eq!(windows, Some(WINDOWS), "{sets} {cells_apart} {misses}");
             }
-            for sets in [200, 500, 8_000] {
+            for sets in [260, 500, 4_000, 8_000] {
                 assert_eq!(windows(sets, cells_apart, 0), None, "{sets} {cells_apart}");
             }
             assert_eq!(windows(64, cells_apart, 10), None);

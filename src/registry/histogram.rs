@@ -58,8 +58,11 @@ pub(crate) struct HistogramCells {
     pub(crate) space: Arc<Space>,
     /// The sum, the marks and the bucket counts.
     pub(crate) header: Slot,
-    /// The origin of each octave; none where no thread has recorded.
+    /// The origin of each octave; none where no thread has recorded, and for the crowded ones, whose values
+    /// the warm path thus leaves to the other.
     octaves: [SlotOnce; MOST_OCTAVES],
+    /// Those of the octaves that have several boundaries, one after the other.
+    crowded: Box<[SlotOnce]>,
     /// How many series there were here before this one.
     life: AtomicU32,
 }
@@ -67,14 +70,33 @@ pub(crate) struct HistogramCells {
 impl HistogramCells {
     pub(crate) fn new(kind: &Arc<HistogramKind>, space: &Arc<Space>, header: Slot) -> Self {
         let octaves = std::array::from_fn(|_| SlotOnce::new());
+        let crowded = (0..kind.layout.crowded()).map(|_| SlotOnce::new()).collect();
         let life = AtomicU32::new(0);
-        HistogramCells { kind: kind.clone(), space: space.clone(), header, octaves, life }
+        HistogramCells { kind: kind.clone(), space: space.clone(), header, octaves, crowded, life }
+    }
+
+    /// Bytes that one takes.
+    pub(crate) fn cost(layout: &Layout) -> u64 {
+        (size_of::<HistogramCells>() + layout.crowded() * size_of::<SlotOnce>()) as u64
     }
 
     /// An octave's origin, from which its cells are numbered, or `Slot::NONE`.
-    #[inline(always)]
     pub(crate) fn octave(&self, octave: usize) -> Slot {
+        self.once(octave).get()
+    }
+
+    /// That of an octave that has one boundary at most, or `Slot::NONE`.
+    #[inline(always)]
+    pub(crate) fn octave_warm(&self, octave: usize) -> Slot {
         self.octaves[octave].get()
+    }
+
+    #[inline]
+    fn once(&self, octave: usize) -> &SlotOnce {
+        match self.layout().crowded_number(octave) {
+            Some(number) => &self.crowded[number],
+            None => &self.octaves[octave],
+        }
     }
 
     /// An octave's origin, its run allocated now if nobody has; briefly locks.
@@ -83,14 +105,19 @@ impl HistogramCells {
         if there != Slot::NONE {
             return Some(there);
         }
-        let cells = self.kind.layout.run(octave);
-        let run = self.space.allocate(cells)?;
-        let origin = run.back(self.kind.layout.begin(octave));
-        match self.octaves[octave].set(origin) {
-            Ok(()) => Some(origin),
+        let run = self.space.allocate(self.layout().run(octave))?;
+        Some(self.set_octave(octave, run))
+    }
+
+    /// Gives an octave a run, or the run back where somebody else was first; gives the octave's origin.
+    fn set_octave(&self, octave: usize, run: Slot) -> Slot {
+        let layout = self.layout();
+        let origin = run.back(layout.begin(octave));
+        match self.once(octave).set(origin) {
+            Ok(()) => origin,
             Err(other) => {
-                self.space.give_back(run, cells);
-                Some(other)
+                self.space.give_back(run, layout.run(octave));
+                other
             }
         }
     }
@@ -109,8 +136,8 @@ impl HistogramCells {
 
     /// Takes every octave's run out, with its length. For a series that nobody can record into.
     pub(crate) fn take_octaves(&self) -> impl Iterator<Item = (Slot, usize)> {
-        self.octaves.iter().enumerate().filter_map(|(octave, origin)| {
-            let (origin, layout) = (origin.take(), &self.kind.layout);
+        (0..MOST_OCTAVES).filter_map(|octave| {
+            let (origin, layout) = (self.once(octave).take(), self.layout());
             (origin != Slot::NONE)
                 .then(|| (origin.offset(layout.begin(octave)), layout.run(octave)))
         })
@@ -119,5 +146,46 @@ impl HistogramCells {
     #[inline(always)]
     pub(crate) fn layout(&self) -> &Layout {
         &self.kind.layout
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::hdr::FIRST_BUCKET;
+
+    fn cells(bounds: &[u64]) -> HistogramCells {
+        let layout = Layout::new(6, 1 << 30, bounds).unwrap();
+        let kind = Arc::new(HistogramKind {
+            sampler: Sampler::new(layout.highest()),
+            layout,
+            decimals: 0,
+            units_per_one: 1.0,
+            bounds_text: Box::default(),
+            losses: Losses::none(),
+            clock: Clock::get(),
+            exemplars: None,
+        });
+        let space = Arc::new(Space::new(1 << 20));
+        let header = space.allocate(FIRST_BUCKET + bounds.len() + 1).unwrap();
+        HistogramCells::new(&kind, &space, header)
+    }
+
+    #[test]
+    fn who_comes_second_gives_the_run_back_and_takes_the_other() {
+        // The lowest octave, whose origin is where its run is, one without a boundary, and a crowded one.
+        for octave in [6, 9, 20] {
+            let cells = cells(&[1_050_000, 1_060_000, 1_070_000]);
+            let len = cells.layout().run(octave);
+            let [first, second] = [(); 2].map(|()| cells.space.allocate(len).unwrap());
+            let origin = cells.set_octave(octave, first);
+            assert_eq!(cells.set_octave(octave, second), origin);
+            assert_eq!(cells.octave_or_allocate(octave), Some(origin));
+            assert_eq!(cells.space.allocate(len), Some(second));
+            assert_eq!(cells.octave_warm(octave) == Slot::NONE, octave == 20);
+            let taken: Vec<_> = cells.take_octaves().collect();
+            assert_eq!(taken, [(first, len)]);
+            assert_eq!(cells.octave(octave), Slot::NONE);
+        }
     }
 }

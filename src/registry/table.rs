@@ -286,8 +286,11 @@ fn layout(spec: &Spec) -> Result<Layout, Error> {
     }
     // `le` is exact even for what is clamped: that is above every boundary.
     let highest = spec.highest.max(bounds.last().map_or(0, |&last| last + 1));
-    Layout::new(spec.bits, highest, &bounds)
-        .ok_or_else(|| refuse("at most 64 boundaries between a value and its double"))
+    Layout::new(spec.bits, highest, &bounds).ok_or_else(|| {
+        refuse(
+            "at most 64 boundaries between a value and its double, 128 among the smallest values",
+        )
+    })
 }
 
 fn histogram_kind(
@@ -298,7 +301,7 @@ fn histogram_kind(
 ) -> HistogramKind {
     let bounds = spec.buckets.iter().map(|&bound| BoundText::new(&number::boundary(bound)));
     HistogramKind {
-        sampler: Sampler::new(layout.warm()),
+        sampler: Sampler::new(layout.highest()),
         layout,
         decimals: spec.decimals,
         units_per_one: units_per_one(spec),

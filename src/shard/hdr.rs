@@ -19,7 +19,8 @@ use std::ops::Range;
 
 /// Octaves a value of 64 bits can have, with the fewest cells an octave.
 pub(crate) const MOST_OCTAVES: usize = 64;
-/// Boundaries one octave may hold, so that its marks fit one word.
+/// Boundaries one octave may hold, so that its marks fit one word and its run a chunk; the lowest may hold
+/// twice as many.
 const MOST_BOUNDS_AN_OCTAVE: usize = 64;
 /// The largest value that is kept, and where a sum stops taking values that only the cold path sees:
 /// the upper half of its word is left to those that it does not, so that no sum goes back.
@@ -39,14 +40,13 @@ pub(crate) struct Layout {
     cells: NonZeroU64,
     /// Highest trackable value.
     highest: u64,
-    /// Highest value that [`place_warm`](Self::place_warm) is right for: `highest`, or 0 where an
-    /// octave has several boundaries, which no single compare decides.
-    warm: u64,
     /// All boundaries, ascending, inclusive, in the histogram's integer unit.
     bounds: Box<[u64]>,
     /// For each octave, where in the header the bucket of its lowest boundary is, or would be: the
     /// distance to the next is how many of `bounds` lie in it.
     first: [u16; MOST_OCTAVES + 1],
+    /// The octaves that have several boundaries, a bit for each.
+    crowded: u64,
 }
 
 /// Where a value is counted.
@@ -70,9 +70,9 @@ impl Layout {
             bits,
             cells: NonZeroU64::new(1 << bits)?,
             highest,
-            warm: highest,
             bounds: bounds.into(),
             first: [FIRST_BUCKET as u16; MOST_OCTAVES + 1],
+            crowded: 0,
         };
         for octave in 0..MOST_OCTAVES {
             // A boundary on the last value of an octave (2^k - 1) cuts nothing there, but is still
@@ -80,12 +80,10 @@ impl Layout {
             let is_mine = |&&bound: &&u64| layout.octave(bound) == octave;
             let count = bounds.iter().filter(is_mine).count();
             let lowest = bounds.iter().find(is_mine).copied().unwrap_or(u64::MAX);
-            if count > MOST_BOUNDS_AN_OCTAVE {
+            if count > MOST_BOUNDS_AN_OCTAVE << u32::from(layout.begin(octave) == 0) {
                 return None;
             }
-            if count > 1 {
-                layout.warm = 0;
-            }
+            layout.crowded |= u64::from(count > 1) << octave;
             layout.split[octave] = lowest;
             layout.first[octave + 1] = layout.first[octave] + count as u16;
         }
@@ -109,14 +107,20 @@ impl Layout {
         (self.cells | value).ilog2() as usize
     }
 
-    /// Highest value that [`place_warm`](Self::place_warm) is right for; 0 when only
-    /// [`place`](Self::place) is.
-    #[inline(always)]
-    pub(crate) fn warm(&self) -> u64 {
-        self.warm
+    /// How many octaves have several boundaries, which no single compare decides.
+    pub(crate) fn crowded(&self) -> usize {
+        self.crowded.count_ones() as usize
     }
 
-    /// The place of `value`, which is at most [`warm`](Self::warm).
+    /// The number of an octave among those; nothing where it is none.
+    #[inline]
+    pub(crate) fn crowded_number(&self, octave: usize) -> Option<usize> {
+        let below = self.crowded & ((1 << octave) - 1);
+        (self.crowded >> octave & 1 != 0).then_some(below.count_ones() as usize)
+    }
+
+    /// The place of `value`, which is at most [`highest`](Self::highest). Its octave is right, and the rest if
+    /// that is not [crowded](Self::crowded_number).
     #[inline(always)]
     pub(crate) fn place_warm(&self, value: u64) -> Place {
         let octave = self.octave(value);
@@ -309,8 +313,12 @@ mod tests {
 
         #[test]
         fn the_warm_path_finds_the_same_place(layout in layouts_of(6), value in value()) {
-            let value = value.min(layout.warm());
-            prop_assert_eq!(layout.place_warm(value), layout.place(value));
+            let (warm, place) = (layout.place_warm(value), layout.place(value));
+            prop_assert_eq!(warm.octave, place.octave);
+            match layout.crowded_number(place.octave) {
+                None => prop_assert_eq!(warm, place),
+                Some(number) => prop_assert!(number < layout.crowded()),
+            }
         }
 
         /// Whatever is marked, each touched cell is visited once, within its range.
@@ -353,5 +361,25 @@ mod tests {
         let bounds: Vec<u64> = (1_024..1_024 + 65).collect();
         assert!(Layout::new(6, u64::MAX, &bounds).is_none());
         assert!(Layout::new(6, u64::MAX, &bounds[1..]).is_some());
+    }
+
+    /// A boundary at each of the smallest values, where a cell is one value: as many as there may be.
+    #[test]
+    fn the_lowest_octave_holds_twice_as_many_boundaries() {
+        for bits in 4..=8 {
+            let most = (2u64 << bits).min(128);
+            let bounds: Vec<u64> = (0..most).collect();
+            let layout = Layout::new(bits, u64::MAX, &bounds).unwrap();
+            for value in 0..2 << bits {
+                let place = layout.place(value);
+                assert_eq!(place.bucket - FIRST_BUCKET, value.min(most) as usize);
+                assert!(layout.mark(place.octave, place.cell) < u64::BITS);
+                let (low, high) = layout.range(place.octave, place.cell);
+                assert_eq!((low, high), (value, value), "{bits}");
+            }
+            assert!(layout.run(bits as usize) <= 1_024);
+            let one_more: Vec<u64> = (0..129).collect();
+            assert!(bits < 7 || Layout::new(bits, u64::MAX, &one_more).is_none(), "{bits}");
+        }
     }
 }
