@@ -51,23 +51,27 @@ impl Context {
         Context::default()
     }
 
-    /// The calling thread's, to add to or to take elsewhere.
+    /// The calling thread's, to add to or to take elsewhere: with the ids of the span that is current there.
     pub fn current() -> Context {
         let traced = || {
             let active = thread::active();
             let (trace, span) = active.ids.split_first_chunk()?;
             active.is_present().then_some((*trace, *span.first_chunk()?))
         };
-        let Some(encoded) = thread::current() else {
-            return Context { trace: traced(), ..Context::default() };
-        };
+        let context = Context::entered();
+        Context { trace: traced().or(context.trace), ..context }
+    }
+
+    /// The calling thread's, without what each line takes from the current span anyway.
+    fn entered() -> Context {
+        let Some(encoded) = thread::current() else { return Context::default() };
         let view = ContextView::parse(encoded.blocks().bytes()).unwrap_or_default();
         let text = |text: crate::ring::frame::Text<'_>| text.to_str().into();
         Context {
             request_id: view.request_id.map(text),
             user_id: view.user_id.map(text),
             session_id: view.session_id.map(text),
-            trace: traced().or(view.trace_id.zip(view.span_id)),
+            trace: view.trace_id.zip(view.span_id),
             fields: view.field_bytes().into(),
             encoded: OnceLock::new(),
         }
@@ -149,7 +153,7 @@ impl Ready {
 
 /// The calling thread's, with these ids of a request, a user and a session.
 pub(super) fn current_with(ids: [Option<&str>; 3]) -> Context {
-    let mut context = Context::current().changed();
+    let mut context = Context::entered();
     let of = [&mut context.request_id, &mut context.user_id, &mut context.session_id];
     for (of, id) in of.into_iter().zip(ids) {
         if let Some(id) = id {
@@ -261,6 +265,24 @@ pub(super) mod tests {
         assert_eq!(current(), (vec![Some("r".into()), None, None], tenant()));
         drop(outer);
         assert_eq!(current().0, vec![None; 3]);
+    }
+
+    /// Lines take them from the span itself: a context that had them, too, would be longer for nothing, and
+    /// outlive it.
+    #[test]
+    fn the_ids_of_a_span_are_for_a_context_that_is_taken_elsewhere() {
+        let active = thread::Active { ids: [7; 24], flags: thread::Active::PRESENT };
+        let before = thread::swap_active(active);
+        let _entered = set_request_context(Some("r"), None, None);
+        let bytes = thread::bytes();
+        assert_eq!(ContextView::parse(&bytes).unwrap().trace_id, None);
+        assert_eq!(Context::current().trace, Some(([7; 16], [7; 8])));
+        thread::swap_active(before);
+        assert_eq!(Context::current().trace, None);
+        // Those that it was given stay.
+        let _traced = Context::new().trace([1; 16], [2; 8]).enter();
+        let _entered = set_request_context(Some("r"), None, None);
+        assert_eq!(Context::current().trace, Some(([1; 16], [2; 8])));
     }
 
     #[test]
