@@ -226,10 +226,11 @@ impl FamilyCore {
     /// Bytes that a family takes beside its series: itself, its texts, and its places in the table.
     pub(crate) fn cost(spec: &Spec) -> u64 {
         let name = spec.name.len();
-        // Each is there as it was given and as it is used; the name in the list by name too.
+        // Each is there as it was given and as it is used; the name in the list by name too, and the head
+        // in the kept text.
         let label = |label: &String| 2 * label.len() + size_of::<String>() + size_of::<LabelName>();
         let labels: usize = spec.labels.iter().map(label).sum();
-        let texts = 3 * name + 2 * spec.help.len() + head_len(name) + labels;
+        let texts = 3 * name + 3 * spec.help.len() + 2 * head_len(name) + labels;
         let histogram = match spec.kind {
             // A boundary as a number, in the integer unit, and as its text.
             MetricKind::Histogram => size_of::<HistogramKind>() + (spec.buckets.len() + 1) * 64,
