@@ -48,6 +48,8 @@ impl Own {
             removable: false,
             idle: 0,
         };
+        // Collectors may come and go under ever new names: those past these share one, which needs room.
+        let of_collectors = Limits { series: 2_100, label_values: 1_000, ..limits };
         let by_metric = |name: &str, help: &str| {
             add_family(table, Desc::counter(name, help).labels(["metric"]), limits, Losses::none)
         };
@@ -108,7 +110,7 @@ impl Own {
                      come back by the deadline.",
                 )
                 .labels(["collector", "reason"]),
-                limits,
+                of_collectors,
                 Losses::none,
             )?,
             series: gauge("mcp_vitals_series", "Series of this engine.")?,

@@ -1,8 +1,8 @@
 //! Plain data between collecting and encoding: no atomics, no I/O.
 
 use crate::registry::Clash;
-use crate::registry::places::Block;
 pub(crate) use crate::registry::places::PAGE;
+use crate::registry::places::Shown;
 pub(crate) use crate::registry::{BoundText, Line, MetricKind};
 
 /// Whoever walks a scrape: an encoder, or the builder of a [`Snapshot`].
@@ -133,8 +133,7 @@ pub(crate) struct PageHead {
 impl PageHead {
     /// What a page of a family is now.
     #[inline]
-    pub(crate) fn of(family: usize, number: usize, block: &Block) -> PageHead {
-        let (version, present) = block.shown();
+    pub(crate) fn of(family: usize, number: usize, (version, present): Shown) -> PageHead {
         PageHead { family, number, version, present }
     }
 }

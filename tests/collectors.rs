@@ -482,3 +482,23 @@ proptest! {
         }
     }
 }
+
+/// A server may have one for each connection: what is counted of them is bounded, like any label.
+#[test]
+fn collectors_that_come_and_go_leave_a_bounded_number_of_series() {
+    let vitals = builder().build().unwrap();
+    for n in 0..1_500 {
+        let depth = Desc::gauge("depth", "Depth.");
+        let collector = vitals.collector(&format!("conn {n}"), depth, |out, depth| {
+            out.set(depth, [], 1.0);
+        });
+        collector.unwrap().remove();
+    }
+    let failures = "mcp_vitals_collector_failures_total";
+    assert!(vitals.snapshot().label_sets(failures).count() <= 2_100);
+    // One more still counts, among the others.
+    let depth = Desc::gauge("depth", "Depth.");
+    let _broken = vitals.collector("the last", depth, |_, _| panic!("as it is to")).unwrap();
+    let others = [("collector", "_other"), ("reason", "panic")];
+    assert_eq!(vitals.snapshot().value(failures, &others), Some(1.0));
+}

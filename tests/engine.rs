@@ -132,3 +132,20 @@ fn boundaries_are_exact_wherever_they_stand() {
         }
     }
 }
+
+/// What a unit allows, over and over: the sum stops at 2^63, and never goes back.
+#[test]
+fn a_sum_of_the_largest_values_never_goes_back() {
+    let vitals = engine();
+    let desc = Desc::histogram("sizes", "").unit(Unit::Bytes).highest_units(i64::MAX as u64);
+    let sizes = vitals.register(desc).unwrap().with([]);
+    let mut before = 0.0;
+    for n in 1..=10 {
+        sizes.record_units(1 << 62);
+        let snapshot = vitals.snapshot();
+        let read = snapshot.histogram("sizes", &[]).unwrap();
+        assert_eq!(read.count(), n);
+        assert!(read.sum() >= before && read.sum() <= (1u64 << 63) as f64, "{}", read.sum());
+        before = read.sum();
+    }
+}

@@ -196,6 +196,39 @@ fn a_sink_that_sleeps_under_a_flood_stops_nobody_else() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// Takes nothing until it is let.
+struct Blocked(Arc<Mutex<bool>>, Arc<Condvar>);
+
+impl Export for Blocked {
+    fn export(&mut self, _: &Batch<'_>) -> Result<(), ExportError> {
+        let may_end = self.0.lock().unwrap();
+        drop(self.1.wait_while(may_end, |may_end| !*may_end).unwrap());
+        Ok(())
+    }
+}
+
+/// A flush during or after a shutdown answers for what the shutdown left behind.
+#[test]
+fn a_flush_says_what_a_shutdown_has_lost() {
+    let (may_end, told) = (Arc::new(Mutex::new(false)), Arc::new(Condvar::new()));
+    let vitals = engine(LogConfig::new().export(Blocked(may_end.clone(), told.clone())));
+    info!(vitals.logger("x"), "never taken");
+    assert!(!vitals.flush(Duration::from_millis(50)));
+    thread::scope(|scope| {
+        let during = scope.spawn(|| vitals.flush(FOR_EVER));
+        vitals.shutdown(Duration::from_millis(300));
+        assert!(!during.join().unwrap());
+    });
+    assert!(!vitals.flush(FOR_EVER));
+    *may_end.lock().unwrap() = true;
+    told.notify_all();
+
+    let vitals = engine(LogConfig::to_memory());
+    info!(vitals.logger("x"), "taken");
+    vitals.shutdown(FOR_EVER);
+    assert!(vitals.flush(FOR_EVER));
+}
+
 /// What an engine's threads cost where next to nothing happens. Not a test; prints for a minute:
 /// `cargo test --release --test log_faults -- --ignored --nocapture`
 #[test]

@@ -636,3 +636,43 @@ fn removals_by_hand_race_with_records() {
         assert_eq!(vitals.cardinality().family("calls_total").unwrap().series, 2);
     });
 }
+
+/// A walk over many blocks shows what there was at one moment: not a series that was removed behind it and
+/// born again before it.
+#[test]
+fn no_scrape_shows_a_series_twice() {
+    alone(|| {
+        const SERIES: usize = 6_000;
+        const MOVING: usize = 64;
+        let vitals = builder().series_limit(2 * SERIES as u32).build().unwrap();
+        let calls = vitals.register(Desc::counter("calls_total", "C.").labels(["n"]).removable());
+        let times =
+            vitals.register(Desc::histogram("times", "T.").buckets(&[]).labels(["n"]).removable());
+        let (calls, times) = (calls.unwrap(), times.unwrap());
+        let name = |n: usize| format!("s{n}");
+        (0..SERIES).for_each(|n| calls.with([&name(n)]).inc());
+        (0..SERIES / 10).for_each(|n| times.with([&name(n)]).record_nanos(1));
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in (0..MOVING).cycle().take_while(|_| !stop.load(Ordering::Relaxed)) {
+                    calls.remove([&name(n)]);
+                    calls.with([&name(n)]).inc();
+                    times.remove([&name(n)]);
+                    times.with([&name(n)]).record_nanos(1);
+                }
+            });
+            // Found first and said afterwards: a failure in between would leave the other at work.
+            let mut found = (0..60).map(|_| {
+                let text = vitals.export_prometheus();
+                let lines = text.lines().filter(|line| !line.starts_with('#'));
+                let series: Vec<_> = lines.filter_map(|line| line.rsplit_once(' ')).collect();
+                let different: HashSet<_> = series.iter().map(|(begin, _)| begin).collect();
+                (series.len() - different.len(), different.len())
+            });
+            let wrong = found.find(|&(twice, shown)| twice > 0 || shown <= SERIES - MOVING);
+            stop.store(true, Ordering::Relaxed);
+            assert_eq!(wrong, None, "twice, and shown");
+        });
+    });
+}

@@ -240,9 +240,11 @@ fn a_folder_that_goes_is_said_once_and_counted_and_it_recovers() {
         line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
     };
     assert_eq!(counted("failed"), 0.0);
-    // A file where the folder was: nothing can be made there.
-    fs::remove_dir_all(&folder.0).unwrap();
+    // A file where the folder was: nothing can be made there. Moved first, since the copy goes on writing.
+    let away = folder.0.with_extension("away");
+    fs::rename(&folder.0, &away).unwrap();
     fs::write(&folder.0, "").unwrap();
+    fs::remove_dir_all(&away).unwrap();
     let mut said = BufReader::new(copy.child.stderr.take().unwrap());
     let mut first = String::new();
     while !first.contains("cannot be written") {

@@ -2,7 +2,7 @@
 
 use super::candidates::Candidates;
 use super::column::Column;
-use crate::registry::places::{Block, PAGE};
+use crate::registry::places::{Block, PAGE, Shown};
 use crate::registry::table::Families;
 use crate::registry::{FamilyCore, HistogramCells, Line, MetricKind, Turn};
 use crate::shard::cells::{self, Directory};
@@ -24,6 +24,8 @@ pub(crate) struct Scrape {
     shards: Vec<&'static Directory>,
     parts: Vec<Part>,
     buckets: Vec<u64>,
+    /// What the blocks of the family at hand show: see [`FamilyCore::shown_at_once`].
+    shown: Vec<Shown>,
     /// For the next walk.
     pub(crate) candidates: Candidates,
 }
@@ -71,11 +73,20 @@ impl Scrape {
         visit: &mut V,
     ) {
         let places = family.places();
+        let kind = number_kind(family.spec.kind);
         // Most families have one page, with a series or a few: that is read by itself.
-        let only = if places.blocks() == 1 { places.block(0) } else { None };
-        let only = only.map(|block| (block, PageHead::of(number, 0, block)));
-        let shown = |page| places.block(page).is_some_and(|block| block.shown().1 != 0);
-        if !only.map_or_else(|| (0..places.blocks()).any(shown), |(_, head)| head.present != 0) {
+        let has_one = kind.is_some() && places.blocks() == 1;
+        let only = if has_one { places.block(0) } else { None };
+        let only = only.map(|block| (block, PageHead::of(number, 0, block.shown())));
+        let is_shown = match only {
+            Some((_, page)) => page.present != 0,
+            None => {
+                family.shown_at_once(&mut self.shown);
+                let mut blocks = (0..places.blocks()).map(|page| shown(&self.shown, family, page));
+                blocks.any(|(_, present)| present != 0)
+            }
+        };
+        if !is_shown {
             return;
         }
         let head = Head {
@@ -92,7 +103,7 @@ impl Scrape {
         }
         let line =
             |page: &PageHead, index| Line::new(family, (page.number * PAGE + index) as u32, turn);
-        let Some(kind) = number_kind(family.spec.kind) else {
+        let Some(kind) = kind else {
             visit.family(&head);
             return self.histograms(number, family, line, visit);
         };
@@ -112,8 +123,8 @@ impl Scrape {
                 part.numbers.family = number;
                 part.numbers.sheet = first + sheet;
             }
-            let shards = &self.shards;
-            visit.numbers(kind, parts, |part| part.read(shards, family), line);
+            let (shards, shown) = (&self.shards, &self.shown);
+            visit.numbers(kind, parts, |part| part.read(shards, shown, family), line);
         }
     }
 
@@ -126,7 +137,7 @@ impl Scrape {
     ) {
         for page in 0..family.places().blocks() {
             let Some(block) = family.places().block(page) else { continue };
-            let head = PageHead::of(number, page, block);
+            let head = PageHead::of(number, page, shown(&self.shown, family, page));
             for index in ones(head.present) {
                 let Some(cells) = block.histogram(index) else { continue };
                 let sum = self.histogram(cells, visit);
@@ -176,14 +187,14 @@ impl Scrape {
 
 impl Part {
     /// Reads what the sheet's series stand at.
-    fn read(&mut self, shards: &[&'static Directory], family: &FamilyCore) {
+    fn read(&mut self, shards: &[&'static Directory], at_once: &[Shown], family: &FamilyCore) {
         let Numbers { family: number, sheet, heads, bits } = &mut self.numbers;
         let places = family.places();
         heads.clear();
         bits.resize(SHEET, [0; PAGE]);
         for page in *sheet * SHEET..places.blocks().min((*sheet + 1) * SHEET) {
             let Some(block) = places.block(page) else { continue };
-            let head = PageHead::of(*number, page, block);
+            let head = PageHead::of(*number, page, shown(at_once, family, page));
             if head.present == 0 {
                 continue;
             }
@@ -209,6 +220,16 @@ impl Part {
         let now = &mut self.numbers.bits[0];
         read(&mut self.column, shards, family.spec.kind, block, head, now);
         now
+    }
+}
+
+/// What a block shows: as it was `at_once` with all others, or where there is no such list, now.
+#[inline]
+fn shown(at_once: &[Shown], family: &FamilyCore, page: usize) -> Shown {
+    if at_once.is_empty() {
+        family.places().block(page).map(Block::shown).unwrap_or_default()
+    } else {
+        at_once.get(page).copied().unwrap_or_default()
     }
 }
 

@@ -79,6 +79,8 @@ struct Asked {
     done: u64,
     stop: bool,
     ended: bool,
+    /// What [`Flusher::stop`] answered first.
+    stopped: Option<bool>,
 }
 
 /// What the flusher counts, for whoever scrapes.
@@ -204,7 +206,10 @@ impl Flusher {
         thread.wait(left() / 4 * 3);
         let sinks = std::mem::take(&mut *lock(&self.shared.sinks));
         let all = SinkThread::stop_all(&sinks, deadline);
-        thread.join(left()) && all
+        let all = thread.join(left()) && all;
+        lock(&self.shared.asked).stopped.get_or_insert(all);
+        self.shared.answered.notify_all();
+        all
     }
 }
 
@@ -236,13 +241,18 @@ impl Shared {
         }
         let target = self.ask();
         let mut asked = lock(&self.asked);
-        while asked.done < target && !asked.ended {
+        // Who has been told to stop answers for the sinks as well, which are no longer there to be asked.
+        while if asked.stop { asked.stopped.is_none() } else { asked.done < target && !asked.ended }
+        {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
             let waited = self.answered.wait_timeout(asked, left);
             asked = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+        if let Some(all) = asked.stopped {
+            return all;
         }
         drop(asked);
         let sinks = lock(&self.sinks).clone();

@@ -47,8 +47,8 @@ const LEFT: u64 = u32::MAX as u64;
 
 /// How one family's observations are sampled; all its series share it.
 pub(crate) struct Sampler {
-    /// Below it nothing is asked of the sampler: all that is not to be clamped, or nothing
-    /// while the family is sampled. The warm path compares with it anyway: to be able to sample
+    /// Below it nothing is asked of the sampler: all that is neither clamped nor so large that the sum is
+    /// to be looked at, or nothing while the family is sampled. The warm path compares with it anyway: to be able to sample
     /// costs a family that is not sampled nothing there.
     warm_end: AtomicU64,
     /// 0 when off.
@@ -60,9 +60,9 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Off. `highest` is the highest value that is not clamped.
-    pub(crate) fn new(highest: u64) -> Sampler {
-        let unsampled = highest.saturating_add(1);
+    /// Off. `warm` is the highest value that the warm path may record.
+    pub(crate) fn new(warm: u64) -> Sampler {
+        let unsampled = warm.saturating_add(1);
         Sampler {
             warm_end: AtomicU64::new(unsampled),
             n: AtomicU32::new(0),
@@ -71,7 +71,7 @@ impl Sampler {
         }
     }
 
-    /// What is below it is kept, weighs 1, and is not clamped.
+    /// What is below it is kept, weighs 1, and is for the warm path.
     #[inline(always)]
     pub(crate) fn warm_end(&self) -> u64 {
         self.warm_end.load(Ordering::Relaxed)

@@ -9,7 +9,7 @@ use super::handle::{Counted, Handle};
 use super::histogram::{HistogramCells, HistogramKind};
 use super::name::{self, LabelName, MOST_LABELS};
 use super::offenders::Offender;
-use super::places::{PAGE, Places, Shape};
+use super::places::{Block, PAGE, Places, Shape, Shown};
 use super::removal::Retired;
 use super::table::Shared;
 use super::values;
@@ -265,6 +265,17 @@ impl FamilyCore {
 
     pub(crate) fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// What each block shows, all of them at one moment, for a walk that has the turn: a series that is removed
+    /// and born again meanwhile stands in another place. Nothing where none can be removed.
+    pub(crate) fn shown_at_once(&self, shown: &mut Vec<Shown>) {
+        shown.clear();
+        if self.is_removable() {
+            let _births = lock(&self.births);
+            let block = |block| self.places.block(block).map(Block::shown).unwrap_or_default();
+            shown.extend((0..self.places.blocks()).map(block));
+        }
     }
 
     /// The value of one label of a series.

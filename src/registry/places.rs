@@ -275,9 +275,12 @@ impl Life {
     }
 }
 
+/// The version of a block, and a bit for each place that a scrape shows.
+pub(crate) type Shown = (u32, u64);
+
 impl Block {
     /// The version, and then the places to show.
-    pub(crate) fn shown(&self) -> (u32, u64) {
+    pub(crate) fn shown(&self) -> Shown {
         // Acquire, both: see `unlist` and `list`.
         let version = self.version.load(Ordering::Acquire);
         (version, self.present.load(Ordering::Acquire))

@@ -18,7 +18,7 @@ use crate::Error;
 use crate::clock::Clock;
 use crate::encode::number;
 use crate::metrics::sample::Sampler;
-use crate::shard::hdr::{Layout, MOST_UNITS};
+use crate::shard::hdr::{Layout, MOST_UNITS, MOST_WARM};
 use crate::shard::held::Hold;
 use crate::shard::space::Space;
 use crate::sync::{AtomicU64, Ordering, lock};
@@ -301,7 +301,7 @@ fn histogram_kind(
 ) -> HistogramKind {
     let bounds = spec.buckets.iter().map(|&bound| BoundText::new(&number::boundary(bound)));
     HistogramKind {
-        sampler: Sampler::new(layout.highest()),
+        sampler: Sampler::new(layout.highest().min(MOST_WARM)),
         layout,
         decimals: spec.decimals,
         units_per_one: units_per_one(spec),

@@ -25,6 +25,9 @@ const MOST_BOUNDS_AN_OCTAVE: usize = 64;
 /// The largest value that is kept, and where a sum stops taking values that only the cold path sees:
 /// the upper half of its word is left to those that it does not, so that no sum goes back.
 pub(crate) const MOST_UNITS: u64 = i64::MAX as u64;
+/// The largest value that the warm path records, which looks at no sum: it takes 65,536 of them in a thread for
+/// one to wrap. In nanoseconds three days.
+pub(crate) const MOST_WARM: u64 = (1 << 48) - 1;
 /// Where in the header things stand.
 pub(crate) const SUM: usize = 0;
 pub(crate) const OCTAVE_MARKS: usize = 1;

@@ -501,8 +501,9 @@ impl Runner {
         });
         let mut state = lock(&self.shared.state);
         // Whoever takes the lines counts them: a stop that did not wait has done so.
+        // Under the lock until all is counted: a stop in between would find nothing left to wait for, nor these
+        // lines among those that were written or lost.
         let Some(mut rest) = state.busy.take() else { return };
-        drop(state);
         let events = &self.shared.events;
         let Tally { taken, refused } = tally.unwrap_or_default();
         let refused = part(&mut rest, refused);
@@ -520,6 +521,7 @@ impl Runner {
             }
         }
         events.add_lost(&refused, Loss::Refused);
+        drop(state);
     }
 
     /// Flushes, as often as it takes; false when the deadline of a stop has passed.

@@ -13,6 +13,7 @@ use prost::Message;
 use super::*;
 use crate::Vitals;
 use crate::export::sink::{Loss, SinkEvents};
+use crate::sync::{AtomicU32, Ordering};
 use crate::traces::TraceConfig;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -64,7 +65,14 @@ impl Collector {
 
     /// At an address where nobody listens yet.
     fn absent(script: &[Does]) -> Collector {
-        let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // Each of an address of its own: nobody else is given the port while nobody listens there.
+        static LAST: AtomicU32 = AtomicU32::new(100);
+        let last = if cfg!(target_os = "linux") { LAST.fetch_add(1, Ordering::Relaxed) } else { 1 };
+        let last = last as u8;
+        let addr = TcpListener::bind(SocketAddr::from(([127, 0, 0, last], 0)))
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let state = State { script: script.iter().copied().collect(), ..State::default() };
         Collector { state: Arc::new((Mutex::new(state), Condvar::new())), addr }
     }
