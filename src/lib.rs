@@ -1,5 +1,5 @@
 //! Observability for MCP servers, at a price that they can't feel: Prometheus metrics with a memory
-//! ceiling, nothing lost in silence, half a nanosecond for a counter.
+//! ceiling, nothing lost in silence, under a nanosecond for a counter.
 //!
 //! ```
 //! use mcp_vitals::{Desc, Vitals};

@@ -45,6 +45,7 @@ fn pop() -> Option<Box<Open>> {
 fn push(mut open: Box<Open>) {
     ROOM.set(ROOM.get() - 1);
     // It has none behind it: to ask for that, and to drop it, is a call for each span.
+    debug_assert!(open.next.is_none());
     mem::forget(mem::replace(&mut open.next, ManuallyDrop::into_inner(FIRST.take())));
     FIRST.set(ManuallyDrop::new(Some(open)));
 }
