@@ -1,6 +1,6 @@
 //! Writes out what the flight recorder has: on a call, or by its rule.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +21,10 @@ const BEFORE: &str = "flight-";
 const AFTER: &str = ".jsonl";
 /// How long the end of the engine waits for a dump that is being written.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Nanoseconds by which the clocks of those who share a folder may be apart.
+const SLACK: u64 = 60_000_000_000;
+/// How long the draft of a dump lies untouched before it is taken for a killed process's.
+const ABANDONED: Duration = Duration::from_secs(3_600);
 
 /// The flusher's side: its rule.
 pub(super) struct Flight {
@@ -75,26 +79,60 @@ fn by_rule(recorder: &Recorder, folder: &Path, unix_nanos: u64) {
     let name = format!("{BEFORE}{unix_nanos:020}-{}{AFTER}", std::process::id());
     let written = contained(|| {
         dump(recorder, &folder.join(name))?;
-        prune(folder, recorder.settings.most_dumps as usize)
+        prune(folder, recorder.settings.most_dumps as usize, unix_nanos)
     });
     if let Err(why) = written.unwrap_or_else(|| Err(io::Error::other("it panicked"))) {
         refused(recorder, &why);
     }
 }
 
-/// Removes the oldest dumps in a folder.
-fn prune(folder: &Path, most: usize) -> io::Result<()> {
+/// Removes the oldest dumps in a folder, and what killed processes left of theirs.
+fn prune(folder: &Path, most: usize, unix_nanos: u64) -> io::Result<()> {
+    let soon = unix_nanos.saturating_add(SLACK);
     let mut dumps = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        if name.to_str().is_some_and(|name| name.starts_with(BEFORE) && name.ends_with(AFTER)) {
-            dumps.push(name);
+        let entry = entry?;
+        let (name, path) = (entry.file_name(), entry.path());
+        // Of the entry itself: a link with such a name is not ours.
+        let about = entry.metadata().ok().filter(Metadata::is_file);
+        let (Some(name), Some(about)) = (name.to_str(), about) else { continue };
+        match time_of(name) {
+            Some(time) => dumps.push((time <= soon, time, path)),
+            None if is_draft(name) && is_old(&about) => remove(&path)?,
+            None => {}
         }
     }
-    // Their names begin with their time.
+    // Those first that were written while the clock was ahead: for the newest they would be taken until then.
     dumps.sort();
     let many = dumps.len().saturating_sub(most);
-    dumps.iter().take(many).try_for_each(|name| fs::remove_file(folder.join(name)))
+    dumps.iter().take(many).try_for_each(|(_, _, path)| remove(path))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        // Another process that shares the folder was first.
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// When a dump by the rule was made, by its name; nothing where that is not exactly of our making.
+fn time_of(name: &str) -> Option<u64> {
+    let (time, pid) = name.strip_prefix(BEFORE)?.strip_suffix(AFTER)?.split_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (time.len() == 20 && is_number(time) && is_number(pid)).then(|| time.parse().ok()).flatten()
+}
+
+/// Whether this is the draft of a dump by the rule, as [`create`] calls it.
+fn is_draft(name: &str) -> bool {
+    let rest = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+    rest.and_then(|rest| rest.rsplit_once('.')).is_some_and(|(dump, _)| time_of(dump).is_some())
+}
+
+/// Whether nobody has written to it for longer than any dump takes.
+fn is_old(about: &Metadata) -> bool {
+    let age = about.modified().ok().and_then(|at| at.elapsed().ok());
+    age.is_some_and(|age| age > ABANDONED)
 }
 
 /// Writes what there is to `path`, whole or not at all; gives the number of lines.
@@ -186,4 +224,40 @@ pub(crate) fn write(recorder: &Recorder, out: &mut dyn Write) -> io::Result<u64>
         }
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::export::textfile::scratch::Folder;
+
+    #[test]
+    fn the_oldest_dumps_go_and_nothing_that_is_not_ours() {
+        let folder = Folder::new();
+        let plant = |name: &str| fs::write(folder.path().join(name), "x").unwrap();
+        let draft = |pid: u32| format!(".flight-01700000000000000000-{pid}.jsonl.{pid}-0.tmp");
+        let foreign = [
+            "flight-0-briefing.jsonl",
+            "flight-lh400.jsonl",
+            "flight-1700000000000000000-17.jsonl",
+            "flight-01700000000000000000-.jsonl",
+            "flight-01700000000000000000-17.jsonl.gz",
+            ".flight.tmp",
+        ];
+        foreign.iter().for_each(|name| plant(name));
+        let dump = |seconds: u64| format!("flight-0{seconds}000000000-17.jsonl");
+        // The last one of a clock that was ahead.
+        [1_600_000_000, 1_600_000_001, 1_600_000_002, 1_900_000_000].map(|at| plant(&dump(at)));
+        plant(&draft(1));
+        plant(&draft(2));
+        let dead = File::options().write(true).open(folder.path().join(draft(2))).unwrap();
+        dead.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
+        prune(folder.path(), 2, 1_600_000_002_000_000_000).unwrap();
+        let mut left = [dump(1_600_000_001), dump(1_600_000_002), draft(1)].to_vec();
+        left.extend(foreign.map(str::to_owned));
+        left.sort();
+        assert_eq!(folder.names(), left);
+    }
 }

@@ -76,7 +76,12 @@ fn make(
     how: Compression,
     go_on: &dyn Fn() -> bool,
 ) -> io::Result<Option<u64>> {
-    let file = File::options().write(true).create_new(true).open(draft)?;
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    // Until it may be read by those who may read the source: who has it open by then keeps it.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(draft)?;
     file.set_permissions(input.metadata()?.permissions())?;
     let (read, file) = match how {
         Compression::None => (None, file),

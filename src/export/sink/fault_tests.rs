@@ -176,6 +176,28 @@ fn retention_keeps_the_newest_and_touches_nothing_else() {
 }
 
 #[test]
+fn what_was_rolled_while_the_clock_was_ahead_goes_before_what_is_rolled_now() {
+    let folder = Folder::new();
+    let ahead = |day: u32| format!("server.log.2999010{day}T000000.000000Z");
+    (1..=3).for_each(|day| fs::write(folder.path().join(ahead(day)), line("old", day)).unwrap());
+    let (mut sink, events) = open(&LogFile::new(log(&folder)).rotate_bytes(1024).keep_files(3));
+    for n in 0..3 {
+        sink.write(&chunk("a", n * 20..n * 20 + 20)).unwrap();
+        sink.write(&chunk("a", n * 20..n * 20 + 20)).unwrap();
+        let rolled = events.rotations();
+        wait_until("the removal", || {
+            sink.tick();
+            events.removed() == rolled
+        });
+    }
+    let rolled = events.rotations().min(3);
+    drop(sink);
+    let left = folder.names().into_iter().filter(|name| name.contains(".2999")).collect::<Vec<_>>();
+    let newest: Vec<_> = (1 + rolled as u32..=3).map(ahead).collect();
+    assert_eq!((left, folder.names().len()), (newest, 1 + 3));
+}
+
+#[test]
 fn a_file_that_is_moved_removed_or_emptied_costs_no_line() {
     let folder = Folder::new();
     let elsewhere = Folder::new();
@@ -568,6 +590,37 @@ fn grow(folder: &Path) {
     allow(0o700);
     assert_eq!((events.rotations(), events.errors()), (0, 1), "tried once, and not at each line");
     assert_each_once(&read_folder(folder), "a", 0..20);
+}
+
+#[cfg(feature = "gzip")]
+#[test]
+fn a_compressed_file_is_at_no_moment_open_to_more_than_its_source_was() {
+    use std::os::unix::fs::PermissionsExt;
+
+    use crate::sync::{AtomicBool, Ordering};
+
+    let folder = Folder::new();
+    let source = folder.path().join(format!("server.log.{STAMP}"));
+    let draft = folder.path().join(format!(".server.log.{STAMP}.gz.tmp"));
+    let is_over = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let mut modes = std::collections::BTreeSet::new();
+            while !is_over.load(Ordering::Relaxed) {
+                modes.extend(fs::metadata(&draft).map(|about| about.permissions().mode() & 0o777));
+            }
+            modes
+        });
+        for _ in 0..300 {
+            fs::write(&source, line("a", 0)).unwrap();
+            fs::set_permissions(&source, fs::Permissions::from_mode(0o640)).unwrap();
+            super::compress::compress(&source, Compression::Gzip, &|| true).unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+        looks.join().unwrap()
+    });
+    assert!(seen.contains(&0o640), "never seen");
+    assert!(seen.iter().all(|mode| mode & !0o640 == 0), "{seen:?}");
 }
 
 /// Runs `what` in a process of its own, this test binary again, with `folder`.

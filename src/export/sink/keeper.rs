@@ -18,6 +18,8 @@ use crate::sync::{AtomicBool, Ordering};
 
 /// How often it is looked whether a file has become too old.
 const ROUND: Duration = Duration::from_secs(600);
+/// So far the clocks of those who share a folder may be apart.
+const SLACK: Duration = Duration::from_secs(60);
 
 /// Starts a thread where there is something to do; stops it when dropped.
 pub(crate) struct Keeper {
@@ -130,7 +132,12 @@ impl Care {
     }
 
     /// Removes what is too many, too old, or too much; gives what stays.
-    fn remove_old(&self, rolled: Vec<Rolled>, bytes: Option<u64>) -> io::Result<Vec<Rolled>> {
+    fn remove_old(&self, mut rolled: Vec<Rolled>, bytes: Option<u64>) -> io::Result<Vec<Rolled>> {
+        // What was rolled while the clock was ahead goes first: for the newest it would be taken until that time
+        // has come, and what is rolled now for the oldest.
+        let soon = stamp(SystemTime::now() + SLACK);
+        let past = rolled.partition_point(|file| file.stamp <= soon);
+        rolled.rotate_left(past);
         let oldest = self.settings.keep_for.and_then(|age| SystemTime::now().checked_sub(age));
         let oldest = oldest.map(stamp).unwrap_or_default();
         let (mut kept, mut sum, mut full) = (Vec::<Rolled>::new(), 0_u64, false);

@@ -94,6 +94,7 @@ impl SinkThread {
             pace,
             gather,
             pause: pace.first,
+            ticked: Instant::now(),
             outage: None,
             voice: Voice::default(),
         };
@@ -327,6 +328,7 @@ struct Runner {
     gather: Option<Gather>,
     /// The pause after the next failure.
     pause: Duration,
+    ticked: Instant,
     /// While the sink fails: the lines that were lost before it began to.
     outage: Option<u64>,
     voice: Voice,
@@ -353,16 +355,9 @@ impl Runner {
     fn run(mut self) {
         // Said whatever happens below, so that nobody waits for a thread that is gone.
         let _ended = Ended(self.shared.clone());
-        let mut ticked = Instant::now();
         let mut unflushed = 0_u64;
         loop {
-            if ticked.elapsed() >= TICK {
-                ticked = Instant::now();
-                self.call(|sink| {
-                    sink.tick();
-                    Ok(())
-                });
-            }
+            self.tick();
             let mut state = lock(&self.shared.state);
             if state.is_over() {
                 break;
@@ -380,7 +375,7 @@ impl Runner {
                 unflushed = 0;
                 self.shared.done.notify_all();
             } else if let Some(until) = self.waits(&state) {
-                self.shared.wait_for_work(state, until.min(ticked + TICK));
+                self.shared.wait_for_work(state, until.min(self.ticked + TICK));
             } else if let Some((chunk, chunks)) = self.next(&mut state) {
                 state.busy = Some(chunk.lines);
                 drop(state);
@@ -391,10 +386,21 @@ impl Runner {
             } else if state.stop.is_some() {
                 break;
             } else {
-                self.shared.wait_for_work(state, ticked + TICK);
+                self.shared.wait_for_work(state, self.ticked + TICK);
             }
         }
         self.shared.give_up(&mut lock(&self.shared.state));
+    }
+
+    /// Lets the sink do what it does from time to time.
+    fn tick(&mut self) {
+        if self.ticked.elapsed() >= TICK {
+            self.ticked = Instant::now();
+            self.call(|sink| {
+                sink.tick();
+                Ok(())
+            });
+        }
     }
 
     /// Until when what is in the queue waits for more.
@@ -563,6 +569,15 @@ impl Runner {
     /// Waits before the next attempt, no less than `least`; false when the deadline of a stop has
     /// passed.
     fn pause(&mut self, least: Duration) -> bool {
+        let goes_on = self.sleep(least);
+        if goes_on {
+            // Also while it fails: what is done then may be what ends it, old files that go from a full disk.
+            self.tick();
+        }
+        goes_on
+    }
+
+    fn sleep(&mut self, least: Duration) -> bool {
         // A part of the pause, so that servers that met one full disk do not return as one.
         let random = std::hash::RandomState::new().build_hasher().finish();
         let from = f64::from(self.pace.least) / 100.0;

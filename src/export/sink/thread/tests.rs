@@ -17,6 +17,7 @@ struct Told {
     pace: Pace,
     gather: Option<Gather>,
     tally: Option<Tally>,
+    ticks: Arc<Mutex<u32>>,
 }
 
 enum Order {
@@ -49,6 +50,10 @@ impl Sink for Told {
         Ok(())
     }
 
+    fn tick(&mut self) {
+        *self.ticks.lock().unwrap() += 1;
+    }
+
     fn pace(&self) -> Pace {
         self.pace
     }
@@ -70,6 +75,7 @@ struct Rig {
     thread: SinkThread,
     orders: Option<Sender<Order>>,
     taken: Arc<Mutex<Vec<u8>>>,
+    ticks: Arc<Mutex<u32>>,
     events: Arc<SinkEvents>,
 }
 
@@ -81,10 +87,12 @@ impl Rig {
     fn with(queue_bytes: usize, pace: Pace, gather: Option<Gather>) -> Rig {
         let (orders, told) = channel();
         let (taken, events) = (Arc::default(), Arc::new(SinkEvents::default()));
-        let sink = Told { orders: told, taken: Arc::clone(&taken), pace, gather, tally: None };
+        let ticks = Arc::default();
+        let (to, count) = (Arc::clone(&taken), Arc::clone(&ticks));
+        let sink = Told { orders: told, taken: to, pace, gather, tally: None, ticks: count };
         let thread =
             SinkThread::start("test", Box::new(sink), queue_bytes, events.clone()).unwrap();
-        Rig { thread, orders: Some(orders), taken, events }
+        Rig { thread, orders: Some(orders), taken, ticks, events }
     }
 
     fn order(&self, order: Order) {
@@ -129,6 +137,23 @@ fn a_sink_that_blocks_holds_up_no_other_and_what_has_no_room_is_counted() {
     assert_eq!(blocked.taken(), "line 000\nline 001\nline 002\nline 003\n");
     assert_eq!(blocked.events.written(), [0, 0, 4, 0, 0]);
     assert_eq!((blocked.events.written_bytes(), blocked.events.queued_bytes()), (36, 0));
+}
+
+/// What it does then may end what ails it: old files that go from a full disk.
+#[test]
+fn a_sink_that_fails_has_its_ticks() {
+    let pace = Pace { patience: LONG, longest: Duration::from_millis(20), ..Pace::default() };
+    let mut rig = Rig::with(100, pace, None);
+    rig.thread.push(line("waits")).unwrap();
+    let begun = Instant::now();
+    while *rig.ticks.lock().unwrap() < 2 {
+        assert!(begun.elapsed() < LONG, "no tick");
+        rig.order(Order::Refuse(io::ErrorKind::StorageFull));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    rig.release();
+    assert!(rig.thread.flush(long()));
+    assert_eq!(rig.taken(), "waits\n");
 }
 
 #[test]
