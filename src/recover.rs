@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use crate::batch::Record;
 use crate::encode::line::Lines;
 use crate::error::Error;
-use crate::flusher::durable::with_record;
-use crate::logs::{LogFormat, Redaction, Redactor};
+use crate::flusher::found::Reader;
+use crate::logs::{LogFormat, Redaction, Redactions};
 use crate::ring::durable::image::{Image, Tally};
 use crate::ring::durable::orphan::{self, At, Orphan};
 
@@ -111,8 +111,8 @@ impl Recovery {
         self
     }
 
-    /// What is taken out of the lines, as [`LogConfig`](crate::logs::LogConfig) has it: ring files
-    /// have lines as they were logged. The default is that of [`Redaction::new`].
+    /// What is taken out of the lines beside what their process kept out of them, which its ring file
+    /// says: there they are as they were logged. The default is that of [`Redaction::new`].
     pub fn redact(mut self, redaction: Redaction) -> Recovery {
         self.redaction = redaction;
         self
@@ -170,14 +170,20 @@ impl Recovery {
         let files = orphan::at(path).map_err(|error| refused(path, error))?;
         let is_folder = files.first().is_none_or(|file| file != path);
         let mut all = Recovered::default();
-        let mut redactor = Redactor::new(self.redaction.clone());
+        let mut reader = reader(&self.redaction);
         for file in files {
             match Orphan::take(&file) {
                 Ok(At::Orphan(orphan)) => {
-                    self.one(orphan, &mut redactor, &mut all, see)
-                        .map_err(|error| refused(&file, error))?;
+                    let read = reader.turn_to(|of| orphan.rules(of));
+                    let read = read.and_then(|()| self.one(orphan, &mut reader, &mut all, see));
+                    read.map_err(|error| refused(&file, error))?;
                 }
-                Ok(At::Gone) => {}
+                Ok(At::Gone) if is_folder => {}
+                Ok(At::Gone) => {
+                    let gone =
+                        io::Error::other("no file stands there; a link to one is not followed");
+                    return Err(refused(&file, gone));
+                }
                 Ok(At::Busy) if is_folder => all.busy += 1,
                 Ok(At::Busy) => {
                     let busy = io::Error::other("its process lives");
@@ -193,13 +199,13 @@ impl Recovery {
     fn one(
         &self,
         orphan: Orphan,
-        redactor: &mut Redactor,
+        reader: &mut Reader,
         all: &mut Recovered,
         see: &mut dyn FnMut(Step<'_, '_>) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut senseless = 0;
         let recovered = orphan.recover(!self.keep, &mut |found| {
-            let handed = with_record(found, redactor, |record| see(Step::Line(record)));
+            let handed = reader.read(found, |record| see(Step::Line(record)));
             handed.unwrap_or_else(|| {
                 senseless += 1;
                 Ok(())
@@ -215,13 +221,18 @@ impl Recovery {
     }
 }
 
+fn reader(redaction: &Redaction) -> Reader {
+    Reader::new(Redactions { lines: redaction.clone(), spans: redaction.clone() })
+}
+
 enum Step<'a, 'b> {
     Line(&'a Record<'b>),
     /// A file was handed over, and is removed next.
     Done,
 }
 
-/// Hands over the lines of a ring file that was copied into memory, redacted by default. Nothing is
+/// Hands over the lines of a ring file that was copied into memory, redacted by its process's rules
+/// and those of [`Redaction::new`]. Nothing is
 /// compared with a log file: lines that were being written at the end may be there too.
 ///
 /// An error where the bytes are no ring file, or not all of one, or of another version.
@@ -229,10 +240,11 @@ pub fn decode(bytes: Vec<u8>, mut see: impl FnMut(&Record<'_>)) -> Result<Recove
     let refused = |source| Error::RingFile { path: PathBuf::new(), source };
     let mut all = Recovered::default();
     let Some(image) = Image::of(bytes).map_err(refused)? else { return Ok(all) };
-    let mut redactor = Redactor::new(Redaction::new());
+    let mut reader = reader(&Redaction::new());
+    reader.turn_to(|of| image.rules(of)).map_err(refused)?;
     let mut senseless = 0;
     let tally = image.visit(None, &mut |found| {
-        senseless += u64::from(with_record(found, &mut redactor, &mut see).is_none());
+        senseless += u64::from(reader.read(found, &mut see).is_none());
         Ok(())
     });
     all.add(tally.map_err(refused)?);

@@ -40,6 +40,21 @@ fn lines_go_to_stdout_and_the_summary_to_stderr() {
     assert_eq!((code, &*lines), (Some(1), ""));
     let (code, _, summary) = recover(&[], &folder.join("nowhere"));
     assert!(code == Some(1) && summary.contains("nowhere"), "{summary}");
+    // What holds nothing is removed only where it is surely ours.
+    let (disk, ours) = (folder.join("disk.img"), folder.join("kept.7.1.ring"));
+    fs::write(&disk, [0; 8192]).unwrap();
+    fs::write(&ours, [0; 8192]).unwrap();
+    let (code, _, summary) = recover(&[], &disk);
+    assert!(code == Some(1) && summary.contains("no ring file"), "{summary}");
+    assert_eq!((recover(&[], &ours).0, disk.exists(), ours.exists()), (Some(0), true, false));
+    // A link to a folder is the folder; one to a file is not followed, and that is said.
+    let [linked, link] = ["linked", "link.1.1.ring"].map(|name| folder.join(name));
+    std::os::unix::fs::symlink(&folder, &linked).unwrap();
+    std::os::unix::fs::symlink(&left, &link).unwrap();
+    fs::write(&left, BASE).unwrap();
+    let (code, _, summary) = recover(&[], &link);
+    assert!(code == Some(1) && summary.contains("not followed"), "{summary}");
+    assert_eq!(recover(&[], &linked).1.lines().count(), 20);
     assert_eq!(recover(&["--no-such-flag"], &left).0, Some(2));
     let (code, help, _) = recover(&["--help"], &left);
     assert!(code == Some(0) && help.contains("Exit codes"), "{help}");

@@ -107,7 +107,8 @@ The next start of the same server does this by itself, and writes them into its
 log. This is for when there is none, or you want them now. Files of processes
 that live are left alone. A file is removed when its lines are written; a log
 file that ends in the middle of a line is finished first, so that no line is
-there twice. Lines carry \"recovered\":true.";
+there twice. Lines carry \"recovered\":true. What the server keeps out of its log
+is kept out here, too, by the rules that the file carries.";
 
 const RECOVER_AFTER: &str = "\
 Exit codes:

@@ -1,35 +1,27 @@
 //! The flusher of rings that lie in a file: what it notes before it sends, and what an earlier
 //! process left to it.
 
-use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::anchors::Anchor;
+use super::found::Reader;
 use super::route::{Form, Outlet, Router};
-use crate::batch::{Names, Record};
 use crate::encode::line::Lines;
 use crate::error;
 use crate::export::sink::Chunk;
 use crate::export::sink::file::{self, FileId};
-use crate::logs::{Level, Redactor};
+use crate::logs::Redactions;
 use crate::ring::drain::{Drain, Span};
-use crate::ring::durable::image::Found;
 use crate::ring::durable::journal::Journal;
 use crate::ring::durable::orphan::{self, Orphan, Recovered};
 use crate::ring::durable::{self, RingFile};
-use crate::ring::frame::{Field, Frame, Value, kind, tag};
-use crate::ring::span::{Item, SpanFrame};
-use crate::ring::writer::{Blocks, Head, MOST_TEXT, Writer};
-use crate::traces::{SpanId, SpanStatus};
 
 /// How long each sink may take for what was left behind.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of lines that go to a sink at once.
 const CHUNK: usize = 64 << 10;
-/// Bytes of a span as a line: as many as the longest frame, and some.
-const MOST_LINE: usize = 128 << 10;
 
 /// The flusher's side of a ring file.
 pub(crate) struct Durable {
@@ -79,11 +71,19 @@ impl file::Journal for Notes {
 /// Writes what processes of `service` left behind in `folder` to the sinks, and removes it once
 /// they have it. At-least-once: a process that dies meanwhile leaves it as it was. Waits for each
 /// sink for some seconds at most.
-pub(crate) fn adopt(folder: &Path, service: &str, outlets: &[Outlet], redactor: &mut Redactor) {
-    let refused = |path: &Path, why| error::say(format_args!("ring file {path:?}: {why}"));
-    for orphan in orphan::adopt(folder, service, refused) {
+pub(crate) fn adopt(folder: &Path, service: &str, outlets: &[Outlet], redactions: Redactions) {
+    let mut reader = Reader::new(redactions);
+    for orphan in orphan::adopt(folder, service) {
+        let orphan = match orphan {
+            Ok(orphan) => orphan,
+            Err((path, why)) => {
+                error::say(format_args!("ring file {path:?}: {why}"));
+                continue;
+            }
+        };
         let path = orphan.path().to_path_buf();
-        match write_out(&orphan, outlets, redactor) {
+        let turned = reader.turn_to(|of| orphan.rules(of));
+        match turned.and_then(|()| write_out(&orphan, outlets, &mut reader)) {
             Ok(recovered) => {
                 tell(&path, &recovered);
                 if let Err(why) = orphan.remove() {
@@ -127,7 +127,7 @@ impl Batch<'_> {
 fn write_out(
     orphan: &Orphan,
     outlets: &[Outlet],
-    redactor: &mut Redactor,
+    reader: &mut Reader,
 ) -> std::io::Result<Recovered> {
     // Exporters read frames by this process's numbers, which these have not: lines only.
     let mut batches: Vec<Batch<'_>> = outlets
@@ -141,7 +141,7 @@ fn write_out(
         .collect();
     let mut senseless = 0;
     let mut recovered = orphan.recover(true, &mut |found| {
-        let seen = with_record(found, redactor, |record| {
+        let seen = reader.read(found, |record| {
             for batch in &mut batches {
                 if record.level > batch.outlet.level {
                     continue;
@@ -170,79 +170,4 @@ fn write_out(
         }
     }
     Ok(recovered)
-}
-
-/// Hands over what a frame that was found says, redacted; nothing where it makes no sense.
-pub(crate) fn with_record<T>(
-    found: &Found<'_>,
-    redactor: &mut Redactor,
-    see: impl FnOnce(&Record<'_>) -> T,
-) -> Option<T> {
-    let names = Names { logger: found.logger, thread: found.thread, recovered: true };
-    let line;
-    let frame = match found.frame.kind() {
-        kind::LINE => found.frame,
-        _ => {
-            line = as_line(found)?;
-            Frame::first(&line)?
-        }
-    };
-    let record = Record::read(frame, found.site, names, found.unix_nanos)?;
-    let rules = redactor.site(found.site);
-    Some(match redactor.redact(frame, &record, found.site, &rules) {
-        Some(redacted) => see(&redacted.record),
-        None => see(&record),
-    })
-}
-
-/// A span as a line: one that was open when its process ended, or one that no exporter may have had.
-fn as_line(found: &Found<'_>) -> Option<Vec<u8>> {
-    let span = SpanFrame::read(found.frame)?;
-    let is_open = found.frame.kind() == kind::SPAN_START;
-    let mut room = vec![MaybeUninit::new(0); MOST_LINE];
-    let mut writer =
-        Writer::within(&mut room, MOST_TEXT, Blocks::default().within(Some(&span.fixed.ids)));
-    let message = if is_open { "span was open when its process ended" } else { "span recovered" };
-    writer.message(message.as_bytes(), 0);
-    writer.text(Some("span_name"), tag::STR, span.name.as_bytes(), 0);
-    writer.bare(Some("span_open"), if is_open { tag::TRUE } else { tag::FALSE });
-    writer.word(Some("start_unix_nanos"), tag::U64, found.start_unix_nanos);
-    if let Some(parent) = SpanId::from_bytes(span.fixed.parent) {
-        writer.text(Some("parent_span_id"), tag::STR, parent.to_string().as_bytes(), 0);
-    }
-    if !is_open {
-        let took = found.unix_nanos.saturating_sub(found.start_unix_nanos);
-        writer.word(Some("duration_nanos"), tag::U64, took);
-        let failed = span.fixed.status == SpanStatus::Error as u8;
-        writer.bare(Some("failed"), if failed { tag::TRUE } else { tag::FALSE });
-        for item in span.items() {
-            if let Item::Attribute(field) = item {
-                attribute(field, &mut writer);
-            }
-        }
-    }
-    let head = Head {
-        kind: kind::LINE,
-        level: Level::Warn as u8,
-        ticks: found.frame.ticks(),
-        site: 0,
-        logger: found.frame.logger(),
-        thread: found.frame.thread(),
-    };
-    Some(writer.finish_bytes(head)?.to_vec())
-}
-
-fn attribute(field: Field<'_>, writer: &mut Writer<'_>) {
-    let key = field.key.to_str();
-    let key = Some(&key[..]);
-    match field.value {
-        Value::Bool(truth) => writer.bare(key, if truth { tag::TRUE } else { tag::FALSE }),
-        Value::I64(n) => writer.word(key, tag::I64, n as u64),
-        Value::U64(n) => writer.word(key, tag::U64, n),
-        Value::F64(n) => writer.word(key, tag::F64, n.to_bits()),
-        Value::Str(text) => writer.text(key, tag::STR, text.as_bytes(), text.lost_bytes()),
-        Value::Bytes(text) => writer.text(key, tag::BYTES, text.as_bytes(), text.lost_bytes()),
-        Value::Redacted => writer.bare(key, tag::SECRET),
-        Value::Null | Value::Error { .. } => writer.bare(key, tag::NULL),
-    }
 }

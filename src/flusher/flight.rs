@@ -249,7 +249,8 @@ mod tests {
         foreign.iter().for_each(|name| plant(name));
         let dump = |seconds: u64| format!("flight-0{seconds}000000000-17.jsonl");
         // The last one of a clock that was ahead.
-        [1_600_000_000, 1_600_000_001, 1_600_000_002, 1_900_000_000].map(|at| plant(&dump(at)));
+        let all = [1_600_000_000, 1_600_000_001, 1_600_000_002, 1_900_000_000];
+        all.iter().for_each(|&at| plant(&dump(at)));
         plant(&draft(1));
         plant(&draft(2));
         let dead = File::options().write(true).open(folder.path().join(draft(2))).unwrap();

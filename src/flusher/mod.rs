@@ -11,6 +11,8 @@ pub(crate) mod durable;
 #[path = "durable_elsewhere.rs"]
 pub(crate) mod durable;
 pub(crate) mod flight;
+#[cfg(target_os = "linux")]
+pub(crate) mod found;
 mod limit;
 mod report;
 mod route;

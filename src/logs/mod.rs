@@ -54,7 +54,7 @@ pub use loggable::{Exception, Loggable, exception};
 pub use logger::Logger;
 pub(crate) use logger::Loggers;
 pub use redact::Redaction;
-pub(crate) use redact::{Redacted, RedactedSpan, Redactor, SiteRules};
+pub(crate) use redact::{Redacted, RedactedSpan, Redactions, Redactor, SiteRules};
 pub use secret::Secret;
 
 /// What the macros' code names.

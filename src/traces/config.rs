@@ -244,6 +244,11 @@ impl TraceConfig {
     }
 
     /// Refuses what is out of its range.
+    /// What is kept out of spans, where `logs` is what is kept out of lines.
+    pub(crate) fn redaction_or<'a>(&'a self, logs: &'a Redaction) -> &'a Redaction {
+        self.redaction.as_ref().unwrap_or(logs)
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.keep.as_ref().map_or(Ok(()), Tail::check)?;
         if let Some(Bounds { bytes, traces, age, .. }) = self.store {

@@ -9,7 +9,7 @@ use crate::export::sink::file::Journal as SinkJournal;
 use crate::flusher::Outlet;
 use crate::flusher::anchors::Anchors;
 use crate::flusher::durable::{self, Durable};
-use crate::logs::{LogConfig, Redaction, Redactor};
+use crate::logs::{LogConfig, Redactions};
 use crate::ring::durable::journal::Journal;
 use crate::ring::durable::{self as rings, RingFile};
 use crate::ring::names::{self, Define};
@@ -35,6 +35,7 @@ impl Held {
         config: &LogConfig,
         settings: Settings,
         service: &str,
+        redactions: &Redactions,
     ) -> Result<Held, Error> {
         let Some(folder) = &config.durable else { return Ok(Held(None)) };
         let of_file = rings::Settings {
@@ -45,6 +46,7 @@ impl Held {
             dictionary_bytes: DICTIONARY,
             threads: THREADS,
             chunk_bytes: CHUNK,
+            rules: [redactions.lines.texts(), redactions.spans.texts()],
         };
         let clock = Clock::get();
         let anchor = Anchors::new(clock).renew();
@@ -81,9 +83,9 @@ impl Held {
     }
 
     /// Writes to the sinks what is left of processes of this service that died.
-    pub(crate) fn adopt(&self, service: &str, outlets: &[Outlet], redaction: &Redaction) {
+    pub(crate) fn adopt(&self, service: &str, outlets: &[Outlet], redactions: Redactions) {
         if let Some(folder) = self.0.as_ref().and_then(|file| file.path().parent()) {
-            durable::adopt(folder, service, outlets, &mut Redactor::new(redaction.clone()));
+            durable::adopt(folder, service, outlets, redactions);
         }
     }
 

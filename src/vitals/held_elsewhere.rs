@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::export::sink::file::Journal as SinkJournal;
 use crate::flusher::Outlet;
 use crate::flusher::durable::Durable;
-use crate::logs::{LogConfig, Redaction};
+use crate::logs::{LogConfig, Redactions};
 use crate::ring::set::{Rings, Settings};
 use crate::ring::store::Store;
 
@@ -19,7 +19,7 @@ pub(crate) struct Held;
 pub(crate) type Notes = Infallible;
 
 impl Held {
-    pub(crate) fn new(_: &LogConfig, _: Settings, _: &str) -> Result<Held, Error> {
+    pub(crate) fn new(_: &LogConfig, _: Settings, _: &str, _: &Redactions) -> Result<Held, Error> {
         Ok(Held)
     }
 
@@ -41,7 +41,7 @@ impl Held {
         None
     }
 
-    pub(crate) fn adopt(&self, _: &str, _: &[Outlet], _: &Redaction) {}
+    pub(crate) fn adopt(&self, _: &str, _: &[Outlet], _: Redactions) {}
 
     pub(crate) fn unnamed(&self) -> u64 {
         0

@@ -16,7 +16,7 @@ use crate::flusher::{Flusher, Form, Manner, Outlet};
 use crate::logs::config::{QUEUE_BYTES, RING_BYTES, RINGS, To, Wanted};
 use crate::logs::export::Exporter;
 use crate::logs::inlet::Inlet;
-use crate::logs::{Level, LogConfig, LogFilter, LogFormat, Logger, Loggers};
+use crate::logs::{Level, LogConfig, LogFilter, LogFormat, Logger, Loggers, Redactions};
 use crate::metrics::{Counter, Desc, Gauge};
 use crate::ring::set::{Rings, Settings};
 use crate::shard::space::Space;
@@ -62,7 +62,10 @@ impl Logs {
             overflow: config.overflow,
         };
         let no_room = || Error::MemoryLimit { name: "logs".into(), limit: space.limit() };
-        let held = Held::new(config, settings, service)?;
+        let lines = &config.redaction;
+        let spans = traced.map_or(lines, |(of, _)| of.redaction_or(lines));
+        let redactions = Redactions { lines: lines.clone(), spans: spans.clone() };
+        let held = Held::new(config, settings, service, &redactions)?;
         let rings = Rings::in_store(settings, space.clone(), held.store()).ok_or_else(no_room)?;
         let journal = held.journal(&rings);
         let mut is_noted = journal.is_some();
@@ -83,7 +86,7 @@ impl Logs {
             let outlet = Outlet::new(sink, form, wanted.level);
             outlets.push(if noted { outlet.noted() } else { outlet });
         }
-        held.adopt(service, &outlets, &config.redaction);
+        held.adopt(service, &outlets, redactions);
         let recorder = match flight {
             Some(flight) => Some(Recorder::new(flight.clone(), space.clone()).ok_or_else(no_room)?),
             None => None,

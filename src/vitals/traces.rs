@@ -81,13 +81,12 @@ impl Traces {
             let thread = SinkThread::start(name, sink, config.queue_bytes as usize, events)?;
             sinks.push(Arc::new(thread));
         }
-        let redaction = config.redaction.as_ref().unwrap_or(&logs.redaction).clone();
         let told = Told::default();
         let control = Control::new(config.keep.clone());
         let mut spans = Spans::new(
             sinks,
             store.clone(),
-            Redactor::new(redaction),
+            Redactor::new(config.redaction_or(&logs.redaction).clone()),
             control.clone(),
             space.clone(),
             told.clone(),

@@ -51,11 +51,15 @@ impl Keys {
     pub(super) fn deny(&mut self, key: &str) {
         for split in [false, true] {
             let mut room = [0; MOST_NAME];
-            let words = words(key.as_bytes(), split, &mut room);
-            // Without a word it would stand in every name.
-            if words.len() > 1 && !self.denied.iter().any(|denied| denied == words) {
-                self.denied.push(words.to_vec());
-            }
+            self.deny_words(words(key.as_bytes(), split, &mut room));
+        }
+    }
+
+    /// Words with a separator on each side, as [`words`] makes them.
+    pub(super) fn deny_words(&mut self, words: &[u8]) {
+        // Without a word it would stand in every name.
+        if words.len() > 1 && !self.denied.iter().any(|denied| denied == words) {
+            self.denied.push(words.to_vec());
         }
     }
 
@@ -66,6 +70,18 @@ impl Keys {
     pub(super) fn only<'k>(&mut self, keys: impl IntoIterator<Item = &'k str>) {
         let keys = keys.into_iter().map(|key| key.to_ascii_lowercase().into_bytes());
         self.only.get_or_insert_default().extend(keys);
+    }
+
+    /// Those that are denied, as [`Keys::deny_words`] takes them, and those that are kept.
+    #[cfg(target_os = "linux")]
+    pub(super) fn lists(&self) -> [&[Vec<u8>]; 2] {
+        [&self.denied, &self.kept]
+    }
+
+    /// Those that alone may get out, where it is so.
+    #[cfg(target_os = "linux")]
+    pub(super) fn listed_only(&self) -> Option<&[Vec<u8>]> {
+        self.only.as_deref()
     }
 
     /// Whether the value of a field of this name is kept out: about 100 ns.

@@ -7,6 +7,8 @@ mod keys;
 mod patterns;
 mod rewrite;
 mod span;
+#[cfg(target_os = "linux")]
+mod texts;
 mod values;
 
 use crate::batch::{Record, SiteText};
@@ -91,6 +93,13 @@ impl Redaction {
         self.patterns.add(pattern)?;
         Ok(self)
     }
+}
+
+/// What is kept out of lines, and what of spans.
+#[derive(Clone, Debug)]
+pub(crate) struct Redactions {
+    pub(crate) lines: Redaction,
+    pub(crate) spans: Redaction,
 }
 
 /// What is known of a call site before any of its lines: made once for each.

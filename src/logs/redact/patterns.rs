@@ -24,6 +24,12 @@ impl Patterns {
         Ok(())
     }
 
+    /// As they were given.
+    #[cfg(all(feature = "patterns", target_os = "linux"))]
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().map(|pattern| pattern.as_str())
+    }
+
     /// Whether there is something for [`replace`](Patterns::replace) to do in a line.
     #[inline]
     pub(super) fn hit(&self, record: &Record<'_>) -> bool {

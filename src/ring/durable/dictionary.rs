@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::names::{Name, SiteText};
-use super::layout::{Layout, MOST_THREAD, THREAD, head, record};
+use super::layout::{Layout, MOST_THREAD, Rules, THREAD, head, record};
 use super::mapping::Mapping;
 use crate::ring::writer::cut;
 use crate::sync::Ordering;
@@ -27,18 +27,39 @@ pub(super) unsafe fn define(mapping: &Mapping, layout: &Layout, number: u32, nam
         Name::Site(site) => site_record(number, site),
         Name::Logger(name) => begin(record::LOGGER, number, 0, [Some(&**name)]),
     };
+    // SAFETY: the caller's promise.
+    if !unsafe { append(mapping, layout, bytes) } {
+        mapping.word(head::UNNAMED).fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Appends rules of redaction; false where there is no room.
+///
+/// # Safety
+/// Called by one thread at a time.
+pub(super) unsafe fn keep(mapping: &Mapping, layout: &Layout, of: Rules, texts: &[String]) -> bool {
+    let texts = texts.iter().map(|text| Some(&**text));
+    // SAFETY: the caller's promise.
+    unsafe { append(mapping, layout, begin(record::RULES, of as u32, 0, texts)) }
+}
+
+/// Appends a record; false where there is no room.
+///
+/// # Safety
+/// Called by one thread at a time.
+unsafe fn append(mapping: &Mapping, layout: &Layout, bytes: Vec<u8>) -> bool {
     let bytes = finish(bytes);
     let length = mapping.word(head::DICTIONARY);
     // Relaxed: one thread at a time, kept apart by the table's lock.
     let at = length.load(Ordering::Relaxed);
     if at + bytes.len() as u64 > layout.sizes.dictionary {
-        mapping.word(head::UNNAMED).fetch_add(1, Ordering::Relaxed);
-        return;
+        return false;
     }
     // SAFETY: behind what is written, so the caller's alone.
     unsafe { mapping.put(layout.dictionary + at, &bytes) };
     // Release: the record before the length that says so.
     length.store(at + bytes.len() as u64, Ordering::Release);
+    true
 }
 
 /// # Safety
@@ -118,11 +139,10 @@ impl Dictionary {
     }
 
     fn record(&mut self, bytes: &[u8]) -> Option<()> {
-        let kind = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
-        let number = u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?);
+        let (kind, number) = kind_of(bytes)?;
         let line = u32::from_le_bytes(bytes.get(12..16)?.try_into().ok()?);
         let mut texts = Texts(bytes.get(record::HEAD..)?);
-        match u64::from(kind) {
+        match kind {
             record::LOGGER => {
                 self.loggers.insert(number, texts.next()??);
             }
@@ -168,6 +188,23 @@ impl Dictionary {
             None => number.to_string().into(),
         }
     }
+}
+
+/// The rules of redaction that were written down; nothing where there are none.
+pub(super) fn rules(mut records: &[u8], of: Rules) -> Option<Vec<Box<str>>> {
+    while let Some((bytes, rest)) = split(records) {
+        if kind_of(bytes) == Some((record::RULES, of as u32)) {
+            return Some(Texts(bytes.get(record::HEAD..)?).flatten().collect());
+        }
+        records = rest;
+    }
+    None
+}
+
+/// A record's kind and number.
+fn kind_of(bytes: &[u8]) -> Option<(u64, u32)> {
+    let kind = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
+    Some((kind.into(), u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?)))
 }
 
 /// The next record, whole, and what is behind it.

@@ -11,8 +11,8 @@ use super::super::most_frame;
 use super::super::names::SiteText;
 use super::super::span::{Fixed, SpanFrame};
 use super::Anchor;
-use super::dictionary::Dictionary;
-use super::layout::{Layout, MAGIC, PAGE, Sizes, THREAD, VERSION, head, note};
+use super::dictionary::{self, Dictionary};
+use super::layout::{Layout, MAGIC, PAGE, Rules, Sizes, THREAD, VERSION, head, note};
 
 /// A ring file's bytes.
 pub(crate) struct Image {
@@ -77,7 +77,7 @@ impl Image {
     /// Understands a whole file, or says why not. Nothing where its header was never finished: no
     /// frame was written then.
     pub(crate) fn of(bytes: Vec<u8>) -> io::Result<Option<Image>> {
-        if bytes.iter().take(PAGE as usize).all(|byte| *byte == 0) {
+        if bytes.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
         if bytes.len() >= 8 && word(&bytes, head::MAGIC) != MAGIC {
@@ -87,7 +87,8 @@ impl Image {
             return Err(invalid(format!("truncated: {} bytes, and no header", bytes.len())));
         }
         let version = word(&bytes, head::VERSION);
-        if word(&bytes, head::READY) != 1 {
+        let is_ready = word(&bytes, head::READY) == 1;
+        if !is_ready && [0, VERSION].contains(&version) {
             return Ok(None);
         }
         if version != VERSION {
@@ -128,6 +129,16 @@ impl Image {
         String::from_utf8_lossy(self.text(head::SERVICE, head::MOST_SERVICE)).into_owned()
     }
 
+    /// What its process kept out of lines, or of spans; nothing where it does not say.
+    pub(crate) fn rules(&self, of: Rules) -> Option<Vec<Box<str>>> {
+        dictionary::rules(self.records(), of)
+    }
+
+    fn records(&self) -> &[u8] {
+        let layout = &self.layout;
+        self.part(layout.dictionary, self.word(head::DICTIONARY).min(layout.sizes.dictionary))
+    }
+
     /// The path of the log file, as bytes; empty where there is none.
     pub(crate) fn log(&self) -> &[u8] {
         self.text(head::LOG, head::MOST_LOG)
@@ -160,10 +171,8 @@ impl Image {
     ) -> Result<Tally, E> {
         let mut tally = Tally { unnamed: self.word(head::UNNAMED), ..Tally::default() };
         let layout = &self.layout;
-        let dictionary =
-            self.part(layout.dictionary, self.word(head::DICTIONARY).min(layout.sizes.dictionary));
         let threads = self.part(layout.threads, layout.sizes.threads * THREAD);
-        let dictionary = Dictionary::read(dictionary, threads);
+        let dictionary = Dictionary::read(self.records(), threads);
         let times = Times::of(self);
         let mut frames = Vec::new();
         for ring in 0..=layout.sizes.rings {

@@ -83,10 +83,19 @@ pub(crate) const MOST_THREAD: usize = 56;
 pub(crate) mod record {
     pub(crate) const SITE: u64 = 1;
     pub(crate) const LOGGER: u64 = 2;
+    /// What is to be kept out; its number is a `Rules`.
+    pub(crate) const RULES: u64 = 3;
     /// Bytes before the texts.
     pub(crate) const HEAD: usize = 16;
     /// The length of a text that is not there.
     pub(crate) const ABSENT: u32 = u32::MAX;
+}
+
+/// What rules of redaction are for. What they say is for others to understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    Lines = 1,
+    Spans = 2,
 }
 
 /// What the header says of sizes, in bytes or entries.

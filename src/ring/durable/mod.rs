@@ -32,7 +32,7 @@ use super::memory::Memory;
 use super::names::{Define, Name};
 use super::writer::cut;
 use crate::sync::Ordering;
-use layout::{Layout, MAGIC, Sizes, VERSION, head};
+use layout::{Layout, MAGIC, Rules, Sizes, VERSION, head};
 use mapping::Mapping;
 use owner::Owned;
 
@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) threads: usize,
     /// Of the longest chunk that goes into the log file.
     pub(crate) chunk_bytes: usize,
+    /// What readers are to keep out of lines, and out of spans: frames are as they were written.
+    pub(crate) rules: [Vec<String>; 2],
 }
 
 /// Ticks of the process's clock, and the nanoseconds since 1970 at that moment.
@@ -100,11 +102,12 @@ impl RingFile {
             }
         };
         let file = RingFile { layout, mapping, owned };
-        file.begin(&settings.service, rate, anchor);
+        file.begin(settings, rate, anchor)?;
         Ok(Arc::new(file))
     }
 
-    fn begin(&self, service: &str, rate: u64, anchor: Anchor) {
+    /// Writes the header and the rules. On an error the file is empty, and removed when dropped.
+    fn begin(&self, settings: &Settings, rate: u64, anchor: Anchor) -> io::Result<()> {
         let Sizes { ring_bytes, rings, dictionary, threads, chunk } = self.layout.sizes;
         let words = [
             (head::MAGIC, MAGIC),
@@ -121,12 +124,21 @@ impl RingFile {
         for (at, value) in words {
             self.set(at, value);
         }
-        self.text(head::SERVICE, head::MOST_SERVICE, cut(service.as_bytes(), head::MOST_SERVICE));
+        let service = cut(settings.service.as_bytes(), head::MOST_SERVICE);
+        self.text(head::SERVICE, head::MOST_SERVICE, service);
         let boot = boot_id();
         self.set(head::BOOT_ID, boot as u64);
         self.set(head::BOOT_ID + 8, (boot >> 64) as u64);
         self.anchor(anchor);
+        for (of, texts) in [Rules::Lines, Rules::Spans].into_iter().zip(&settings.rules) {
+            // SAFETY: nobody else knows of the file yet.
+            if !unsafe { dictionary::keep(&self.mapping, &self.layout, of, texts) } {
+                let why = "rules of redaction that are longer than its dictionary";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+        }
         self.set(head::READY, 1);
+        Ok(())
     }
 
     fn set(&self, at: u64, value: u64) {

@@ -1,10 +1,11 @@
 //! Ring files whose process is dead.
 
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::image::{Found, Image, Tally};
-use super::layout::head;
+use super::layout::{Rules, head};
 use super::owner::{self, Owned, Taken};
 use super::repair::{self, Chunk};
 use crate::ring::writer::cut;
@@ -55,6 +56,13 @@ impl Orphan {
         bytes.try_reserve_exact(length as usize).map_err(|_| ErrorKind::OutOfMemory)?;
         io::Read::by_ref(&mut file).take(length).read_to_end(&mut bytes)?;
         let image = Image::of(bytes)?;
+        if image.is_none() && !owner::is_name(path) {
+            // It is removed in the end, and only what is surely ours may be.
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "no ring file: there is nothing in it",
+            ));
+        }
         Ok(At::Orphan(Orphan { owned, image }))
     }
 
@@ -65,6 +73,11 @@ impl Orphan {
     /// Whose it was; nothing where it was never finished.
     pub(crate) fn service(&self) -> Option<String> {
         self.image.as_ref().map(Image::service)
+    }
+
+    /// What its process kept out of lines, or of spans; nothing where it does not say.
+    pub(crate) fn rules(&self, of: Rules) -> Option<Vec<Box<str>>> {
+        self.image.as_ref()?.rules(of)
     }
 
     /// Finishes the chunk that was being written, and hands over what is in no log file.
@@ -80,7 +93,10 @@ impl Orphan {
         let Some(image) = &self.image else { return Ok(recovered) };
         let note = image.note();
         let chunk = match &note {
-            Some(note) => repair::look(image.log(), note, mend)?,
+            Some(note) => {
+                let owner = self.owned.file()?.metadata()?.uid();
+                repair::look(image.log(), note, owner, mend)?
+            }
             None => Chunk::Absent,
         };
         let written = match chunk {
@@ -104,37 +120,34 @@ impl Orphan {
     }
 }
 
-/// Takes what is left behind of `service` in `folder`. Files of processes that live are passed
-/// over; what can't be read is told with its path, and stays.
+/// Takes what is left behind of `service` in `folder`, one after the other: each is held in memory until
+/// it is dropped. Files of processes that live are passed over; what can't be read is given with its
+/// path, and stays.
 pub(crate) fn adopt(
     folder: &Path,
     service: &str,
-    mut refused: impl FnMut(&Path, io::Error),
-) -> Vec<Orphan> {
-    let files = owner::files(folder, Some(service)).unwrap_or_else(|error| {
-        refused(folder, error);
-        Vec::new()
-    });
-    let service = cut(service.as_bytes(), head::MOST_SERVICE);
-    let mut orphans = Vec::new();
-    for path in files {
-        match Orphan::take(&path) {
-            // Names are spelled alike where services are not.
-            Ok(At::Orphan(orphan))
-                if orphan.service().is_none_or(|of| of.as_bytes() == service) =>
-            {
-                orphans.push(orphan);
-            }
-            Ok(_) => {}
-            Err(error) => refused(&path, error),
+) -> impl Iterator<Item = Result<Orphan, (PathBuf, io::Error)>> {
+    let (files, refused) = match owner::files(folder, Some(service)) {
+        Ok(files) => (files, None),
+        Err(error) => (Vec::new(), Some(Err((folder.to_path_buf(), error)))),
+    };
+    let service = cut(service.as_bytes(), head::MOST_SERVICE).to_vec();
+    let take = move |path: PathBuf| match Orphan::take(&path) {
+        // Names are spelled alike where services are not.
+        Ok(At::Orphan(orphan)) => {
+            let is_its = orphan.service().is_none_or(|of| of.as_bytes() == service);
+            is_its.then_some(Ok(orphan))
         }
-    }
-    orphans
+        Ok(_) => None,
+        Err(error) => Some(Err((path, error))),
+    };
+    refused.into_iter().chain(files.into_iter().filter_map(take))
 }
 
 /// The ring files at `path`, which is one or their folder.
 pub(crate) fn at(path: &Path) -> io::Result<Vec<PathBuf>> {
-    match std::fs::symlink_metadata(path)?.is_dir() {
+    // A link to the folder is as good as the folder: whoever names it means that.
+    match std::fs::metadata(path)?.is_dir() {
         true => owner::files(path, None),
         false => Ok(vec![path.to_path_buf()]),
     }

@@ -20,8 +20,9 @@ use crate::sync::{AtomicU32, Ordering, lock};
 
 /// How a ring file's name ends.
 const SUFFIX: &str = ".ring";
-/// Tries to create a file that nobody takes away meanwhile.
-const TRIES: u32 = 100;
+/// Names that a file is tried under. In containers that share a folder each process has the same number, and
+/// the files of all that died there may wait in it.
+const TRIES: u32 = 10_000;
 
 /// Files of this process, by device and inode. Locked while one is opened or closed.
 static OPEN: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
@@ -73,7 +74,7 @@ impl Owned {
             }
             return Ok(owned);
         }
-        Err(io::Error::other("each new file was taken away at once"))
+        Err(io::Error::other(format!("no name for a file is free there, after {TRIES} tries")))
     }
 
     /// The file at `path`, if nobody has it.
@@ -179,6 +180,14 @@ fn own(open: &mut Vec<(u64, u64)>, path: &Path, file: File) -> io::Result<Taken>
     open.push(id);
     let pid = std::process::id();
     Ok(Taken::Ours(Owned { path: path.to_path_buf(), id, pid, file: Some(file) }))
+}
+
+/// Whether a file is called as [`Owned::create`] calls them.
+pub(crate) fn is_name(path: &Path) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let name = path.file_name().unwrap_or_default().to_str();
+    let mut parts = name.and_then(|name| name.strip_suffix(SUFFIX)).unwrap_or_default().rsplit('.');
+    (0..2).all(|_| parts.next().is_some_and(is_number)) && parts.next().is_some()
 }
 
 /// How the names of a service's files begin.

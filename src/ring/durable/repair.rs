@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::image::Note;
 
@@ -38,8 +39,9 @@ pub(crate) enum Chunk {
 /// Looks for the chunk in the log file, and finishes it where a part is there.
 ///
 /// * `path`: the log file's; it may have been renamed within its folder since.
+/// * `owner`: the user whose the ring file is.
 /// * `mend`: false leaves the file as it is, and what is there in part is [`Chunk::Unknown`].
-pub(crate) fn look(path: &[u8], note: &Note<'_>, mend: bool) -> io::Result<Chunk> {
+pub(crate) fn look(path: &[u8], note: &Note<'_>, owner: u32, mend: bool) -> io::Result<Chunk> {
     let Some(chunk) = note.chunk else { return Ok(Chunk::Unknown) };
     if path.is_empty() {
         return Ok(Chunk::Unknown);
@@ -58,6 +60,9 @@ pub(crate) fn look(path: &[u8], note: &Note<'_>, mend: bool) -> io::Result<Chunk
     if about.len() < note.offset {
         return Ok(Chunk::Unknown);
     }
+    // All that is known of the log, and what is to be written there, a ring file says. Another user's, read by
+    // root, could name any file: none is touched that is not that user's own.
+    let mend = mend && (owner == geteuid().as_raw() || owner == about.uid());
     let rest = chunk.get(note.from..).unwrap_or_default();
     let there = common(&mut file, note.offset, rest)?;
     if there == rest.len() {

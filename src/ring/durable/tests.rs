@@ -62,6 +62,7 @@ fn settings(folder: &Path) -> Settings {
         dictionary_bytes: 64 << 10,
         threads: 64,
         chunk_bytes: 128 << 10,
+        rules: Default::default(),
     }
 }
 
@@ -191,9 +192,15 @@ fn recover(orphan: &Orphan, mend: bool) -> (Vec<u8>, Recovered) {
     (lines, recovered)
 }
 
+fn adopt_all(folder: &Path, service: &str) -> Vec<Orphan> {
+    orphan::adopt(folder, service)
+        .map(|orphan| orphan.map_err(|why| format!("{why:?}")).unwrap())
+        .collect()
+}
+
 /// The one orphan in `folder`.
 fn adopt(folder: &Path) -> Orphan {
-    let mut orphans = orphan::adopt(folder, SERVICE, |path, error| panic!("{path:?}: {error}"));
+    let mut orphans = adopt_all(folder, SERVICE);
     assert_eq!(orphans.len(), 1);
     orphans.remove(0)
 }

@@ -198,7 +198,7 @@ proptest! {
         if let Ok(Some(image)) = Image::of(bytes) {
             let (_, tally) = read(&image);
             prop_assert!(tally.lines + tally.torn + tally.foreign + tally.written <= 2 * most);
-            image.note().map(|note| repair::look(image.log(), &note, false));
+            image.note().map(|note| repair::look(image.log(), &note, 0, false));
         }
     }
 }
@@ -296,8 +296,24 @@ fn without_mending_the_log_stays_as_it_is() {
     assert_eq!((count(&mended.0).len(), mended.1.finished), (1, 3));
     assert!(fs::read(&log).unwrap().ends_with(&lines));
     let image = Image::of(fs::read(orphan.path()).unwrap()).unwrap().unwrap();
-    let looked = repair::look(image.log(), &image.note().unwrap(), false).unwrap();
+    let looked = repair::look(image.log(), &image.note().unwrap(), 0, false).unwrap();
     assert_eq!(looked, Chunk::Whole { finished: 0 });
+}
+
+#[test]
+fn of_another_user_no_file_is_written_to_but_that_users_own() {
+    let folder = Folder::temp();
+    let (log, lines) = with_log(&folder.0, 10, b"");
+    let before = fs::read(&log).unwrap();
+    let orphan = adopt(&folder.0);
+    let image = Image::of(fs::read(orphan.path()).unwrap()).unwrap().unwrap();
+    let note = image.note().unwrap();
+    let mine = fs::metadata(&log).unwrap().uid();
+    assert_eq!(repair::look(image.log(), &note, mine + 1, true).unwrap(), Chunk::Unknown);
+    assert_eq!(fs::read(&log).unwrap(), before);
+    let mended = repair::look(image.log(), &note, mine, true).unwrap();
+    assert_eq!(mended, Chunk::Whole { finished: 3 });
+    assert!(fs::read(&log).unwrap().ends_with(&lines));
 }
 
 #[test]

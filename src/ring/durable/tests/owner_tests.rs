@@ -21,7 +21,7 @@ fn taker() {
         thread::yield_now();
     }
     let mut lines = Vec::new();
-    for orphan in orphan::adopt(folder, SERVICE, |path, error| panic!("{path:?}: {error}")) {
+    for orphan in adopt_all(folder, SERVICE) {
         lines.extend(recover(&orphan, true).0);
         orphan.remove().unwrap();
     }
@@ -86,7 +86,7 @@ fn of_many_threads_one_gets_it_too() {
     for _ in 0..20 {
         leave_behind(&folder.0, 5);
         let taken: usize = thread::scope(|scope| {
-            let take = || orphan::adopt(&folder.0, SERVICE, |_, _| {});
+            let take = || adopt_all(&folder.0, SERVICE);
             let takers: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
             // All are kept until the last one has looked.
             let taken: Vec<_> = takers.into_iter().map(|taker| taker.join().unwrap()).collect();
@@ -104,7 +104,7 @@ fn engines_side_by_side_leave_each_other_alone() {
     line(&first.rings, 0, 0);
     line(&second.rings, 1, 0);
     // Neither this process nor another one takes what is in use.
-    assert!(orphan::adopt(&folder.0, SERVICE, |_, _| {}).is_empty());
+    assert!(adopt_all(&folder.0, SERVICE).is_empty());
     assert_eq!(take_elsewhere(&folder.0), 0);
     for engine in [&mut first, &mut second] {
         assert!(!engine.file.finish(), "there is a line in it");
@@ -123,9 +123,41 @@ fn another_services_file_is_left_to_it() {
     let path = leave_behind(&folder.0, 1);
     // The same name once what a file's name can't have is replaced.
     for service in ["other", "kept.", "kep", "kept.1"] {
-        assert!(orphan::adopt(&folder.0, service, |_, _| {}).is_empty(), "{service}");
+        assert!(adopt_all(&folder.0, service).is_empty(), "{service}");
     }
     assert!(path.exists());
+}
+
+/// As in containers that share a folder, in each of which the server is process 1.
+#[test]
+fn the_files_of_many_with_our_number_leave_names_for_another() {
+    let folder = Folder::temp();
+    let pid = std::process::id();
+    for number in 0..300 {
+        fs::write(folder.0.join(format!("many.{pid}.{number}.ring")), "theirs").unwrap();
+    }
+    let made = owner::Owned::create(&folder.0, "many", 4096).unwrap();
+    assert!(owner::is_name(made.path()) && owner::files(&folder.0, None).unwrap().len() == 301);
+}
+
+#[test]
+fn what_was_never_finished_goes_only_where_it_is_called_as_ours_are() {
+    let folder = Folder::temp();
+    let ours = ["kept.1.1.ring", "a.b.c.12.3.ring", ".1.2.ring"];
+    let not =
+        ["disk.img", "notes.ring", "kept.1.ring", "kept.1.x.ring", "kept.1..ring", "1.2.ring"];
+    for (names, is_ours) in [(&ours[..], true), (&not[..], false)] {
+        for name in names {
+            let path = folder.0.join(name);
+            fs::write(&path, [0; 8192]).unwrap();
+            assert_eq!(Orphan::take(&path).is_ok(), is_ours, "{name}");
+        }
+    }
+    // Whatever it is called: more than zeroes, and no header of ours.
+    let mut bytes = vec![0; 8192];
+    bytes[8191] = 1;
+    fs::write(folder.0.join(ours[0]), bytes).unwrap();
+    assert!(Orphan::take(&folder.0.join(ours[0])).is_err());
 }
 
 #[test]
