@@ -3,10 +3,13 @@
 use proptest::prelude::*;
 
 use super::super::image::{Image, Tally};
-use super::super::layout::{PAGE, head};
+use super::super::layout::{PAGE, Rules, head};
 use super::super::repair::{self, Chunk};
 use super::*;
 use crate::ring::frame::HEADER;
+
+/// Of lines and of spans, as `logs::redact` writes them.
+const RULES: [&[&str]; 2] = [&["credentials", "words _token_"], &["only number", "only"]];
 
 /// The smallest there is, with `lines` lines in a ring of its own and as many in the shared one.
 fn small(lines: u64) -> Vec<u8> {
@@ -17,6 +20,7 @@ fn small(lines: u64) -> Vec<u8> {
         dictionary_bytes: 4096,
         threads: 4,
         chunk_bytes: 4096,
+        rules: RULES.map(|rules| rules.iter().map(|&rule| rule.to_owned()).collect()),
         ..settings(&folder.0)
     };
     let engine = Engine::new(&small, Overflow::DropNewest);
@@ -142,6 +146,20 @@ fn positions_that_cannot_be_cost_one_ring() {
         let (_, tally) = read(&Image::of(wrong).unwrap().unwrap());
         assert_eq!((tally.lines, tally.torn), (3, 1), "{tail}");
     }
+}
+
+#[test]
+fn rules_are_there_as_they_were_given_or_the_file_is_refused() {
+    let image = Image::of(small(1)).unwrap().unwrap();
+    for (of, rules) in [Rules::Lines, Rules::Spans].into_iter().zip(RULES) {
+        assert!(image.rules(of).unwrap().iter().map(|rule| &**rule).eq(rules.iter().copied()));
+    }
+    let folder = Folder::temp();
+    let long = || vec!["x".repeat(100); 500];
+    let settings = Settings { rules: [long(), long()], ..settings(&folder.0) };
+    let error = RingFile::create(&settings, RATE, Anchor::default()).err().unwrap();
+    assert!(error.to_string().contains("rules of redaction"), "{error}");
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
 }
 
 #[test]
